@@ -1,0 +1,55 @@
+"""Class names and their groups (tops, bottoms). The list itself travels in each run's manifest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+ALL = "all"
+
+
+@dataclass(frozen=True)
+class LabelSet:
+    """The classes a network tells apart, in the order of its outputs.
+
+    Args:
+        groups: group name to the class names in it; the network's outputs follow this order, group after group.
+    """
+
+    groups: dict[str, tuple[str, ...]]
+
+    @classmethod
+    def from_json(cls, groups: dict[str, list[str]]) -> LabelSet:
+        """Build from the `groups` object of a manifest or of a class list."""
+        return cls({group: tuple(names) for group, names in groups.items()})
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Class names in output order."""
+        return tuple(name for names in self.groups.values() for name in names)
+
+    @property
+    def group_choices(self) -> tuple[str, ...]:
+        """What a group filter accepts: `all`, then each group's name in lower case."""
+        return (ALL, *(group.lower() for group in self.groups))
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def index(self, name: str) -> int:
+        """Output index of a class name; ValueError if there is none."""
+        return self.names.index(name)
+
+    def group_of(self, name: str) -> str:
+        """Group of a class name; KeyError if there is none."""
+        for group, names in self.groups.items():
+            if name in names:
+                return group
+        raise KeyError(name)
+
+    def mask(self, group: str) -> np.ndarray:
+        """Boolean array of shape (n_classes,), true where a class belongs to `group` (`all` for every class)."""
+        if group.lower() not in self.group_choices:
+            raise KeyError(group)
+        return np.array([group.lower() in (ALL, self.group_of(name).lower()) for name in self.names])

@@ -1,0 +1,25 @@
+"""The colours of the product, one place for pages, charts and exports. All readable on light and on dark ground.
+
+Categorical colours are Paul Tol's and Okabe-Ito's colour-blind-safe hues; sequential scales are perceptually uniform.
+"""
+
+from __future__ import annotations
+
+GROUP = {"Tops": "#3b7dd8", "Bottoms": "#d9822b"}
+OTHER = "#8a8f98"
+TRAIN = "#7aa6e0"
+VALIDATION = "#2f6fd0"
+GOOD = "#1b9e77"
+WARN = "#d9822b"
+BAD = "#d1495b"
+# Boxes on a photo, by their number, cycling (Okabe-Ito, without black and yellow, which vanish on photos).
+REGION = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
+# Lines of several runs or stages.
+SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+SEQUENTIAL = "Cividis"
+DIVERGING = "RdBu"
+
+
+def group_colour(group: str) -> str:
+    """Colour of a class group; groups of other class lists get neutral grey."""
+    return GROUP.get(group, OTHER)
