@@ -36,8 +36,8 @@ def letterbox(image: Image.Image, height: int, width: int, box: Box | None = Non
         image: upright RGB photo.
         height: of the input, in pixels.
         width: likewise.
-        box: region of the photo (left, top, right, bottom) in its pixels, inside it; the whole photo if None. Pixels outside the
-            region have no influence.
+        box: region of the photo (left, top, right, bottom) in its pixels, inside it; the whole photo if None. Pixels
+            outside the region have no influence.
 
     Returns:
         uint8 of shape (height, width, 3), RGB. A region that has the input's size already is copied, not resampled.
