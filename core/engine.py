@@ -1,0 +1,59 @@
+"""The serving engine: one ONNX Runtime session, shared by everybody and never changed after it is made."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import onnxruntime
+
+from core.errors import BrokenRun
+from core.graph import build_graph
+from core.runs import RESTORE_HINT, Run
+
+
+class Activations(NamedTuple):
+    """What one forward pass gives.
+
+    Args:
+        logits: float32 (B, n_classes).
+        features: float32 (B, 2048, h, w), maps of the last block, h = ceil(H / 32), w = ceil(W / 32).
+    """
+
+    logits: np.ndarray
+    features: np.ndarray
+
+
+class Engine:
+    """Runs a trained network; safe to call from several threads.
+
+    Args:
+        run: a run that carries a network.
+        threads: of one forward pass; 0 lets ONNX Runtime choose (one a core).
+
+    Raises:
+        BrokenRun: the run carries no network, or its weights are damaged.
+    """
+
+    def __init__(self, run: Run, threads: int = 0):
+        weights = run.path("model.safetensors")
+        size = run.manifest["input"]
+        try:
+            graph = build_graph(weights, size["mean"], size["std"])
+        except Exception as error:  # safetensors and numpy raise many types for foreign files
+            raise BrokenRun(f"{weights} does not hold a ResNet50 ({error!r:.200}). {RESTORE_HINT}") from error
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        self._session = onnxruntime.InferenceSession(
+            graph.SerializeToString(), options, providers=onnxruntime.get_available_providers()
+        )
+        self.height, self.width = size["height"], size["width"]
+
+    @property
+    def provider(self) -> str:
+        """Where the network runs, as ONNX Runtime names it, such as CPUExecutionProvider."""
+        return self._session.get_providers()[0]
+
+    def run(self, pixels: np.ndarray) -> Activations:
+        """One forward pass over letterboxed photos, uint8 (B, H, W, 3); any H and W."""
+        return Activations(*self._session.run(["logits", "features"], {"pixels": pixels}))

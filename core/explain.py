@@ -1,0 +1,73 @@
+"""Where the network looked: Grad-CAM (Selvaraju et al. 2017) from the features of the forward pass that gave the answer.
+
+With a linear head over global average pooling, the gradient of logit c with respect to map k is `w[c, k] / (h w)` everywhere, so
+Grad-CAM of the last block is `relu(sum_k w[c, k] A[k]) / (h w)`: exact, for every class at once, without a backward pass.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image
+from plotly.colors import get_colorscale, sample_colorscale, unlabel_rgb
+
+from core.palette import SEQUENTIAL
+
+
+def class_maps(features: np.ndarray, head_weight: np.ndarray) -> np.ndarray:
+    """Evidence for every class at every place, before Grad-CAM's relu; negative values speak against a class.
+
+    Args:
+        features: (2048, h, w) of the last block.
+        head_weight: (n_classes, 2048) of the linear head.
+
+    Returns:
+        float32 (n_classes, h, w). Its sum over h and w, plus the head's bias, is the class's logit.
+    """
+    return np.tensordot(head_weight, features, axes=1) / features[0].size
+
+
+def grad_cam(features: np.ndarray, head_weight: np.ndarray) -> np.ndarray:
+    """Grad-CAM of the last block for every class, float32 (n_classes, h, w), not negative."""
+    return np.maximum(class_maps(features, head_weight), 0)
+
+
+def at_photo_size(
+    heat: np.ndarray, content: tuple[int, int, int, int], input_size: tuple[int, int], size: tuple[int, int]
+) -> np.ndarray:
+    """Stretch a map over the photo it belongs to, leaving out the letterbox.
+
+    Args:
+        heat: (h, w), not negative.
+        content: left, top, right, bottom of the photo inside the letterboxed input, in input pixels.
+        input_size: (height, width) of the input.
+        size: (width, height) of the photo or region.
+
+    Returns:
+        float32 (height, width) in [0, 1], 1 at the map's maximum; all 0 if the map is.
+    """
+    height, width = input_size
+    rows, columns = heat.shape
+    left, top, right, bottom = content
+    box = (left / width * columns, top / height * rows, right / width * columns, bottom / height * rows)
+    image = Image.fromarray(heat.astype(np.float32))
+    stretched = np.asarray(image.resize(size, Image.Resampling.BICUBIC, box=box)).clip(min=0)
+    peak = stretched.max()
+    return stretched / peak if peak > 0 else stretched
+
+
+def overlay(photo: Image.Image, heat: np.ndarray, opacity: float) -> Image.Image:
+    """Blend a heat map over a photo.
+
+    Args:
+        photo: RGB.
+        heat: (height, width) in [0, 1], of the photo's size.
+        opacity: of the heat map, in [0, 1].
+    """
+    colours = Image.fromarray(_lookup_table()[(heat * 255).round().astype(np.uint8)])
+    return Image.blend(photo, colours, opacity)
+
+
+def _lookup_table() -> np.ndarray:
+    """The sequential colour scale as uint8 (256, 3)."""
+    scale = get_colorscale(SEQUENTIAL)
+    return np.array([unlabel_rgb(c) for c in sample_colorscale(scale, np.linspace(0, 1, 256))]).round().astype(np.uint8)

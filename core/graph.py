@@ -1,0 +1,106 @@
+"""The network as an ONNX graph, built from its weights alone, so that serving needs no torch.
+
+Every BatchNorm is folded into the convolution before it: `w' = w * g / sqrt(v + eps)`, `b' = b - m * g / sqrt(v + eps)`.
+`tests/test_graph.py` holds the graph against the PyTorch definition in `core.model`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+from safetensors.numpy import load_file
+
+BLOCKS_PER_LAYER = (3, 4, 6, 3)
+BATCH_NORM_EPSILON = 1e-5
+OPSET = 17
+IR_VERSION = 9
+
+
+class _Graph:
+    """Collects nodes and initializers while the layers are laid one after another."""
+
+    def __init__(self, weights: dict[str, np.ndarray]):
+        self.weights = weights
+        self.nodes: list[onnx.NodeProto] = []
+        self.initializers: list[onnx.TensorProto] = []
+
+    def constant(self, name: str, value: np.ndarray) -> str:
+        self.initializers.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
+        return name
+
+    def node(self, operator: str, inputs: list[str], output: str, **attributes: object) -> str:
+        self.nodes.append(helper.make_node(operator, inputs, [output], name=output, **attributes))
+        return output
+
+    def convolution(self, x: str, conv: str, norm: str, stride: int = 1) -> str:
+        weight = self.weights[f"{conv}.weight"]  # (out, in, k, k)
+        scale = self.weights[f"{norm}.weight"] / np.sqrt(self.weights[f"{norm}.running_var"] + BATCH_NORM_EPSILON)
+        bias = self.weights[f"{norm}.bias"] - self.weights[f"{norm}.running_mean"] * scale
+        kernel = weight.shape[-1]
+        inputs = [
+            x,
+            self.constant(f"{conv}.folded_weight", weight * scale[:, None, None, None]),
+            self.constant(f"{conv}.folded_bias", bias),
+        ]
+        pads = [kernel // 2] * 4
+        return self.node("Conv", inputs, conv, kernel_shape=[kernel, kernel], strides=[stride, stride], pads=pads)
+
+    def relu(self, x: str) -> str:
+        return self.node("Relu", [x], f"{x}.relu")
+
+    def bottleneck(self, x: str, name: str, stride: int) -> str:
+        y = self.relu(self.convolution(x, f"{name}.conv1", f"{name}.bn1"))
+        y = self.relu(self.convolution(y, f"{name}.conv2", f"{name}.bn2", stride))
+        y = self.convolution(y, f"{name}.conv3", f"{name}.bn3")
+        if f"{name}.downsample.0.weight" in self.weights:
+            x = self.convolution(x, f"{name}.downsample.0", f"{name}.downsample.1", stride)
+        return self.relu(self.node("Add", [y, x], f"{name}.sum"))
+
+    def normalised(self, pixels: str, mean: list[float], std: list[float]) -> str:
+        """uint8 (B, H, W, 3) -> float32 (B, 3, H, W), `(pixel / 255 - mean) / std`."""
+        x = self.node("Cast", [pixels], "pixels.float", to=TensorProto.FLOAT)
+        x = self.node("Transpose", [x], "pixels.channels_first", perm=[0, 3, 1, 2])
+        scale = 1 / (255 * np.array(std, np.float32))
+        shift = -np.array(mean, np.float32) / np.array(std, np.float32)
+        x = self.node("Mul", [x, self.constant("input.scale", scale.reshape(1, 3, 1, 1))], "input.scaled")
+        return self.node("Add", [x, self.constant("input.shift", shift.reshape(1, 3, 1, 1))], "input.normalised")
+
+
+def build_graph(weights_file: Path, mean: list[float], std: list[float]) -> onnx.ModelProto:
+    """ONNX model of the whole network.
+
+    Input `pixels`: uint8 of shape (B, H, W, 3), any H and W. Outputs: `logits` (B, n_classes), `features` (B, 2048, h, w)
+    of the last block with h = ceil(H / 32), w = ceil(W / 32), both float32.
+
+    Args:
+        weights_file: safetensors under torchvision's ResNet50 names.
+        mean: of the training input, RGB in [0, 1].
+        std: likewise.
+    """
+    weights = {name: np.asarray(value, np.float32) for name, value in load_file(weights_file).items()}
+    graph = _Graph(weights)
+    x = graph.normalised("pixels", mean, std)
+    x = graph.relu(graph.convolution(x, "conv1", "bn1", stride=2))
+    x = graph.node("MaxPool", [x], "maxpool", kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])
+    for layer, blocks in enumerate(BLOCKS_PER_LAYER, start=1):
+        for block in range(blocks):
+            x = graph.bottleneck(x, f"layer{layer}.{block}", stride=2 if layer > 1 and block == 0 else 1)
+    features = graph.node("Identity", [x], "features")
+    pooled = graph.node("Flatten", [graph.node("GlobalAveragePool", [features], "pooled")], "pooled.flat")
+    head = [pooled, graph.constant("fc.weight", weights["fc.weight"]), graph.constant("fc.bias", weights["fc.bias"])]
+    graph.node("Gemm", head, "logits", transB=1)
+    return _model(graph, n_classes=len(weights["fc.bias"]))
+
+
+def _model(graph: _Graph, n_classes: int) -> onnx.ModelProto:
+    inputs = [helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["batch", "height", "width", 3])]
+    outputs = [
+        helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", n_classes]),
+        helper.make_tensor_value_info("features", TensorProto.FLOAT, ["batch", 2048, "rows", "columns"]),
+    ]
+    proto = helper.make_graph(graph.nodes, "resnet50", inputs, outputs, graph.initializers)
+    opset = [helper.make_opsetid("", OPSET)]
+    return helper.make_model(proto, opset_imports=opset, ir_version=IR_VERSION, producer_name="garment-lens")

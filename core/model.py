@@ -1,0 +1,74 @@
+"""The one definition of the network: torchvision's ResNet50 with dropout before a linear head. The only core module with torch.
+
+The head stays linear over global average pooling, so that Grad-CAM of the last block is `relu(sum_k w[c, k] A[k])`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torchvision.models.resnet import Bottleneck, ResNet
+
+# Statistics of the input that ImageNet weights were trained with: RGB in [0, 1].
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+# Blocks from the input to the output, as torchvision names their modules; stages of training name these blocks.
+BLOCKS = {
+    "stem": ("conv1", "bn1"),
+    "layer1": ("layer1",),
+    "layer2": ("layer2",),
+    "layer3": ("layer3",),
+    "layer4": ("layer4",),
+    "head": ("fc",),
+}
+
+
+class GarmentNet(ResNet):
+    """ResNet50 (He et al. 2015; torchvision's v1.5) with torchvision's parameter names, `fc` having `n_classes` outputs."""
+
+    def __init__(self, n_classes: int, dropout: float = 0.0):
+        super().__init__(Bottleneck, [3, 4, 6, 3], num_classes=n_classes)
+        self.dropout = nn.Dropout(dropout)
+
+    def features(self, x: Tensor) -> Tensor:
+        """Feature maps of the last block, (B, 3, H, W) normalised -> (B, 2048, ceil(H / 32), ceil(W / 32))."""
+        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))  # (B, 64, H/4, W/4)
+        return self.layer4(self.layer3(self.layer2(self.layer1(x))))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits, (B, 3, H, W) normalised -> (B, n_classes)."""
+        pooled = self.features(x).mean(dim=(2, 3))  # (B, 2048)
+        return self.fc(self.dropout(pooled))
+
+
+def block_of(parameter: str) -> str:
+    """Block a parameter or buffer belongs to, by its name; KeyError if none."""
+    module = parameter.partition(".")[0]
+    for block, modules in BLOCKS.items():
+        if module in modules:
+            return block
+    raise KeyError(parameter)
+
+
+def save_weights(state: dict[str, Tensor], path: Path) -> None:
+    """Write a state dict in half precision.
+
+    Raises:
+        ValueError: a value does not fit half precision; the message names the tensors.
+    """
+    half = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
+    overflowed = [name for name, tensor in half.items() if not torch.isfinite(tensor).all()]
+    if overflowed:
+        raise ValueError(f"not finite in half precision: {', '.join(overflowed)}")
+    save_file({name: tensor.contiguous() for name, tensor in half.items()}, path)
+
+
+def load_network(path: Path, n_classes: int) -> GarmentNet:
+    """Network in float32 and eval mode from a file that `save_weights` wrote."""
+    network = GarmentNet(n_classes)
+    network.load_state_dict({name: tensor.float() for name, tensor in load_file(path).items()})
+    return network.eval()

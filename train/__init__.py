@@ -1,0 +1,1 @@
+"""The offline trainer: from a catalogue of product photos to a run folder. `python -m train --help`."""

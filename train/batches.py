@@ -1,0 +1,73 @@
+"""Which photos an epoch sees, in which order, and how they reach the device as uint8."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from train.config import Recipe
+from train.distributed import World
+
+
+def epoch_seed(seed: int, epoch: int, rank: int = 0) -> int:
+    """Seed of everything random in an epoch. Being derived, it needs no place in a checkpoint, and a resumed epoch repeats exactly."""
+    return int(np.random.SeedSequence([seed, epoch, rank]).generate_state(1)[0])
+
+
+@dataclass(frozen=True)
+class PixelDataset(Dataset):
+    """Photos of one split, fetched a batch at a time.
+
+    Args:
+        pixels: uint8 (n_photos, H, W, 3), memory-mapped.
+        rows: positions in `pixels` of this split.
+        targets: class index of each of `rows`.
+    """
+
+    pixels: np.ndarray
+    rows: np.ndarray
+    targets: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitems__(self, indices: list[int]) -> tuple[Tensor, Tensor]:
+        """A batch: uint8 (B, H, W, 3) and int64 (B,)."""
+        return torch.from_numpy(self.pixels[self.rows[indices]]), torch.from_numpy(self.targets[indices])
+
+
+def sampling_weights(targets: np.ndarray, sampler: str) -> np.ndarray:
+    """Probability of each photo to be drawn, (n,): by class frequency to the power 0, -1/2 or -1."""
+    power = {"natural": 0.0, "square_root": -0.5, "inverse": -1.0}[sampler]
+    weights = np.bincount(targets)[targets].astype(float) ** power
+    return weights / weights.sum()
+
+
+def epoch_batches(targets: np.ndarray, recipe: Recipe, epoch: int, world: World) -> list[list[int]]:
+    """Batches of one process in one epoch, as positions in the split; every process gets a different share of each global batch.
+
+    Natural sampling sees each photo once, in random order; weighted sampling draws with replacement. An incomplete last batch is
+    left out.
+    """
+    rng = np.random.default_rng(epoch_seed(recipe.seed, epoch))
+    if recipe.sampler == "natural":
+        order = rng.permutation(len(targets))
+    else:
+        order = rng.choice(len(targets), len(targets), p=sampling_weights(targets, recipe.sampler))
+    batch = min(recipe.batch_size, len(order))
+    whole = order[: len(order) // batch * batch].reshape(-1, batch)
+    return whole[:, world.rank :: world.size].tolist()
+
+
+def loader(dataset: PixelDataset, batches: list[list[int]], device: torch.device) -> DataLoader:
+    """Batches in the given order; on CUDA through pinned memory and worker processes, so that the device need not wait."""
+    on_gpu = device.type == "cuda"
+    return DataLoader(dataset, batch_sampler=batches, collate_fn=_as_it_is, pin_memory=on_gpu, num_workers=2 if on_gpu else 0)
+
+
+def _as_it_is(batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    return batch

@@ -1,0 +1,121 @@
+"""Read the Kaggle "Fashion Product Images" data set, as its zip or its extracted folder: `styles.csv` and `images/<id>.jpg`."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import threading
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+from core.errors import InvalidData
+
+COLUMNS = ("id", "articleType", "baseColour", "usage", "productDisplayName")
+LAST_COLUMN = "productDisplayName"  # the free text at the end of a row: stray commas belong to it
+
+
+@dataclass
+class Source:
+    """One data set on disk; thread safe, each thread reading through its own handle.
+
+    Args:
+        path: the zip, or the folder that has `styles.csv`.
+
+    Raises:
+        InvalidData: there is no data set at the path.
+    """
+
+    path: Path
+    _prefix: str = field(init=False, default="")
+    _local: threading.local = field(init=False, default_factory=threading.local, repr=False)
+
+    def __post_init__(self) -> None:
+        if not self.path.exists():
+            raise InvalidData(f"There is no data set at {self.path}. Give the Kaggle zip or its extracted folder to --data.")
+        members = self._members()
+        found = sorted((name for name in members if Path(name).name == "styles.csv"), key=len)
+        if not found:
+            raise InvalidData(f"{self.path} has no styles.csv, so it is not the Kaggle data set or its download is incomplete.")
+        self._prefix = found[0].removesuffix("styles.csv")
+
+    def _members(self) -> dict[str, tuple[int, int]]:
+        """File name to (size, checksum or modification time): what tells one state of the data set from another."""
+        if self.path.is_dir():
+            files = ((file, file.stat()) for file in self.path.rglob("*") if file.is_file())
+            return {file.relative_to(self.path).as_posix(): (stat.st_size, stat.st_mtime_ns) for file, stat in files}
+        try:
+            with zipfile.ZipFile(self.path) as archive:
+                return {info.filename: (info.file_size, info.CRC) for info in archive.infolist()}
+        except (zipfile.BadZipFile, OSError) as error:
+            raise InvalidData(f"{self.path} is not a readable zip file ({error}). Download it again.") from None
+
+    def read(self, name: str) -> bytes:
+        """Bytes of a file of the data set; KeyError or OSError if there is none."""
+        if self.path.is_dir():
+            return (self.path / self._prefix / name).read_bytes()
+        if not hasattr(self._local, "archive"):
+            self._local.archive = zipfile.ZipFile(self.path)
+        return self._local.archive.read(self._prefix + name)
+
+    def fingerprint(self) -> str:
+        """Hexadecimal digest that changes whenever a file of the data set does."""
+        return hashlib.sha256(repr(sorted(self._members().items())).encode()).hexdigest()
+
+
+def read_styles(data: bytes, source: str) -> tuple[pd.DataFrame, list[str]]:
+    """Parse styles.csv, stray commas included.
+
+    Args:
+        data: the file.
+        source: its name, for messages.
+
+    Returns:
+        A table with `COLUMNS` (`id` as int, the others as text), and what was wrong with the rows left out, by line.
+
+    Raises:
+        InvalidData: the file is empty, not UTF-8, or lacks a column.
+    """
+    header, rows = _rows(data, source)
+    problems: list[str] = []
+    seen: dict[int, int] = {}
+    records: list[dict[str, object]] = []
+    for line, row in rows:
+        record = dict(zip(header, row, strict=False))
+        problem = _problem(header, row, record, seen)
+        if problem:
+            problems.append(f"{source} line {line}: {problem}")
+            continue
+        record["id"] = int(record["id"])
+        if len(row) > len(header):
+            record[LAST_COLUMN] = ",".join(row[len(header) - 1 :])
+        seen[record["id"]] = line
+        records.append({column: record[column] for column in COLUMNS})
+    return pd.DataFrame(records, columns=list(COLUMNS)), problems
+
+
+def _rows(data: bytes, source: str) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise InvalidData(f"{source} line {line} is not UTF-8. Save the file as UTF-8 and try again.") from None
+    reader = csv.reader(io.StringIO(text))
+    header = next(reader, [])
+    missing = [column for column in COLUMNS if column not in header]
+    if missing:
+        raise InvalidData(f"{source} lacks the column(s) {', '.join(missing)}; its first line is {','.join(header)[:120]!r}.")
+    return header, [(reader.line_num, row) for row in reader if row]
+
+
+def _problem(header: list[str], row: list[str], record: dict[str, str], seen: dict[int, int]) -> str:
+    if len(row) < len(header):
+        return f"{len(row)} columns where {len(header)} are needed"
+    if not record["id"].strip().isdecimal():
+        return f"the id {record['id'][:40]!r} is no whole number"
+    if int(record["id"]) in seen:
+        return f"the id {int(record['id'])} stands already in line {seen[int(record['id'])]}"
+    return ""

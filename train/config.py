@@ -1,0 +1,134 @@
+"""Recipes: every setting of a training, one documented line each, checked on construction with all problems reported at once."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from core.errors import InvalidConfig
+from core.labels import LabelSet
+from core.model import BLOCKS
+
+RECIPES = Path(__file__).parent / "recipes"
+CLASS_LISTS = Path(__file__).parent / "classes"
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+Block = Literal["stem", "layer1", "layer2", "layer3", "layer4", "head"]
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Stage(_Settings):
+    """One stage of progressive unfreezing."""
+
+    name: Annotated[str, Field(min_length=1)]  # shown on the history page
+    unfreeze: list[Block]  # blocks that become trainable here and stay so
+    epochs: Annotated[int, Field(ge=1)]
+    lr: Positive  # peak learning rate of the block nearest the head
+    lr_decay_per_block: Annotated[float, Field(gt=0, le=1)] = 1.0  # discriminative rates: times this for each block towards the input
+    warmup_steps: Annotated[int, Field(ge=0)] = 0  # linear warm-up before the cosine
+    height: Annotated[int, Field(ge=32)]  # input size in pixels (progressive resizing: it may differ by stage)
+    width: Annotated[int, Field(ge=32)]
+
+
+class Augmentation(_Settings):
+    """Random changes to a training photo; all zero (and scale 1) means none."""
+
+    min_scale: Annotated[float, Field(gt=0, le=1)] = 1.0  # RandomResizedCrop: least share of the area kept
+    max_aspect_change: Annotated[float, Field(ge=1)] = 1.0  # RandomResizedCrop: aspect ratio times or divided by at most this
+    flip: Fraction = 0.0  # probability of a horizontal flip
+    rotation: Annotated[float, Field(ge=0, le=180)] = 0.0  # degrees, either way
+    brightness: Fraction = 0.0  # ColorJitter: factor in [1 - x, 1 + x]
+    contrast: Fraction = 0.0
+    saturation: Fraction = 0.0
+    erasing: Fraction = 0.0  # probability of RandomErasing
+    mixup: Annotated[float, Field(ge=0)] = 0.0  # alpha of the Beta distribution (Zhang et al. 2018); 0 is off
+    cutmix: Annotated[float, Field(ge=0)] = 0.0  # alpha (Yun et al. 2019); 0 is off
+
+
+class Recipe(_Settings):
+    """Everything that decides the outcome of a training, apart from the data."""
+
+    name: Annotated[str, Field(min_length=1)]
+    classes: str = "garments15"  # a file of train/classes, without its suffix
+    stages: Annotated[list[Stage], Field(min_length=1)]
+    frozen: list[Block] = []  # blocks that no stage unfreezes
+    batch_size: Annotated[int, Field(ge=2)] = 64  # over all processes together
+    accumulation: Annotated[int, Field(ge=1)] = 1  # backward passes of batch_size / accumulation photos before an optimizer step
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.4
+    sampler: Literal["natural", "square_root", "inverse"] = "natural"  # class frequencies seen in an epoch
+    augmentation: Augmentation = Augmentation()
+    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.0  # of the weights that are validated and shipped; 0 is off
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"  # autocast on CUDA; the CPU always computes in float32
+    compile: bool = False  # torch.compile on CUDA
+    early_stopping: Annotated[int, Field(ge=0)] = 0  # end a stage after so many epochs without a better validation; 0 is off
+    custom_ids_from: int = 60001  # rows with this id or a higher one go to training only
+    val_fraction: Annotated[float, Field(gt=0, lt=0.5)] = 0.09
+    test_fraction: Annotated[float, Field(gt=0, lt=0.5)] = 0.10
+    seed: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _every_block_once(self) -> Recipe:
+        """Each block is unfrozen by one stage or named frozen."""
+        named = [block for stage in self.stages for block in stage.unfreeze] + list(self.frozen)
+        missing = [block for block in BLOCKS if block not in named]
+        twice = sorted({block for block in named if named.count(block) > 1})
+        if missing:
+            raise ValueError(f"no stage unfreezes {', '.join(missing)}; add to a stage or to `frozen`")
+        if twice:
+            raise ValueError(f"{', '.join(twice)} named more than once")
+        return self
+
+    @model_validator(mode="after")
+    def _whole_micro_batches(self) -> Recipe:
+        """The batch divides into equal parts."""
+        if self.batch_size % self.accumulation:
+            raise ValueError(f"batch_size {self.batch_size} is no multiple of accumulation {self.accumulation}")
+        return self
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of all stages together."""
+        return sum(stage.epochs for stage in self.stages)
+
+    def labels(self) -> LabelSet:
+        """The class list, from `train/classes`. Raises InvalidConfig if there is none of that name."""
+        path = CLASS_LISTS / f"{self.classes}.toml"
+        if path.parent != CLASS_LISTS or not path.is_file():
+            known = ", ".join(sorted(file.stem for file in CLASS_LISTS.glob("*.toml")))
+            raise InvalidConfig(f"There is no class list {self.classes!r} in train/classes. Known: {known}.")
+        return LabelSet.from_json(tomllib.loads(path.read_text(encoding="utf-8"))["groups"])
+
+
+def parse_recipe(settings: dict[str, Any], source: str) -> Recipe:
+    """A checked recipe from plain settings.
+
+    Raises:
+        InvalidConfig: unknown keys, wrong types or impossible values; the message lists them all.
+    """
+    try:
+        return Recipe.model_validate(settings)
+    except ValidationError as error:
+        lines = [f"  {'.'.join(map(str, e['loc'])) or 'recipe'}: {e['msg']} (got {e['input']!r:.60})" for e in error.errors()]
+        raise InvalidConfig(f"{len(lines)} problem(s) in {source}:\n" + "\n".join(lines)) from None
+
+
+def load_recipe(name_or_path: str) -> Recipe:
+    """A recipe from a file, or by the name of one in `train/recipes`. Raises InvalidConfig."""
+    path = RECIPES / f"{name_or_path}.toml" if "/" not in name_or_path and "." not in name_or_path else Path(name_or_path)
+    try:
+        settings = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        known = ", ".join(sorted(file.stem for file in RECIPES.glob("*.toml")))
+        raise InvalidConfig(f"There is no recipe at {path}. Give a TOML file or one of: {known}.") from None
+    except (OSError, ValueError) as error:
+        raise InvalidConfig(f"{path} cannot be read as TOML: {error}") from None
+    return parse_recipe(settings, str(path))

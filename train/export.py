@@ -1,0 +1,2 @@
+def finish(*a):
+    raise SystemExit("export not there yet")

@@ -1,0 +1,83 @@
+"""Where a training starts from: torchvision's ImageNet weights, a safetensors file, an earlier run, or nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.error import URLError
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+from torchvision.models import ResNet50_Weights
+
+from core.errors import GarmentError, InvalidConfig
+from core.model import GarmentNet
+from core.runs import Run
+
+OFFLINE_HINT = (
+    "torchvision's ImageNet weights could not be downloaded ({error}). Connect this machine to the internet once, or put the file {file} "
+    "into {folder}, or start from another file with `--init FILE` (safetensors under torchvision's names), or from nothing with "
+    "`--init none`."
+)
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """Which parameters and buffers the initial weights gave, and which start fresh."""
+
+    covered: list[str]
+    fresh: list[str]
+
+    def __str__(self) -> str:
+        blocks = sorted({name.partition(".")[0] for name in self.fresh})
+        fresh = f"; starting fresh: {', '.join(blocks)}" if blocks else ""
+        return f"{len(self.covered)} of {len(self.covered) + len(self.fresh)} tensors covered{fresh}"
+
+
+def initialise(network: GarmentNet, init: str) -> Coverage:
+    """Load initial weights into a network, in place.
+
+    Args:
+        network: freshly made.
+        init: `imagenet`, `none`, a safetensors file, or a run folder.
+
+    Raises:
+        InvalidConfig: the file or run is missing, is no safetensors, or fits no part of the network.
+        GarmentError: the download failed.
+    """
+    state = network.state_dict()
+    offered = {name: tensor for name, tensor in _offered(init).items() if name in state}
+    usable = {name: tensor.to(state[name].dtype) for name, tensor in offered.items() if tensor.shape == state[name].shape}
+    misfits = [name for name in offered if name not in usable and not name.startswith("fc.")]
+    if misfits:
+        raise InvalidConfig(f"{init} does not fit ResNet50: wrong shape of {', '.join(misfits[:5])}.")
+    if init != "none" and not usable:
+        raise InvalidConfig(f"{init} covers no tensor of ResNet50 (torchvision's names are needed, such as layer1.0.conv1.weight).")
+    network.load_state_dict(usable, strict=False)
+    return Coverage(sorted(usable), sorted(set(state) - set(usable)))
+
+
+def _offered(init: str) -> dict[str, Tensor]:
+    if init == "none":
+        return {}
+    if init == "imagenet":
+        return _imagenet()
+    path = Path(init)
+    try:
+        return load_file(Run.load(path).path("model.safetensors") if path.is_dir() else path)
+    except FileNotFoundError:
+        raise InvalidConfig(f"There are no initial weights at {path}. Give imagenet, none, a safetensors file or a run.") from None
+    except (OSError, SafetensorError) as error:
+        raise InvalidConfig(f"{path} is not a readable safetensors file ({error}).") from None
+
+
+def _imagenet() -> dict[str, Tensor]:
+    weights = ResNet50_Weights.IMAGENET1K_V2
+    try:
+        return dict(weights.get_state_dict(progress=True, check_hash=True, weights_only=True))
+    except (URLError, OSError) as error:
+        folder = Path(torch.hub.get_dir()) / "checkpoints"
+        reason = getattr(error, "reason", error)
+        raise GarmentError(OFFLINE_HINT.format(error=reason, file=weights.url.rpartition("/")[2], folder=folder)) from None

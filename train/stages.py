@@ -1,0 +1,70 @@
+"""Progressive unfreezing: which parameters train in a stage, at what rate, and how frozen blocks stay frozen."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+
+from core.errors import InvalidConfig
+from core.model import BLOCKS, GarmentNet, block_of
+from train.config import Recipe, Stage
+
+
+def trainable_blocks(recipe: Recipe, stage: int) -> tuple[str, ...]:
+    """Blocks that train in a stage (counted from 0), from the input to the output."""
+    unfrozen = {block for earlier in recipe.stages[: stage + 1] for block in earlier.unfreeze}
+    return tuple(block for block in BLOCKS if block in unfrozen)
+
+
+def freeze(network: GarmentNet, blocks: tuple[str, ...]) -> int:
+    """Make exactly the parameters of `blocks` trainable; return how many numbers they hold.
+
+    Autograd keeps no activation below the lowest trainable block, since nothing there requires a gradient.
+
+    Raises:
+        InvalidConfig: a parameter belongs to no block; the message lists all of them.
+    """
+    strangers = []
+    for name, parameter in network.named_parameters():
+        try:
+            parameter.requires_grad_(block_of(name) in blocks)
+        except KeyError:
+            strangers.append(name)
+        if not parameter.requires_grad:
+            parameter.grad = None
+    if strangers:
+        raise InvalidConfig(f"These parameters belong to no block of core.model.BLOCKS: {', '.join(strangers)}")
+    return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
+
+
+def train_mode(network: GarmentNet, blocks: tuple[str, ...]) -> None:
+    """Training mode for the trainable blocks and the dropout; frozen BatchNorm stays in eval mode and keeps its statistics."""
+    network.train()
+    for name, module in network.named_modules():
+        if isinstance(module, nn.BatchNorm2d) and block_of(name) not in blocks:
+            module.eval()
+
+
+def parameter_groups(network: GarmentNet, stage: Stage, blocks: tuple[str, ...]) -> list[dict[str, object]]:
+    """Optimizer groups of a stage: a rate for each block, no weight decay on biases and BatchNorm (one-dimensional parameters)."""
+    groups = []
+    for depth, block in enumerate(reversed(blocks)):
+        lr = stage.lr * stage.lr_decay_per_block**depth
+        members = [parameter for name, parameter in network.named_parameters() if block_of(name) == block]
+        decayed = [parameter for parameter in members if parameter.ndim > 1]
+        groups.append({"params": decayed, "lr": lr})
+        groups.append({"params": [parameter for parameter in members if parameter.ndim <= 1], "lr": lr, "weight_decay": 0.0})
+    return groups
+
+
+def cosine_schedule(optimizer: torch.optim.Optimizer, warmup: int, steps: int) -> torch.optim.lr_scheduler.LambdaLR:
+    """Linear warm-up over `warmup` steps, then a half cosine to zero at `steps` (Loshchilov and Hutter 2017)."""
+
+    def factor(step: int) -> float:
+        if step < warmup:
+            return (step + 1) / (warmup + 1)
+        return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
+
+    return torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
