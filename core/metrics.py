@@ -108,7 +108,7 @@ def classification_table_from_counts(counts: np.ndarray, names: Sequence[str]) -
 
     Returns:
         Columns class, support, predicted, precision, precision_low, precision_high, recall, recall_low, recall_high,
-        f1. Recall and F1 of a class without samples are NaN, and so is the precision of a class that is never predicted.
+        f1. A class without samples has NaN for recall and F1, and one never predicted has NaN for precision.
     """
     right, support, predicted = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
     precision, recall, f1 = _precision_recall_f1(counts)
