@@ -12,6 +12,9 @@ from core.graph import build_graph
 from core.runs import RESTORE_HINT, Run
 
 
+PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")  # in order of preference
+
+
 class Activations(NamedTuple):
     """What one forward pass gives.
 
@@ -44,9 +47,8 @@ class Engine:
             raise BrokenRun(f"{weights} does not hold a ResNet50 ({error!r:.200}). {RESTORE_HINT}") from error
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
-        self._session = onnxruntime.InferenceSession(
-            graph.SerializeToString(), options, providers=onnxruntime.get_available_providers()
-        )
+        providers = [name for name in PROVIDERS if name in onnxruntime.get_available_providers()]
+        self._session = onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=providers)
         self.height, self.width = size["height"], size["width"]
 
     @property

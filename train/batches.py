@@ -66,7 +66,9 @@ def epoch_batches(targets: np.ndarray, recipe: Recipe, epoch: int, world: World)
 def loader(dataset: PixelDataset, batches: list[list[int]], device: torch.device) -> DataLoader:
     """Batches in the given order; on CUDA through pinned memory and worker processes, so that the device need not wait."""
     on_gpu = device.type == "cuda"
-    return DataLoader(dataset, batch_sampler=batches, collate_fn=_as_it_is, pin_memory=on_gpu, num_workers=2 if on_gpu else 0)
+    return DataLoader(
+        dataset, batch_sampler=batches, collate_fn=_as_it_is, pin_memory=on_gpu, num_workers=2 if on_gpu else 0
+    )
 
 
 def _as_it_is(batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:

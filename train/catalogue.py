@@ -35,11 +35,15 @@ class Source:
 
     def __post_init__(self) -> None:
         if not self.path.exists():
-            raise InvalidData(f"There is no data set at {self.path}. Give the Kaggle zip or its extracted folder to --data.")
+            raise InvalidData(
+                f"There is no data set at {self.path}. Give the Kaggle zip or its extracted folder to --data."
+            )
         members = self._members()
         found = sorted((name for name in members if Path(name).name == "styles.csv"), key=len)
         if not found:
-            raise InvalidData(f"{self.path} has no styles.csv, so it is not the Kaggle data set or its download is incomplete.")
+            raise InvalidData(
+                f"{self.path} has no styles.csv, so it is not the Kaggle data set or its download is incomplete."
+            )
         self._prefix = found[0].removesuffix("styles.csv")
 
     def _members(self) -> dict[str, tuple[int, int]]:
@@ -107,7 +111,9 @@ def _rows(data: bytes, source: str) -> tuple[list[str], list[tuple[int, list[str
     header = next(reader, [])
     missing = [column for column in COLUMNS if column not in header]
     if missing:
-        raise InvalidData(f"{source} lacks the column(s) {', '.join(missing)}; its first line is {','.join(header)[:120]!r}.")
+        raise InvalidData(
+            f"{source} lacks the column(s) {', '.join(missing)}; its first line is {','.join(header)[:120]!r}."
+        )
     return header, [(reader.line_num, row) for row in reader if row]
 
 

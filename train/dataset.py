@@ -32,7 +32,9 @@ from train.config import Recipe
 
 OUT_OF_SCOPE = -1  # target of a photo that shows none of the classes
 HASH_SIZE = 16  # of the difference hash: 256 bits
-NEAR_DUPLICATE_BITS = 16  # photos whose hashes differ in at most so many bits are near-duplicates; groups explode from 20 on
+NEAR_DUPLICATE_BITS = (
+    16  # photos whose hashes differ in at most so many bits are near-duplicates; groups explode from 20 on
+)
 CACHE_VERSION = 1  # raise when the meaning of the cached pixels changes
 
 
@@ -75,7 +77,9 @@ def build_index(paths: list[Path], labels: LabelSet, cache: Path) -> Index:
         problems_file.write_text(json.dumps(problems))
     photos, problems = pd.read_parquet(table_file), json.loads(problems_file.read_text())
     if not (photos["target"] != OUT_OF_SCOPE).any():
-        raise InvalidData(f"No photo of the {len(labels)} classes loads from {', '.join(map(str, paths))}. {' '.join(problems[:3])}")
+        raise InvalidData(
+            f"No photo of the {len(labels)} classes loads from {', '.join(map(str, paths))}. {' '.join(problems[:3])}"
+        )
     return Index(photos, problems, fingerprint, sources)
 
 
@@ -125,7 +129,9 @@ def _open(source: Source, photo_id: int) -> Image.Image:
 def _in_parallel(function, items: list, description: str) -> Iterator:
     """Results in order, under a progress bar; Pillow decodes outside the interpreter lock, so threads serve."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        yield from tqdm(pool.map(function, items, chunksize=64), total=len(items), desc=description, unit="img", disable=None)
+        yield from tqdm(
+            pool.map(function, items, chunksize=64), total=len(items), desc=description, unit="img", disable=None
+        )
 
 
 def cached_pixels(index: Index, height: int, width: int, cache: Path) -> np.ndarray:
@@ -208,7 +214,9 @@ def _held_out(rows: np.ndarray, targets: np.ndarray, groups: np.ndarray, fractio
     """About a fraction of the rows, whole groups only: of the folds, the first that holds the most classes."""
     folds = StratifiedGroupKFold(n_splits=round(1 / fraction), shuffle=True, random_state=seed)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)  # rare classes miss some folds
+        warnings.filterwarnings(
+            "ignore", message="The least populated class", category=UserWarning
+        )  # rare classes miss some folds
         chosen = [fold for _, fold in folds.split(rows, targets[rows], groups[rows])]
     return rows[max(chosen, key=lambda fold: len(np.unique(targets[rows[fold]])))]
 

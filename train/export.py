@@ -1,2 +1,132 @@
-def finish(*a):
-    raise SystemExit("export not there yet")
+"""Turn a finished training into a whole run folder: weights, evidence, and the manifest last."""
+
+from __future__ import annotations
+
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from core.engine import Engine
+from core.labels import LabelSet
+from core.metrics import softmax
+from core.model import IMAGENET_MEAN, IMAGENET_STD, load_network, save_weights
+from core.runs import SCHEMA, Run, sha256_of
+from train.checkpoint import load_checkpoint
+from train.config import Recipe
+from train.dataset import Index, cached_pixels
+from train.evaluate import calibrate, latency, metrics, predictions_table, score
+from train.folder import Progress, write_csv, write_json
+from train.loop import State, normalise
+
+PROOF_PHOTOS = 64
+LATENCY_PHOTOS = 16
+PRIVATE_FILES = ("checkpoint.safetensors", "best.safetensors", "resume.json", "progress.json", ".lock")
+
+
+def finish(
+    folder: Path,
+    recipe: Recipe,
+    init: str,
+    index: Index,
+    splits: pd.DataFrame,
+    state: State,
+    cache: Path,
+    progress: Progress,
+) -> Run:
+    """Export the best weights, score them once, and make the folder whole. Running it again gives the same folder."""
+    labels = recipe.labels()
+    last = recipe.stages[-1]
+    pixels = cached_pixels(index, last.height, last.width, cache)
+    progress.update(now=True, state="exporting")
+    save_weights(load_checkpoint(folder / "best.safetensors")["network"], folder / "model.safetensors")
+    manifest = _described(folder, recipe, init, index, state, labels)
+    engine = _engine(folder, manifest)
+    progress.update(now=True, state="evaluating")
+    validation = score(engine, pixels, index, splits, "val")
+    temperature, scope = calibrate(validation)
+    test = score(engine, pixels, index, splits, "test")
+    measured = {
+        "test": metrics(test, labels, temperature, scope["threshold"]),
+        "validation": metrics(validation, labels, temperature, scope["threshold"]),
+        "latency": latency(engine, pixels[test.rows[:LATENCY_PHOTOS]]),
+    }
+    write_json(folder / "metrics.json", measured)
+    write_csv(
+        folder / "predictions.csv",
+        predictions_table(test.known.logits, test.known.rows, index, splits, labels, temperature),
+    )
+    _write_stage_predictions(folder, recipe, index, splits, labels, temperature)
+    proof = _prove_equal(
+        engine, load_network(folder / "model.safetensors", len(labels)), pixels[test.known.rows[:PROOF_PHOTOS]]
+    )
+    manifest |= {"temperature": temperature, "in_scope": scope, "export": proof}
+    return _close(folder, manifest, progress)
+
+
+def _described(folder: Path, recipe: Recipe, init: str, index: Index, state: State, labels: LabelSet) -> dict[str, Any]:
+    last = recipe.stages[-1]
+    return {
+        "schema": SCHEMA,
+        "run_id": folder.name,
+        "name": f"{recipe.name} recipe, {last.height}x{last.width}",
+        "origin": "measured",
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "git_commit": _git_commit(),
+        "architecture": "resnet50",
+        "recipe": recipe.name,
+        "initial_weights": Path(init).name,
+        "groups": {group: list(names) for group, names in labels.groups.items()},
+        "input": {"height": last.height, "width": last.width, "mean": list(IMAGENET_MEAN), "std": list(IMAGENET_STD)},
+        "data_fingerprint": index.fingerprint,
+        "stages": [{"name": s.name, "unfrozen": s.unfreeze, "epochs": s.epochs} for s in recipe.stages],
+        "best_epoch": state.best["epoch"],
+        "notes": [],
+    }
+
+
+def _git_commit() -> str | None:
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None  # the code was not cloned
+
+
+def _engine(folder: Path, manifest: dict[str, Any]) -> Engine:
+    """The serving engine on the saved file: half precision is part of what is measured."""
+    return Engine(Run(folder, manifest | {"files": {"model.safetensors": sha256_of(folder / "model.safetensors")}}))
+
+
+def _write_stage_predictions(
+    folder: Path, recipe: Recipe, index: Index, splits: pd.DataFrame, labels: LabelSet, temperature: float
+) -> None:
+    rows = np.flatnonzero((splits["split"] == "val") & index.in_scope)
+    for stage in range(1, len(recipe.stages) + 1):
+        logits = load_checkpoint(folder / f"validation_stage{stage}.safetensors")["logits"].numpy()
+        write_csv(
+            folder / f"validation_stage{stage}.csv", predictions_table(logits, rows, index, splits, labels, temperature)
+        )
+
+
+@torch.inference_mode()
+def _prove_equal(engine: Engine, network: torch.nn.Module, pixels: np.ndarray) -> dict[str, Any]:
+    """Largest difference of probabilities between the serving engine and the PyTorch definition, on real photos."""
+    reference = network(normalise(torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255)).numpy()
+    difference = np.abs(softmax(engine.run(pixels).logits) - softmax(reference)).max()
+    return {"photos": len(pixels), "max_probability_difference": float(difference)}
+
+
+def _close(folder: Path, manifest: dict[str, Any], progress: Progress) -> Run:
+    """Write the manifest over what is there, then drop what only an unfinished run needs."""
+    progress.update(now=True, state="finished")
+    private = [folder / name for name in PRIVATE_FILES] + list(folder.glob("validation_stage*.safetensors"))
+    files = sorted(path for path in folder.iterdir() if path.is_file() and path not in private)
+    write_json(folder / "manifest.json", manifest | {"files": {path.name: sha256_of(path) for path in files}})
+    for path in private:
+        path.unlink(missing_ok=True)
+    return Run.load(folder)

@@ -49,12 +49,16 @@ def initialise(network: GarmentNet, init: str) -> Coverage:
     """
     state = network.state_dict()
     offered = {name: tensor for name, tensor in _offered(init).items() if name in state}
-    usable = {name: tensor.to(state[name].dtype) for name, tensor in offered.items() if tensor.shape == state[name].shape}
+    usable = {
+        name: tensor.to(state[name].dtype) for name, tensor in offered.items() if tensor.shape == state[name].shape
+    }
     misfits = [name for name in offered if name not in usable and not name.startswith("fc.")]
     if misfits:
         raise InvalidConfig(f"{init} does not fit ResNet50: wrong shape of {', '.join(misfits[:5])}.")
     if init != "none" and not usable:
-        raise InvalidConfig(f"{init} covers no tensor of ResNet50 (torchvision's names are needed, such as layer1.0.conv1.weight).")
+        raise InvalidConfig(
+            f"{init} covers no tensor of ResNet50 (torchvision's names are needed, such as layer1.0.conv1.weight)."
+        )
     network.load_state_dict(usable, strict=False)
     return Coverage(sorted(usable), sorted(set(state) - set(usable)))
 
@@ -68,7 +72,9 @@ def _offered(init: str) -> dict[str, Tensor]:
     try:
         return load_file(Run.load(path).path("model.safetensors") if path.is_dir() else path)
     except FileNotFoundError:
-        raise InvalidConfig(f"There are no initial weights at {path}. Give imagenet, none, a safetensors file or a run.") from None
+        raise InvalidConfig(
+            f"There are no initial weights at {path}. Give imagenet, none, a safetensors file or a run."
+        ) from None
     except (OSError, SafetensorError) as error:
         raise InvalidConfig(f"{path} is not a readable safetensors file ({error}).") from None
 
@@ -80,4 +86,6 @@ def _imagenet() -> dict[str, Tensor]:
     except (URLError, OSError) as error:
         folder = Path(torch.hub.get_dir()) / "checkpoints"
         reason = getattr(error, "reason", error)
-        raise GarmentError(OFFLINE_HINT.format(error=reason, file=weights.url.rpartition("/")[2], folder=folder)) from None
+        raise GarmentError(
+            OFFLINE_HINT.format(error=reason, file=weights.url.rpartition("/")[2], folder=folder)
+        ) from None

@@ -114,7 +114,9 @@ class Trainer:
         world: this process and its device.
     """
 
-    def __init__(self, network: GarmentNet, recipe: Recipe, splits: dict[tuple[int, int], Splits], folder: Path, world: World):
+    def __init__(
+        self, network: GarmentNet, recipe: Recipe, splits: dict[tuple[int, int], Splits], folder: Path, world: World
+    ):
         self.recipe, self.splits, self.folder, self.world = recipe, splits, folder, world
         self.network = network.to(world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.averaged = _moving_average(self.network, recipe.ema_decay)
@@ -212,10 +214,14 @@ class Trainer:
         batches = epoch_batches(self.data.train.targets, self.recipe, position.epoch, self.world)
         totals = torch.zeros(3, dtype=torch.float64, device=self.world.device)
         losses: list[Tensor] = []
-        for step, (pixels, targets) in enumerate(self._bar(loader(self.data.train, batches, self.world.device), position), 1):
+        for step, (pixels, targets) in enumerate(
+            self._bar(loader(self.data.train, batches, self.world.device), position), 1
+        ):
             loss, correct = self._step(pixels, targets, augment)
             losses.append(loss)
-            totals += torch.stack([loss.double() * len(targets), correct.double(), torch.tensor(float(len(targets))).to(loss)])
+            totals += torch.stack(
+                [loss.double() * len(targets), correct.double(), torch.tensor(float(len(targets))).to(loss)]
+            )
             if step % STEPS_BETWEEN_READINGS == 0 or step == len(batches):
                 self._check(losses, position, step)
                 self._report(position, step, len(batches), totals)
@@ -282,7 +288,9 @@ class Trainer:
             seconds_left=left * len(self.data.train) / rate,
         )
 
-    def _row(self, position: Position, lr: float, train: list[float], images: int, seconds: float, logits: np.ndarray) -> dict[str, Any]:
+    def _row(
+        self, position: Position, lr: float, train: list[float], images: int, seconds: float, logits: np.ndarray
+    ) -> dict[str, Any]:
         targets = self.data.val.targets
         values = (
             position.epoch,
@@ -307,7 +315,9 @@ class Trainer:
         if row["val_accuracy"] > self.state.best["val_accuracy"]:
             self.state.best = {"epoch": position.epoch, "val_accuracy": row["val_accuracy"]}
             save_checkpoint({"network": self.shipped.state_dict()}, self.folder / "best.safetensors")
-        save_checkpoint({"logits": torch.from_numpy(logits)}, self.folder / f"validation_stage{position.stage + 1}.safetensors")
+        save_checkpoint(
+            {"logits": torch.from_numpy(logits)}, self.folder / f"validation_stage{position.stage + 1}.safetensors"
+        )
         save_checkpoint(
             {
                 "network": self.network.state_dict(),

@@ -52,7 +52,10 @@ def start(recipe: Recipe, given: dict[str, Any], job: Job, runs: Path) -> Path:
         if world.leads:
             folder.mkdir(parents=True)
             write_json(folder / "resume.json", asdict(job))
-            write_json(folder / "config.json", {"given": given, "resolved": recipe.model_dump() | {"init": Path(job.init).name}})
+            write_json(
+                folder / "config.json",
+                {"given": given, "resolved": recipe.model_dump() | {"init": Path(job.init).name}},
+            )
         world.wait()
         _carry_out(folder, recipe, job, world)
     return folder
@@ -67,7 +70,7 @@ def resume(folder: Path, device: str) -> None:
     if (folder / "manifest.json").exists():
         raise InvalidData(f"{folder} is whole already; there is nothing to resume.")
     try:
-        job = Job(**json.loads((folder / "resume.json").read_text())) 
+        job = Job(**json.loads((folder / "resume.json").read_text()))
         settings = json.loads((folder / "config.json").read_text())["resolved"]
     except (OSError, ValueError) as error:
         raise InvalidData(f"{folder} holds no run that can be resumed ({error}).") from None
@@ -123,7 +126,9 @@ def _prepared(recipe: Recipe, job: Job, world: World) -> tuple[Index, pd.DataFra
 
 
 def _split_table(index: Index, splits: pd.DataFrame) -> pd.DataFrame:
-    table = pd.DataFrame({"id": index.photos["id"], "split": splits["split"], "duplicate_group": splits["duplicate_group"]})
+    table = pd.DataFrame(
+        {"id": index.photos["id"], "split": splits["split"], "duplicate_group": splits["duplicate_group"]}
+    )
     return table[index.in_scope]
 
 
@@ -142,9 +147,11 @@ def _note_the_end(folder: Path, error: BaseException) -> None:
     path = folder / "progress.json"
     try:
         fields = json.loads(path.read_text()) if path.exists() else {"run_id": folder.name, "pid": os.getpid()}
-        reason = "interrupted" if isinstance(error, KeyboardInterrupt) else str(error) or traceback.format_exception_only(error)[0]
+        reason = (
+            "interrupted"
+            if isinstance(error, KeyboardInterrupt)
+            else str(error) or traceback.format_exception_only(error)[0]
+        )
         write_json(path, fields | {"state": "stopped", "message": reason, "updated": time.time()})
     except OSError:
         pass  # the disk is full or gone: the error itself is on its way to the terminal
-
-

@@ -55,7 +55,9 @@ def parameter_groups(network: GarmentNet, stage: Stage, blocks: tuple[str, ...])
         members = [parameter for name, parameter in network.named_parameters() if block_of(name) == block]
         decayed = [parameter for parameter in members if parameter.ndim > 1]
         groups.append({"params": decayed, "lr": lr})
-        groups.append({"params": [parameter for parameter in members if parameter.ndim <= 1], "lr": lr, "weight_decay": 0.0})
+        groups.append(
+            {"params": [parameter for parameter in members if parameter.ndim <= 1], "lr": lr, "weight_decay": 0.0}
+        )
     return groups
 
 
