@@ -1,4 +1,4 @@
-"""From logits to an answer: calibrated probabilities, group filter, upper-body bias, ranking, and whether it is clothing we know.
+"""From probabilities to an answer: group filter, upper-body bias, ranking, and whether it is clothing we know.
 
 All of it is arithmetic on 15 numbers, so a control on the page changes the answer without a new forward pass.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import logsumexp, softmax
+from scipy.special import logsumexp
 
 from core.labels import ALL, LabelSet
 
@@ -30,11 +30,6 @@ class Controls:
     def __post_init__(self) -> None:
         if not 0 <= self.upper_body_bias <= 1:
             raise ValueError(f"upper_body_bias is {self.upper_body_bias}; it must be from 0 to 1.")
-
-
-def probabilities(logits: np.ndarray, temperature: float) -> np.ndarray:
-    """Calibrated probabilities (Guo et al. 2017), (..., n_classes) -> (..., n_classes), each row summing to 1."""
-    return softmax(np.asarray(logits, np.float64) / temperature, axis=-1)
 
 
 def apply_controls(probability: np.ndarray, labels: LabelSet, controls: Controls) -> np.ndarray:

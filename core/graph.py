@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+from safetensors import safe_open
 from safetensors.numpy import load_file
 
 BLOCKS_PER_LAYER = (3, 4, 6, 3)
@@ -93,6 +94,12 @@ def build_graph(weights_file: Path, mean: list[float], std: list[float]) -> onnx
     head = [pooled, graph.constant("fc.weight", weights["fc.weight"]), graph.constant("fc.bias", weights["fc.bias"])]
     graph.node("Gemm", head, "logits", transB=1)
     return _model(graph, n_classes=len(weights["fc.bias"]))
+
+
+def head_of(weights_file: Path) -> np.ndarray:
+    """Weight of the linear head, float32 (n_classes, 2048)."""
+    with safe_open(weights_file, framework="numpy") as file:
+        return file.get_tensor("fc.weight").astype(np.float32)
 
 
 def _model(graph: _Graph, n_classes: int) -> onnx.ModelProto:

@@ -1,0 +1,165 @@
+"""The classifier as a library: photos in, calibrated and explained answers out.
+
+    from core import Classifier
+    classifier = Classifier.load()
+    answer = classifier.predict([Path("shirt.jpg").read_bytes()])[0]
+    print(answer.label, answer.probability, answer.in_scope)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from core.decide import Controls, apply_controls, energy, top_k
+from core.engine import Engine
+from core.errors import InvalidRegion
+from core.explain import at_photo_size, class_maps
+from core.graph import head_of
+from core.images import Photo, decode_photo
+from core.labels import LabelSet
+from core.metrics import softmax
+from core.preprocess import content_box, letterbox
+from core.roi import Region
+from core.runs import Run, current_run
+
+CLOSE_CALL = 0.15  # two candidates nearer than this in probability are worth showing side by side
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the network saw in one photo or region; every control and every heat map is computed from it, without another pass.
+
+    Args:
+        logits: float32 (n_classes,).
+        maps: float32 (n_classes, h, w), evidence for each class at each place (see `core.explain.class_maps`).
+        content: where the region lies in the network's input: left, top, right, bottom in its pixels.
+        input_size: (height, width) of the network's input.
+    """
+
+    logits: np.ndarray
+    maps: np.ndarray
+    content: tuple[int, int, int, int]
+    input_size: tuple[int, int]
+
+    def heat(self, class_index: int, size: tuple[int, int]) -> np.ndarray:
+        """Grad-CAM of a class stretched over the region, float32 (height, width) in [0, 1], for size (width, height)."""
+        return at_photo_size(np.maximum(self.maps[class_index], 0), self.content, self.input_size, size)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a photo or region shows.
+
+    Args:
+        ranking: classes with their calibrated probabilities, the most probable first.
+        group: of the first class, such as Tops.
+        in_scope: whether it looks like one of the classes at all.
+        score: the energy behind that verdict; `in_scope` says whether it reaches the run's threshold.
+        without_controls: the first class had no filter and no bias been set.
+    """
+
+    ranking: list[tuple[str, float]]
+    group: str
+    in_scope: bool
+    score: float
+    without_controls: str
+
+    @property
+    def label(self) -> str:
+        """The most probable class."""
+        return self.ranking[0][0]
+
+    @property
+    def probability(self) -> float:
+        """Its calibrated probability, in [0, 1]."""
+        return self.ranking[0][1]
+
+    @property
+    def close_call(self) -> bool:
+        """Whether the second class comes so near that both should be looked at."""
+        return len(self.ranking) > 1 and self.probability - self.ranking[1][1] < CLOSE_CALL
+
+
+class Classifier:
+    """A run's network with its calibration; read-only, so that any number of threads may share it.
+
+    Args:
+        run: a run that carries a network.
+        threads: of one forward pass; 0 lets the engine choose.
+
+    Raises:
+        BrokenRun: the run carries no network, or its files are damaged.
+    """
+
+    def __init__(self, run: Run, threads: int = 0):
+        self.run = run
+        self.engine = Engine(run, threads)
+        self.head_weight = head_of(run.path("model.safetensors"))
+        self.labels: LabelSet = run.labels
+        self.temperature: float = run.manifest["temperature"]
+        self.threshold: float = run.manifest["in_scope"]["threshold"]
+
+    @classmethod
+    def load(cls, folder: str | Path | None = None) -> Classifier:
+        """The classifier of a run folder, or of the shipped run. Raises BrokenRun."""
+        return cls(current_run() if folder is None else Run.load(folder))
+
+    def pixels(self, photo: Photo, region: Region | None = None) -> np.ndarray:
+        """The network's input for a region (in pixels of the upright photo), uint8 (height, width, 3).
+
+        Raises:
+            InvalidRegion: the region does not lie inside the photo.
+        """
+        return letterbox(photo.image, self.engine.height, self.engine.width, self._box(photo, region))
+
+    def _box(self, photo: Photo, region: Region | None) -> tuple[int, int, int, int] | None:
+        if region is None:
+            return None
+        if not (0 <= region.left < region.right <= photo.width and 0 <= region.top < region.bottom <= photo.height):
+            raise InvalidRegion(f"The region {region} does not lie inside the photo of {photo.width} x {photo.height} pixels.")
+        left, top = int(region.left * photo.scale), int(region.top * photo.scale)
+        right, bottom = round(region.right * photo.scale), round(region.bottom * photo.scale)
+        return left, top, max(right, left + 1), max(bottom, top + 1)
+
+    def read(self, inputs: Sequence[tuple[Photo, Region | None]]) -> list[Reading]:
+        """One batched forward pass over photos or regions of photos. Raises InvalidRegion as `pixels` does."""
+        if not inputs:
+            return []
+        logits, features = self.engine.run(np.stack([self.pixels(photo, region) for photo, region in inputs]))
+        input_size = (self.engine.height, self.engine.width)
+        return [
+            Reading(logits[i], class_maps(features[i], self.head_weight), content_box(_size(*item), *input_size), input_size)
+            for i, item in enumerate(inputs)
+        ]
+
+    def answer(self, reading: Reading, controls: Controls = Controls(), k: int | None = None) -> Answer:  # noqa: B008
+        """The answer that a reading gives under a visitor's controls, with the first k classes (all of them if None)."""
+        plain = softmax(reading.logits, self.temperature)
+        ranking = top_k(apply_controls(plain, self.labels, controls), self.labels, k or len(self.labels))
+        score = float(energy(reading.logits))
+        first = self.labels.names[int(plain.argmax())]
+        return Answer(ranking, self.labels.group_of(ranking[0][0]), score >= self.threshold, score, first)
+
+    def predict(self, photos: Sequence[bytes | Image.Image], controls: Controls = Controls()) -> list[Answer]:  # noqa: B008
+        """Answers for encoded or decoded photos, in one batched pass.
+
+        Raises:
+            UnreadablePhoto: one of them is no photo that we accept.
+        """
+        decoded = [_as_photo(photo) for photo in photos]
+        return [self.answer(reading, controls) for reading in self.read([(photo, None) for photo in decoded])]
+
+
+def _size(photo: Photo, region: Region | None) -> tuple[int, int]:
+    return photo.size if region is None else (region.right - region.left, region.bottom - region.top)
+
+
+def _as_photo(photo: bytes | Image.Image) -> Photo:
+    if isinstance(photo, bytes):
+        return decode_photo(photo)
+    return Photo(photo.convert("RGB"), "", photo.format or "image", "", photo.width, photo.height)
