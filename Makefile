@@ -1,0 +1,42 @@
+# Everything a person or CI does with this repository. `make` alone lists it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint bench bench-train setup
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+run: $(VENV)/app ## install what the dashboard needs, then start it on 127.0.0.1:8501
+	@echo "Starting on http://127.0.0.1:8501 (Ctrl-C stops it)"
+	@$(BIN)/python -m streamlit run Home.py
+
+test: $(VENV)/dev ## install what the tests need, then run them all
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/dev ## check style and types, as the pre-commit hooks do
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+
+bench: $(VENV)/dev ## measure what README and docs claim
+	$(BIN)/python benchmarks/latency.py
+
+bench-train: $(VENV)/dev ## measure the trainer's input pipeline against its training step
+	$(BIN)/python benchmarks/train.py
+
+setup: $(VENV)/dev ## install everything, for development
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Python 3.11 or newer is needed, this is " + sys.version'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/app: requirements.txt | $(VENV)/bin/python
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet -r requirements.txt
+	@touch $@
+
+$(VENV)/dev: requirements.txt requirements-dev.txt | $(VENV)/bin/python
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet -r requirements-dev.txt
+	@touch $(VENV)/app $@
