@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -118,6 +119,11 @@ def _check_manifest(path: Path, manifest: Any) -> None:
     missing = [field for field in REQUIRED_FIELDS if field not in manifest]
     if missing:
         raise BrokenRun(f"{path} lacks {', '.join(missing)}. {RESTORE_HINT}")
+
+
+def runs_folder() -> Path:
+    """Where run folders are looked for: the setting `GARMENTS_RUNS` if there is one, else `artifacts/runs`."""
+    return Path(os.environ.get("GARMENTS_RUNS", RUNS_FOLDER))
 
 
 def find_runs(folder: str | Path = RUNS_FOLDER) -> tuple[list[Run], dict[str, str]]:
