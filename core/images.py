@@ -1,0 +1,268 @@
+"""The one decode guard: photo bytes from anywhere become an upright RGB photo, or an `UnreadablePhoto` that says why not.
+
+Follows Pillow's security handbook (https://pillow.readthedocs.io/en/stable/handbook/security.html): an allow-list of formats, found by
+content and not by name; limits on bytes, pixels and time; decompression bombs are errors; only the first frame is decoded; no
+metadata is passed on. Everything here is safe to call from several threads.
+"""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import hashlib
+import io
+import time
+import unicodedata
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import ExifTags, Image, ImageChops, ImageCms, ImageOps
+from pillow_heif import register_heif_opener
+
+from core.errors import UnreadablePhoto
+
+MAX_BYTES = 30 * 2**20
+MAX_PIXELS = 64_000_000
+MAX_SECONDS = 10.0  # a photo of MAX_PIXELS takes one to three
+FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "HEIF", "BMP", "TIFF", "GIF")
+ACCEPTED_SUFFIXES = (
+    ".jpg", ".jpeg", ".jfif", ".png", ".webp", ".avif", ".heic", ".heif", ".bmp", ".tif", ".tiff", ".gif",
+)  # fmt: skip
+ACCEPTED = "Accepted are JPEG, PNG, WebP, HEIC, AVIF, BMP, TIFF and GIF."
+MAX_NAME = 80
+READ_SIZE = 8192  # bytes a decoder is given at once; the clock is looked at between
+SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
+TRANSVERSED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
+
+register_heif_opener(thumbnails=False, depth_images=False, aux_images=False)
+warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A decoded photo, upright.
+
+    Args:
+        image: RGB, never to be altered; smaller than the photo where a smaller one was asked for.
+        name: file name, fit for display.
+        format: what the bytes are, such as JPEG, whatever the name says.
+        sha256: hexadecimal digest of the bytes.
+        width: of the upright photo in full, in pixels.
+        height: likewise.
+    """
+
+    image: Image.Image
+    name: str
+    format: str
+    sha256: str
+    width: int
+    height: int
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) of the upright photo in full."""
+        return self.width, self.height
+
+    @property
+    def scale(self) -> float:
+        """Width of `image` over the photo's: 1, or about 1/2, 1/4 or 1/8."""
+        return self.image.width / self.width
+
+
+def display_name(name: str) -> str:
+    """A file name that is safe to show: no control, format or surrogate characters, at most MAX_NAME characters long."""
+    shown = "".join(
+        c for c in name if unicodedata.category(c)[0] != "C" and unicodedata.category(c) not in ("Zl", "Zp")
+    )
+    if len(shown) > MAX_NAME:
+        shown = f"{shown[: MAX_NAME - 21]}…{shown[-20:]}"
+    return shown.strip()
+
+
+def decode_photo(data: bytes, name: str = "", at_least: tuple[int, int] | None = None) -> Photo:
+    """Decode a photo.
+
+    The first frame is taken; EXIF orientation is applied (a damaged EXIF block counts as none); an embedded colour profile is
+    converted to sRGB (one that cannot be used is left out); transparency lies over white; 16 bits become the upper 8.
+
+    Args:
+        data: the file's bytes.
+        name: the file's name, for messages only.
+        at_least: (width, height) that are enough for the upright image; a JPEG is then decoded at 1/2, 1/4 or 1/8 of its
+            size if that still is as large, in a fraction of the time.
+
+    Raises:
+        UnreadablePhoto: whatever is wrong with the bytes; no other exception leaves this function.
+    """
+    shown = display_name(name)
+    subject = shown or "This photo"
+    if not data:
+        raise UnreadablePhoto(
+            f"{subject} is empty (0 bytes). Choose the file again; it may not have been copied whole."
+        )
+    if len(data) > MAX_BYTES:
+        raise UnreadablePhoto(
+            f"{subject} has {len(data) / 2**20:.1f} MB; at most {MAX_BYTES // 2**20} MB are accepted. Save it smaller."
+        )
+    try:
+        image, size, kind = _decode(data, at_least)
+    except _Refused as error:
+        raise UnreadablePhoto(f"{subject} {error}") from error.__cause__
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError) as error:
+        raise UnreadablePhoto(f"{subject} {_too_large('too many')}") from error
+    except Exception as error:  # Pillow's plugins raise nearly anything on damaged files
+        raise UnreadablePhoto(f"{subject} is {_found(data)}. {ACCEPTED}") from error
+    return Photo(image, shown, kind, hashlib.sha256(data).hexdigest(), *size)
+
+
+class _Refused(Exception):
+    """A limit of this module is passed; the message continues a sentence that begins with the photo's name."""
+
+
+def _too_large(pixels: str) -> str:
+    return f"has {pixels} pixels; at most {MAX_PIXELS // 10**6} megapixels are accepted. Save it smaller."
+
+
+class _TimedReader(io.BytesIO):
+    """Bytes that can be read for MAX_SECONDS, so that no parser's loop goes on for ever."""
+
+    def __init__(self, data: bytes):
+        super().__init__(data)
+        self.deadline = time.monotonic() + MAX_SECONDS
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if time.monotonic() > self.deadline:
+            raise _Refused(f"takes more than {MAX_SECONDS:.0f} seconds to decode. Save it anew as JPEG or PNG.")
+        return super().read(size)
+
+
+def _decode(data: bytes, at_least: tuple[int, int] | None) -> tuple[Image.Image, tuple[int, int], str]:
+    """Upright RGB image, size of the upright photo in full, and format."""
+    with Image.open(_TimedReader(data), formats=FORMATS) as image:
+        _check_pixels(image)
+        image.decodermaxblock = READ_SIZE
+        kind = "JPEG" if image.format == "MPO" else str(image.format)
+        swapped = kind == "JPEG" and _orientation(image) in TRANSVERSED
+        full = image.size
+        if at_least is not None and kind == "JPEG":
+            image.draft(None, at_least[::-1] if swapped else at_least)
+        drafted = image.size != full
+        image.load()
+        _turn_upright(image)
+        size = (full[::-1] if swapped else full) if drafted else image.size
+        return _rgb(image), size, kind
+
+
+def _check_pixels(image: Image.Image) -> None:
+    """Refuse what would be too large in memory; a TIFF's tile may be larger than its image."""
+    width, height = image.size
+    tags = getattr(image, "tag_v2", {})
+    if width * height > MAX_PIXELS:
+        raise _Refused(_too_large(f"{width} x {height}"))
+    if tags.get(322, 0) * tags.get(323, 0) > MAX_PIXELS:
+        raise _Refused(_too_large("too many"))
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        return image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:
+        return 1
+
+
+def _turn_upright(image: Image.Image) -> None:
+    with contextlib.suppress(Exception):  # the pixels turn before anything in a damaged EXIF block can fail
+        ImageOps.exif_transpose(image, in_place=True)
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    """RGB in sRGB over white, without metadata."""
+    profile = image.info.get("icc_profile")
+    if image.mode in SIXTEEN_BIT:
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    elif image.mode in ("I", "F"):
+        raise _Refused(f"holds 32-bit measurements (Pillow's mode {image.mode}), not a photo. {ACCEPTED}")
+    if not image.has_transparency_data:
+        rgb = _srgb(image, profile)
+    else:
+        image = image if image.mode == "RGBA" else image.convert("RGBA")
+        rgb = _srgb(image, profile)
+        rgb.paste("white", mask=ImageChops.invert(image.getchannel("A")))
+    rgb.info = {}
+    return rgb
+
+
+def _srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    if image.mode not in ("L", "RGB", "CMYK"):
+        image = image.convert("RGB")
+    if profile:
+        try:
+            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+            return converted or image.convert("RGB")
+        except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+            pass
+    return image.convert("RGB")
+
+
+# First bytes of files that are no photo, and of photos (for the message about a damaged one).
+_SIGNATURES = (
+    (b"%PDF", "a PDF document"),
+    (b"%!PS", "a PostScript document"),
+    (b"PK\x03\x04", "a zip archive or an office document"),
+    (b"\x1f\x8b", "a gzip archive"),
+    (b"Rar!", "a RAR archive"),
+    (b"7z\xbc\xaf", "a 7-Zip archive"),
+    (b"8BPS", "a Photoshop document"),
+    (b"\x00\x00\x00\x0cjP  ", "a JPEG 2000 image"),
+    (b"\x00\x00\x00\x0cJXL ", "a JPEG XL image"),
+    (b"\xff\x0a", "a JPEG XL image"),
+    (b"\x1aE\xdf\xa3", "a video"),
+    (b"\x7fELF", "a program"),
+    (b"MZ", "a program"),
+)
+_PHOTO_SIGNATURES = (
+    (b"\xff\xd8", "JPEG"),
+    (b"\x89PNG", "PNG"),
+    (b"GIF8", "GIF"),
+    (b"II*\x00", "TIFF"),
+    (b"MM\x00*", "TIFF"),
+    (b"BM", "BMP"),
+)
+_HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+
+
+def _found(data: bytes) -> str:
+    """What bytes that are no readable photo look like, as the end of a sentence: "a PDF document, not a photo"."""
+    head = data[:1024]
+    for signature, kind in _PHOTO_SIGNATURES:
+        if head.startswith(signature):
+            return f"a damaged {kind} photo"
+    if head[:4] == b"RIFF":
+        return "a damaged WebP photo" if head[8:12] == b"WEBP" else "a sound or a video, not a photo"
+    if head[4:8] == b"ftyp":
+        brand = head[8:12]
+        kind = "HEIC" if brand in _HEIF_BRANDS else "AVIF" if brand in (b"avif", b"avis") else ""
+        return f"a damaged {kind} photo" if kind else "a video, not a photo"
+    for signature, kind in _SIGNATURES:
+        if head.startswith(signature):
+            return f"{kind}, not a photo"
+    return _text_kind(head) or "of no format known here"
+
+
+def _text_kind(head: bytes) -> str:
+    """Which kind of text, empty if it is none."""
+    try:
+        text = codecs.getincrementaldecoder("utf-8-sig")().decode(head).strip().lower()
+    except UnicodeDecodeError:
+        return ""
+    if any(unicodedata.category(c) == "Cc" and not c.isspace() for c in text):
+        return ""
+    if "%pdf" in text:
+        return "a PDF document, not a photo"
+    if "<svg" in text:
+        return "an SVG drawing, not a photo"
+    if text.startswith(("<!doctype html", "<html")):
+        return "an HTML page, not a photo"
+    return "a text file, not a photo"
