@@ -1,0 +1,240 @@
+"""Predictions of a labelled test set: read, validate and filter them.
+
+Rows are kept most confident first, so a filtered list is in its order already and a risk-coverage curve needs no sorting.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import ArrayLike
+
+from core.errors import InvalidData
+from core.labels import LabelSet
+from core.runs import Run
+
+DETAILS = ("product", "colour", "usage", "duplicate_group")  # may be absent; whatever needs them is then left out
+SUFFIXES = (".parquet", ".csv")
+GENDER_WORD = r"\b(?P<word>Men|Women|Boys|Girls|Unisex)\b"
+NOT_STATED = "not stated"
+SUM_TOLERANCE = 0.01  # a row of probabilities adds up to 1, but for rounding in the file
+EXAMPLES = 5
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a network said about each photo of a test set, most confident first. Read-only, shared between visitors.
+
+    Args:
+        labels: the classes, in the order of the columns of `probabilities`.
+        table: columns id and those of `DETAILS` that the file has, n rows.
+        probabilities: float (n, n_classes), calibrated.
+        true: int (n,), index of the true class.
+    """
+
+    labels: LabelSet
+    table: pd.DataFrame
+    probabilities: np.ndarray
+    true: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.true)
+
+    @cached_property
+    def predicted(self) -> np.ndarray:
+        """Index of the most probable class, int (n,); of equal ones the first."""
+        return self.probabilities.argmax(axis=1)
+
+    @cached_property
+    def confidence(self) -> np.ndarray:
+        """Probability of the predicted class, float (n,), falling."""
+        return self.probabilities.max(axis=1)
+
+    @cached_property
+    def correct(self) -> np.ndarray:
+        """Whether each prediction is right, bool (n,)."""
+        return self.true == self.predicted
+
+    @cached_property
+    def facets(self) -> dict[str, pd.Categorical]:
+        """What rows can be filtered by, name to one value a row: group and, where the file has them, colour, usage and so on."""
+        facets = {"group": self._groups()}
+        for column in ("colour", "usage"):
+            if column in self.table:
+                facets[column] = _categorical(self.table[column])
+        if "product" in self.table:
+            facets["gender"] = _gender_words(self.table["product"])
+        if "duplicate_group" in self.table:
+            facets["duplicates"] = _duplicate_status(self.table["duplicate_group"])
+        return facets
+
+    def _groups(self) -> pd.Categorical:
+        groups = list(self.labels.groups)
+        of_class = np.array([groups.index(self.labels.group_of(name)) for name in self.labels.names])
+        return pd.Categorical.from_codes(of_class[self.true], groups)
+
+    def mask(self, chosen: Mapping[str, Collection[str]], confidence: tuple[float, float] = (0, 1)) -> np.ndarray:
+        """Rows that pass every filter, bool (n,).
+
+        Args:
+            chosen: facet name to the values to keep; no values keep every row.
+            confidence: lowest and highest confidence to keep, both included.
+        """
+        keep = (self.confidence >= confidence[0]) & (self.confidence <= confidence[1])
+        for name, values in chosen.items():
+            if values:
+                facet = self.facets[name]
+                keep &= np.isin(facet.codes, facet.categories.get_indexer(list(values)))
+        return keep
+
+
+def _categorical(values: ArrayLike) -> pd.Categorical:
+    encoded = (
+        pa.array(pd.Series(values).astype("str"), pa.string(), from_pandas=True)
+        .fill_null(NOT_STATED)
+        .dictionary_encode()
+    )
+    return _sorted_categories(encoded)
+
+
+def _sorted_categories(encoded: pa.DictionaryArray) -> pd.Categorical:
+    categorical = pd.Categorical.from_codes(encoded.indices.to_numpy(), encoded.dictionary.to_pylist())
+    return categorical.reorder_categories(sorted(categorical.categories))
+
+
+def _gender_words(products: ArrayLike) -> pd.Categorical:
+    """The first word of a product's name that says whom it is for, or "none"."""
+    names = pa.array(products, pa.string(), from_pandas=True)
+    words = pc.call_function("extract_regex", [names], pc.ExtractRegexOptions(GENDER_WORD)).flatten()[0]
+    return _sorted_categories(words.fill_null("none").dictionary_encode())
+
+
+def _duplicate_status(groups: ArrayLike) -> pd.Categorical:
+    """Whether another photo of the file belongs to the same group of near-duplicates."""
+    codes, _ = pd.factorize(np.asarray(groups))
+    size = np.bincount(codes[codes >= 0], minlength=1)
+    shared = (codes >= 0) & (size[codes] > 1)
+    return pd.Categorical.from_codes(shared.astype(int), ["unique", "near-duplicate"])
+
+
+def prediction_file(run: Run, stem: str = "predictions") -> str | None:
+    """Name of a run's file of predictions, the columnar one where there are both; None if there is none."""
+    names = [stem + suffix for suffix in SUFFIXES if stem + suffix in run.manifest.get("files", {})]
+    return names[0] if names else None
+
+
+def stage_files(run: Run) -> dict[int, str]:
+    """Files of validation predictions, by the number of the stage after which they were made."""
+    stages = {}
+    for name in run.manifest.get("files", {}):
+        if match := re.fullmatch(r"(validation_stage(\d+))\.(csv|parquet)", name):
+            stages[int(match[2])] = prediction_file(run, match[1])
+    return dict(sorted(stages.items()))
+
+
+def read_predictions(source: Path | bytes, name: str, labels: LabelSet) -> Predictions:
+    """Read a file of predictions in the format of `predictions.csv` (docs/architecture.md), as CSV or as Parquet.
+
+    Args:
+        source: path or content of the file.
+        name: its name, for messages and for its format.
+        labels: the classes it must have a column of probabilities for.
+
+    Raises:
+        InvalidData: it is no such file; the message says what is wrong and in which row.
+    """
+    file = BytesIO(source) if isinstance(source, bytes) else source
+    try:
+        table = pd.read_parquet(file) if name.lower().endswith(".parquet") else pd.read_csv(file, engine="pyarrow")
+    except (ValueError, OSError) as error:
+        raise InvalidData(
+            f"{name} is not a readable table ({error}). Give a CSV file in UTF-8 with a header line, or a Parquet file."
+        ) from None
+    return predictions_from_table(table, name, labels)
+
+
+def predictions_from_table(table: pd.DataFrame, name: str, labels: LabelSet) -> Predictions:
+    """Validate a table of predictions and bring it into order; arguments and errors as for `read_predictions`."""
+    _check_columns(table, name, labels)
+    _check_ids_and_labels(table, name, labels)
+    probabilities = _checked_probabilities(table, name, labels)
+    order = np.argsort(-probabilities.max(axis=1), kind="stable")
+    kept = table[["id", *(column for column in DETAILS if column in table)]].iloc[order].reset_index(drop=True)
+    true = pd.Index(labels.names).get_indexer(pd.Index(table["label"]))
+    return Predictions(labels, kept, probabilities[order], true[order])
+
+
+def _check_columns(table: pd.DataFrame, name: str, labels: LabelSet) -> None:
+    missing = [column for column in ("id", "label", *labels.names) if column not in table]
+    if missing:
+        raise InvalidData(
+            f"{name} lacks {_listed(missing)}. It needs the columns id and label, and one column of probabilities for each of "
+            f"the {len(labels)} classes: {', '.join(labels.names)}."
+        )
+    repeated = list(table.columns[table.columns.duplicated()])
+    if repeated:
+        raise InvalidData(f"{name} has more than one column called {_listed(repeated)}. Keep one of each.")
+    if table.empty:
+        raise InvalidData(f"{name} has no rows, so there is nothing to show. Give at least one labelled photo.")
+
+
+def _check_ids_and_labels(table: pd.DataFrame, name: str, labels: LabelSet) -> None:
+    for column in ("id", "label"):
+        _refuse(pd.isna(table[column]), f"{name} has no {column}")
+    ids = pd.Index(table["id"])
+    if not ids.is_unique:
+        repeated = list(ids[ids.duplicated()].unique())
+        raise InvalidData(f"{name} has more than one row for id {_listed(repeated)}. Keep one row a photo.")
+    unknown = sorted(set(pd.unique(pd.Series(table["label"]))) - set(labels.names), key=str)
+    if unknown:
+        raise InvalidData(
+            f"{name} has labels that are no class of this run: {_listed(unknown)}. Known are {', '.join(labels.names)}."
+        )
+
+
+def _checked_probabilities(table: pd.DataFrame, name: str, labels: LabelSet) -> np.ndarray:
+    """Float (n, n_classes), each in [0, 1], each row adding up to 1."""
+    probabilities = np.column_stack([_numbers(table, column, name) for column in labels.names])
+    finite = np.isfinite(probabilities).all(axis=1)
+    _refuse(~finite, f"{name} has empty or infinite probabilities")
+    inside = ((probabilities >= 0) & (probabilities <= 1)).all(axis=1)
+    _refuse(~inside, f"{name} has probabilities below 0 or above 1 (logits and percentages must be converted)")
+    off = np.abs(probabilities.sum(axis=1) - 1) > SUM_TOLERANCE
+    _refuse(off, f"{name} has probabilities that do not add up to 1")
+    return probabilities
+
+
+def _numbers(table: pd.DataFrame, column: str, name: str) -> np.ndarray:
+    """A column as float (n,), empty cells as NaN."""
+    values = pd.Series(table[column])
+    if not pd.api.types.is_numeric_dtype(values):
+        parsed = pd.Series(pd.to_numeric(values, errors="coerce"))
+        _refuse(parsed.isna() & values.notna(), f"{name} has text where column {column} should have a number")
+        values = parsed
+    return values.to_numpy(float, na_value=np.nan)
+
+
+def _refuse(bad: ArrayLike, what: str) -> None:
+    """Raise if any row is bad; rows are numbered as an editor numbers lines, the header being line 1."""
+    bad = np.asarray(bad)
+    lines = list(np.flatnonzero(bad) + 2)
+    if lines:
+        raise InvalidData(
+            f"{what} in {len(lines):,} of {len(bad):,} rows (line {_listed(lines)}). Correct or remove them."
+        )
+
+
+def _listed(values: list) -> str:
+    """The first few values, and how many more there are."""
+    shown = ", ".join(str(value)[:60] for value in values[:EXAMPLES])
+    more = len(values) - EXAMPLES
+    return f"{shown} and {more:,} more" if more > 0 else shown

@@ -1,0 +1,146 @@
+"""Files of predictions: what is accepted, in which order rows stand, what filters keep, and what a wrong file is told."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from core.errors import InvalidData
+from core.labels import LabelSet
+from core.predictions import NOT_STATED, predictions_from_table, read_predictions
+from tests.prediction_tables import LABELS, NAMES, prediction_table
+
+
+@pytest.fixture(scope="module")
+def table():
+    return prediction_table()
+
+
+@pytest.fixture(scope="module")
+def predictions(table):
+    return predictions_from_table(table, "predictions.csv", LABELS)
+
+
+def test_rows_stand_most_confident_first_and_keep_together(table, predictions):
+    assert (np.diff(predictions.confidence) <= 0).all()
+    by_id = table.set_index("id")
+    for row in (0, 7, len(table) - 1):
+        given = by_id.loc[predictions.table["id"][row]]
+        assert NAMES[predictions.true[row]] == given["label"]
+        assert predictions.probabilities[row].tolist() == given[list(NAMES)].tolist()
+        assert predictions.table["product"][row] == given["product"]
+        assert NAMES[predictions.predicted[row]] == given[list(NAMES)].astype(float).idxmax()
+
+
+def test_csv_and_parquet_and_bytes_give_the_same(table, predictions, tmp_path):
+    table.to_csv(tmp_path / "predictions.csv", index=False)
+    table.to_parquet(tmp_path / "predictions.parquet", index=False)
+    for source, name in (
+        (tmp_path / "predictions.csv", "predictions.csv"),
+        (tmp_path / "predictions.parquet", "predictions.parquet"),
+        ((tmp_path / "predictions.csv").read_bytes(), "mine.CSV"),
+    ):
+        read = read_predictions(source, name, LABELS)
+        np.testing.assert_array_equal(read.probabilities, predictions.probabilities)
+        assert read.table["id"].tolist() == predictions.table["id"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("chosen", "condition"),
+    [
+        ({"group": ["Tops"]}, lambda t: t["group"] == "Tops"),
+        ({"colour": ["Red", "Blue"]}, lambda t: t["colour"].isin(["Red", "Blue"])),
+        ({"usage": ["Sports"], "colour": ["Red"]}, lambda t: (t["usage"] == "Sports") & (t["colour"] == "Red")),
+        ({"gender": ["Men"]}, lambda t: t["product"].str.contains(" Men ")),
+        ({"gender": ["none"]}, lambda t: t["product"].str.contains(" plain ")),
+        ({"duplicates": ["near-duplicate"]}, lambda t: t["duplicate_group"].duplicated(keep=False)),
+        ({"colour": []}, lambda t: t["id"] > 0),
+    ],
+)
+def test_a_filter_keeps_what_pandas_keeps(table, predictions, chosen, condition):
+    kept = set(predictions.table["id"][predictions.mask(chosen)])
+    expected = set(table["id"][condition(table)])
+    assert kept == expected and kept
+
+
+def test_a_confidence_range_includes_both_its_ends(predictions):
+    low, high = predictions.confidence[20], predictions.confidence[10]
+    assert np.flatnonzero(predictions.mask({}, (low, high))).tolist() == list(range(10, 21))
+
+
+@pytest.mark.parametrize(
+    ("product", "word"),
+    [
+        ("Puma Men's Tshirt", "Men"),
+        ("Women Red Top", "Women"),
+        ("Mens Shirt", "none"),
+        ("Unisex Men Cap", "Unisex"),
+        (None, "none"),
+    ],
+)
+def test_gender_word_is_the_first_whole_word_of_the_name(table, product, word):
+    named = table.assign(product=[product, *table["product"][1:]])
+    predictions = predictions_from_table(named, "p.csv", LABELS)
+    row = np.flatnonzero(predictions.table["id"] == table["id"][0])[0]
+    assert predictions.facets["gender"][row] == word
+
+
+def test_missing_details_are_left_out_and_empty_ones_named(table):
+    short = predictions_from_table(table.drop(columns=["product", "usage", "duplicate_group"]), "p.csv", LABELS)
+    assert list(short.facets) == ["group", "colour"]
+    gaps = predictions_from_table(table.assign(colour=[None, *table["colour"][1:]]), "p.csv", LABELS)
+    assert gaps.mask({"colour": [NOT_STATED]}).sum() == 1
+
+
+def test_photos_without_a_duplicate_group_are_unique(table):
+    predictions = predictions_from_table(table.assign(duplicate_group=None), "p.csv", LABELS)
+    assert set(predictions.facets["duplicates"]) == {"unique"}
+
+
+def wrong(table, **columns):
+    return table.assign(**{name: [value, *table[name][1:]] for name, value in columns.items()})
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda t: t.drop(columns=["label", "Jeans"]), "lacks label, Jeans. It needs the columns id and label"),
+        (lambda t: t.iloc[:0], "has no rows"),
+        (lambda t: wrong(t, label="Sockz"), "labels that are no class of this run: Sockz. Known are Tshirts"),
+        (lambda t: wrong(t, label=None), "has no label in 1 of 300 rows (line 2)"),
+        (lambda t: wrong(t, id=t["id"][1]), "more than one row for id"),
+        (lambda t: wrong(t, Jeans=np.nan), "empty or infinite probabilities in 1 of 300 rows (line 2)"),
+        (lambda t: wrong(t, Jeans="n/a"), "text where column Jeans should have a number in 1 of 300 rows (line 2)"),
+        (lambda t: wrong(t, Jeans=-0.1), "below 0 or above 1"),
+        (
+            lambda t: t.assign(**{name: t[name] / 2 for name in NAMES}),
+            "do not add up to 1 in 300 of 300 rows (line 2, 3",
+        ),
+        (lambda t: pd.concat([t, t[["Jeans"]]], axis=1), "more than one column called Jeans"),
+    ],
+)
+def test_a_wrong_file_is_told_what_is_wrong_and_where(table, spoil, message):
+    with pytest.raises(InvalidData, match=re.escape(message)) as caught:
+        predictions_from_table(spoil(table), "mine.csv", LABELS)
+    assert str(caught.value).startswith("mine.csv")
+
+
+@pytest.mark.parametrize("content", [b"", b"\x89PNG\r\n\x1a\n\x00\x01", b"\xff\xfe\x00bad"])
+@pytest.mark.parametrize("name", ["mine.csv", "mine.parquet"])
+def test_what_is_no_table_is_told_so(content, name):
+    with pytest.raises(InvalidData, match=re.escape(name)):
+        read_predictions(content, name, LABELS)
+
+
+def test_a_file_of_one_class_can_be_read(table):
+    only = predictions_from_table(table[table["label"] == "Jeans"], "p.csv", LABELS)
+    assert set(only.true) == {LABELS.index("Jeans")}
+
+
+def test_a_row_may_stray_from_1_by_rounding_only():
+    two = LabelSet({"All": ("a", "b")})
+    near = pd.DataFrame({"id": [1], "label": ["a"], "a": [0.995], "b": [0.0]})
+    assert len(predictions_from_table(near, "p.csv", two)) == 1
+    with pytest.raises(InvalidData, match="do not add up"):
+        predictions_from_table(near.assign(a=0.98), "p.csv", two)
