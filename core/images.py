@@ -108,7 +108,7 @@ def decode_photo(data: bytes, name: str = "", at_least: tuple[int, int] | None =
     try:
         image, size, kind = _decode(data, at_least)
     except _Refused as error:
-        raise UnreadablePhoto(f"{subject} {error}") from error.__cause__
+        raise UnreadablePhoto(f"{subject} {error}") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError) as error:
         raise UnreadablePhoto(f"{subject} {_too_large('too many')}") from error
     except Exception as error:  # Pillow's plugins raise nearly anything on damaged files
@@ -143,15 +143,17 @@ def _decode(data: bytes, at_least: tuple[int, int] | None) -> tuple[Image.Image,
         _check_pixels(image)
         image.decodermaxblock = READ_SIZE
         kind = "JPEG" if image.format == "MPO" else str(image.format)
-        swapped = kind == "JPEG" and _orientation(image) in TRANSVERSED
-        full = image.size
+        sideways = kind == "JPEG" and _orientation(image) in TRANSVERSED
+        full = _swapped(image.size) if sideways else image.size
         if at_least is not None and kind == "JPEG":
-            image.draft(None, at_least[::-1] if swapped else at_least)
-        drafted = image.size != full
+            image.draft(None, _swapped(at_least) if sideways else at_least)
         image.load()
         _turn_upright(image)
-        size = (full[::-1] if swapped else full) if drafted else image.size
-        return _rgb(image), size, kind
+        return _rgb(image), full if kind == "JPEG" else image.size, kind
+
+
+def _swapped(size: tuple[int, int]) -> tuple[int, int]:
+    return size[1], size[0]
 
 
 def _check_pixels(image: Image.Image) -> None:

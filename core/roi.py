@@ -79,7 +79,7 @@ def parse_roi(text: str) -> Region:
     try:
         left, top, width, height = (int(part) for part in text.split(","))
     except ValueError:
-        width = height = 0
+        left = top = width = height = 0
     if width <= 0 or height <= 0:
         raise InvalidRegion(
             f"A region is X,Y,W,H: four whole numbers, left, top, width and height in pixels of the upright photo, "

@@ -1,0 +1,449 @@
+"""Whatever the bytes are, decoding ends in an upright RGB photo or in a message that says what they are."""
+
+import hashlib
+import struct
+import unicodedata
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import FrozenInstanceError
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image, ImageCms, ImageFile
+
+from benchmarks.fuzz_images import encoded, fuzz, resealed
+from core import images
+from core.errors import UnreadablePhoto
+from core.images import ACCEPTED, ACCEPTED_SUFFIXES, MAX_BYTES, MAX_NAME, decode_photo, display_name
+
+LOSSLESS = ("PNG", "BMP", "TIFF")
+LOSSY = ("JPEG", "WEBP", "AVIF", "HEIF", "GIF")
+ORIENTATION = 0x0112
+# What EXIF asks a viewer to do, undone: an upright photo turned by this and tagged with the number is that photo again.
+UNDO = {
+    1: None,
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+
+
+@pytest.fixture(scope="module")
+def photo() -> Image.Image:
+    """Smooth colours, different in every corner."""
+    y, x = np.mgrid[0:1:80j, 0:1:60j]
+    pixels = np.stack([255 * x, 255 * y, 255 * (1 - x * y)], axis=-1)
+    return Image.fromarray(pixels.astype(np.uint8))
+
+
+def tagged(image: Image.Image, orientation: int, kind: str = "PNG") -> bytes:
+    """A file that looks like `image` once its EXIF orientation is applied."""
+    method = UNDO[orientation]
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    return encoded(image if method is None else image.transpose(method), kind, exif=exif)
+
+
+def difference(decoded: Image.Image, expected: Image.Image) -> float:
+    """Mean absolute difference in grey levels."""
+    assert decoded.mode == "RGB"
+    assert decoded.size == expected.size
+    return float(np.abs(np.asarray(decoded, int) - np.asarray(expected.convert("RGB"), int)).mean())
+
+
+def refusal(data: bytes, name: str = "shirt.jpg") -> str:
+    with pytest.raises(UnreadablePhoto) as caught:
+        decode_photo(data, name)
+    return str(caught.value)
+
+
+# Formats
+
+
+@pytest.mark.parametrize("kind", LOSSLESS + LOSSY)
+def test_every_accepted_format_gives_the_same_photo(photo, kind):
+    decoded = decode_photo(encoded(photo, kind), "photo.jpg")
+    assert decoded.format == kind
+    assert decoded.size == photo.size
+    assert decoded.scale == 1
+    assert difference(decoded.image, photo) <= (0 if kind in LOSSLESS else 4)
+
+
+def test_the_digest_is_that_of_the_bytes(photo):
+    data = encoded(photo, "PNG")
+    assert decode_photo(data).sha256 == hashlib.sha256(data).hexdigest()
+
+
+def test_a_photo_cannot_be_altered_by_assignment(photo):
+    decoded = decode_photo(encoded(photo, "PNG"))
+    with pytest.raises(FrozenInstanceError):
+        decoded.width = 3
+
+
+def test_no_metadata_is_passed_on(photo):
+    exif = Image.Exif()
+    exif[0x010E] = "<script>"
+    assert decode_photo(encoded(photo, "JPEG", exif=exif, comment=b"<script>")).image.info == {}
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "AVIF", "PNG", "TIFF"])
+def test_the_first_frame_of_an_animation_counts(photo, kind):
+    frames = [Image.new("RGB", photo.size, colour) for colour in ("red", "blue")]
+    data = encoded(frames[0], kind, save_all=True, append_images=frames[1:])
+    assert difference(decode_photo(data).image, frames[0]) < 2
+
+
+def test_a_phones_multi_picture_file_is_a_jpeg(photo):
+    data = encoded(photo, "MPO", save_all=True, append_images=[Image.new("RGB", photo.size)])
+    assert decode_photo(data).format == "JPEG"
+
+
+def test_suffixes_are_lower_case_with_a_dot():
+    assert all(suffix.startswith(".") and suffix == suffix.lower() for suffix in ACCEPTED_SUFFIXES)
+    assert {".jpg", ".jpeg", ".png", ".webp", ".heic", ".avif", ".bmp", ".tif", ".tiff", ".gif"} <= set(
+        ACCEPTED_SUFFIXES
+    )
+
+
+# Orientation
+
+
+@given(
+    orientation=st.sampled_from(sorted(UNDO)), width=st.integers(1, 20), height=st.integers(1, 20), seed=st.integers(0, 99)
+)  # fmt: skip
+def test_any_exif_orientation_gives_the_same_upright_pixels(orientation, width, height, seed):
+    upright = Image.fromarray(np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8))
+    decoded = decode_photo(tagged(upright, orientation))
+    assert decoded.size == upright.size
+    assert decoded.image.tobytes() == upright.tobytes()
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP", "AVIF", "TIFF"])
+@pytest.mark.parametrize("orientation", UNDO)
+def test_orientation_is_honoured_in_every_format_that_has_it(photo, kind, orientation):
+    decoded = decode_photo(tagged(photo, orientation, kind))
+    assert decoded.size == photo.size
+    assert difference(decoded.image, photo) < 4
+
+
+@pytest.mark.parametrize("orientation", UNDO)
+def test_orientation_of_a_heic_is_honoured(photo, orientation):
+    method = UNDO[orientation]
+    turned = photo.copy() if method is None else photo.transpose(method)
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    turned.info["exif"] = exif.tobytes()
+    assert difference(decode_photo(encoded(turned, "HEIF")).image, photo) < 4
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data:UserWarning")
+def test_a_damaged_exif_block_counts_as_none(photo):
+    data = encoded(photo, "JPEG", exif=b"Exif\x00\x00MM\x00*\xff\xff\xff\xff")
+    assert difference(decode_photo(data).image, photo) < 4
+
+
+# Colour
+
+
+def test_transparency_lies_over_white(photo):
+    clear = photo.convert("RGBA")
+    clear.putalpha(0)
+    assert difference(decode_photo(encoded(clear, "PNG")).image, Image.new("RGB", photo.size, "white")) == 0
+    half = Image.new("RGBA", (2, 2), (0, 0, 0, 128))
+    assert decode_photo(encoded(half, "PNG")).image.getpixel((0, 0)) == (127, 127, 127)
+    grey = Image.new("LA", (2, 2), (0, 128))
+    assert decode_photo(encoded(grey, "PNG")).image.getpixel((0, 0)) == (127, 127, 127)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "GIF"])
+def test_a_transparent_palette_colour_is_white(kind):
+    image = Image.new("P", (4, 4), 1)
+    image.putpalette([0, 0, 0, 200, 0, 0, 0, 0, 255])
+    image.putpixel((0, 0), 2)
+    decoded = decode_photo(encoded(image, kind, transparency=1)).image
+    assert decoded.getpixel((0, 0)) == (0, 0, 255)
+    assert decoded.getpixel((3, 3)) == (255, 255, 255)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "TIFF"])
+def test_cmyk_keeps_its_colours(photo, kind):
+    assert difference(decode_photo(encoded(photo.convert("CMYK"), kind)).image, photo) < 3
+
+
+def test_a_greyscale_jpeg_becomes_grey(photo):
+    assert difference(decode_photo(encoded(photo.convert("L"), "JPEG")).image, photo.convert("L")) < 2
+
+
+@pytest.mark.parametrize(("mode", "kind"), [("I;16", "PNG"), ("I;16", "TIFF"), ("I;16B", "TIFF")])
+def test_sixteen_bits_are_scaled_and_not_clipped(mode, kind):
+    levels = np.arange(0, 65536, 257, dtype=np.uint16).reshape(16, 16)
+    image = Image.frombytes(mode, (16, 16), levels.astype(">u2" if mode == "I;16B" else "<u2").tobytes())
+    decoded = np.asarray(decode_photo(encoded(image, kind)).image)
+    assert np.array_equal(decoded[..., 0], np.arange(256).reshape(16, 16))
+
+
+def test_one_bit_is_black_and_white():
+    image = Image.new("1", (3, 1))
+    image.putpixel((1, 0), 1)
+    decoded = np.asarray(decode_photo(encoded(image, "TIFF", compression="group4")).image)
+    assert decoded[0, :, 0].tolist() == [0, 255, 0]
+
+
+def test_measurements_in_32_bits_are_refused_by_name():
+    assert "32-bit measurements" in refusal(encoded(Image.new("F", (4, 4)), "TIFF"))
+
+
+def swapped_profile() -> bytes:
+    """An sRGB profile whose red and green have changed places."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    return profile.replace(b"rXYZ", b"tempX").replace(b"gXYZ", b"rXYZ").replace(b"tempX", b"gXYZ")
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_an_embedded_profile_is_converted_to_srgb(mode):
+    data = encoded(Image.new(mode, (4, 4), "red"), "PNG", icc_profile=swapped_profile())
+    red, green, blue = decode_photo(data).image.getpixel((0, 0))
+    assert green > 250
+    assert max(red, blue) < 5
+
+
+@pytest.mark.parametrize("profile", [b"no profile at all" * 20, swapped_profile()[:200]])
+def test_a_profile_that_cannot_be_used_is_left_out(photo, profile):
+    assert difference(decode_photo(encoded(photo, "PNG", icc_profile=profile)).image, photo) == 0
+
+
+def test_a_profile_for_another_colour_space_is_left_out(photo):
+    grey = photo.convert("L")
+    assert difference(decode_photo(encoded(grey, "PNG", icc_profile=swapped_profile())).image, grey) == 0
+
+
+# Odd but whole
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 20000), (20000, 1)])
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_extreme_sizes_are_decoded(size, kind):
+    assert decode_photo(encoded(Image.new("RGB", size), kind)).size == size
+
+
+def interlaced(image: Image.Image) -> bytes:
+    """Adam7 PNG (https://www.w3.org/TR/png-3/#8Interlace)."""
+    pixels, rows = np.asarray(image), b""
+    steps = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
+    for x, y, dx, dy in steps:
+        rows += b"".join(b"\x00" + row.tobytes() for row in pixels[y::dy, x::dx] if row.size)
+    png = b"\x89PNG\r\n\x1a\n"
+    header = struct.pack(">IIBBBBB", *image.size, 8, 2, 0, 0, 1)
+    for name, body in ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")):
+        png += struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+    return png
+
+
+def test_an_interlaced_png_is_decoded(photo):
+    assert difference(decode_photo(interlaced(photo)).image, photo) == 0
+
+
+def test_a_progressive_jpeg_is_decoded(photo):
+    assert difference(decode_photo(encoded(photo, "JPEG", progressive=True)).image, photo) < 4
+
+
+@pytest.mark.parametrize(
+    "appended", [b"PK\x03\x04" + bytes(50), b"<html><script>", encoded(Image.new("RGB", (9, 9)), "JPEG")]
+)
+def test_what_is_appended_to_a_photo_is_ignored(photo, appended):
+    data = encoded(photo, "JPEG")
+    assert decode_photo(data + appended).image.tobytes() == decode_photo(data).image.tobytes()
+
+
+# Decoding at reduced scale
+
+
+def test_a_jpeg_is_decoded_at_the_least_scale_that_is_enough(photo):
+    data = encoded(photo.resize((1200, 1600)), "JPEG")
+    decoded = decode_photo(data, at_least=(280, 380))
+    assert decoded.size == (1200, 1600)
+    assert decoded.image.size == (300, 400)
+    assert decoded.scale == 0.25
+    assert difference(decoded.image, photo.resize((300, 400))) < 4
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_reduced_decoding_keeps_a_turned_photo_large_enough(photo, orientation):
+    data = tagged(photo.resize((400, 1600)), orientation, "JPEG")
+    decoded = decode_photo(data, at_least=(200, 300))
+    assert decoded.size == (400, 1600)
+    assert decoded.image.size == (200, 800)
+
+
+@pytest.mark.parametrize(("kind", "at_least"), [("PNG", (10, 10)), ("JPEG", (60, 80)), ("JPEG", (900, 900))])
+def test_nothing_is_reduced_where_it_cannot_or_must_not(photo, kind, at_least):
+    decoded = decode_photo(encoded(photo, kind), at_least=at_least)
+    assert decoded.image.size == decoded.size == photo.size
+
+
+# Refusals
+
+
+@pytest.mark.parametrize("kind", LOSSLESS + LOSSY)
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_a_truncated_photo_is_an_error_and_no_grey_filler(photo, kind, share):
+    data = encoded(photo, kind)
+    message = refusal(data[: int(len(data) * share)])
+    assert f"shirt.jpg is a damaged { ({'WEBP': 'WebP', 'HEIF': 'HEIC'}.get(kind, kind)) } photo" in message
+    assert ACCEPTED in message
+    assert ImageFile.LOAD_TRUNCATED_IMAGES is False
+
+
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        (b"%PDF-1.7\n%\xe2\xe3", "a PDF document, not a photo"),
+        (b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"/>', "an SVG drawing, not a photo"),
+        (b"\xef\xbb\xbf<svg/>", "an SVG drawing, not a photo"),
+        (b"<!DOCTYPE html>\n<html>", "an HTML page, not a photo"),
+        (b"PK\x03\x04\x14\x00", "a zip archive or an office document, not a photo"),
+        (b"Once upon a time", "a text file, not a photo"),
+        ("Es war einmal, schöne Grüße".encode() * 90, "a text file, not a photo"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0", "a PostScript document, not a photo"),
+        (b"\x00\x00\x00\x20ftypisom", "a video, not a photo"),
+        (b"RIFF\x00\x00\x00\x00WAVE", "a sound or a video, not a photo"),
+        (b"8BPS\x00\x01", "a Photoshop document, not a photo"),
+        (b"MZ\x90\x00", "a program, not a photo"),
+        (bytes(range(256)), "of no format known here"),
+        (encoded(Image.new("RGB", (4, 4)), "PPM"), "of no format known here"),
+        (encoded(Image.new("RGB", (16, 16)), "ICO"), "of no format known here"),
+        (encoded(Image.new("RGB", (16, 16)), "JPEG2000"), "a JPEG 2000 image, not a photo"),
+        (b"BM" + bytes(60), "a damaged BMP photo"),
+        (b"\xff\xd8\xff", "a damaged JPEG photo"),
+    ],
+)
+def test_what_is_no_photo_is_refused_by_name(data, what):
+    assert refusal(data) == f"shirt.jpg is {what}. {ACCEPTED}"
+
+
+def test_an_empty_file_says_so():
+    assert refusal(b"").startswith("shirt.jpg is empty (0 bytes)")
+
+
+def test_too_many_bytes_are_refused_unread():
+    assert "has 31.0 MB; at most 30 MB" in refusal(bytes(MAX_BYTES + 2**20))
+
+
+@pytest.mark.parametrize(
+    ("size", "pixels"), [((8000, 8001), "8000 x 8001"), ((10000, 10000), "too many"), ((60000, 60000), "too many")]
+)
+def test_decompression_bombs_are_refused_before_decoding(size, pixels):
+    small = encoded(Image.new("1", (1, 1)), "PNG")
+    bomb = resealed(small.replace(struct.pack(">II", 1, 1), struct.pack(">II", *size)))
+    assert f"has {pixels} pixels; at most 64 megapixels are accepted" in refusal(bomb)
+
+
+def test_a_compressed_text_bomb_in_a_png_is_refused():
+    small = encoded(Image.new("1", (1, 1)), "PNG")
+    text = b"zTXt" + b"key\x00\x00" + zlib.compress(bytes(20_000_000))
+    chunk = struct.pack(">I", len(text) - 4) + text + struct.pack(">I", zlib.crc32(text))
+    at = small.index(b"IDAT") - 4
+    assert "is a damaged PNG photo" in refusal(small[:at] + chunk + small[at:])
+
+
+def test_a_tiff_tile_larger_than_its_image_is_refused():
+    tags = [
+        (256, 16),
+        (257, 16),
+        (258, 8),
+        (259, 8),
+        (262, 1),
+        (277, 1),
+        (322, 30000),
+        (323, 30000),
+        (324, 200),
+        (325, 9),
+    ]
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+    data = b"II*\x00" + struct.pack("<IH", 8, len(tags)) + entries + bytes(200)
+    assert "has too many pixels" in refusal(data)
+
+
+def test_decoding_stops_when_time_is_up(photo, monkeypatch):
+    monkeypatch.setattr(images, "MAX_SECONDS", -1.0)
+    assert "takes more than" in refusal(encoded(photo, "PNG"))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [OSError("x"), SyntaxError("x"), ValueError("x"), struct.error("x"), EOFError(), IndexError(), KeyError(1), TypeError(),
+     RuntimeError("x"), ZeroDivisionError(), RecursionError(), OverflowError(), AssertionError(), NotImplementedError()],
+)  # fmt: skip
+def test_no_other_exception_leaves_the_guard(photo, monkeypatch, error):
+    def broken(*_, **__):
+        raise error
+
+    monkeypatch.setattr(images.Image, "open", broken)
+    with pytest.raises(UnreadablePhoto, match="is a damaged PNG photo") as caught:
+        decode_photo(encoded(photo, "PNG"), "a.png")
+    assert caught.value.__cause__ is error
+
+
+def test_running_out_of_memory_is_a_message(photo, monkeypatch):
+    monkeypatch.setattr(images, "_rgb", lambda _: (_ for _ in ()).throw(MemoryError))
+    assert "has too many pixels" in refusal(encoded(photo, "PNG"))
+
+
+# Names
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("shirt.jpg", "shirt.jpg"),
+        ("a\nb\x00\tc.jpg", "abc.jpg"),
+        ("photo\u202egpj.exe", "photogpj.exe"),
+        ("line\u2028break.png", "linebreak.png"),
+        ("undecodable\udcff.png", "undecodable.png"),
+        ("<b>größe</b>.png", "<b>größe</b>.png"),
+        ("", ""),
+    ],
+)
+def test_names_lose_what_would_change_how_they_are_shown(name, shown):
+    assert display_name(name) == shown
+
+
+@given(st.text(max_size=120))
+def test_names_are_short_and_of_one_line(name):
+    shown = display_name(name)
+    assert len(shown) <= MAX_NAME
+    assert len(shown.splitlines()) <= 1
+    assert not any(unicodedata.category(character).startswith("C") for character in shown)
+
+
+def test_a_long_name_keeps_its_beginning_and_its_suffix():
+    assert display_name("a" * 300 + ".jpeg") == "a" * 59 + "…" + "a" * 15 + ".jpeg"
+
+
+def test_a_message_about_a_nameless_photo_still_reads():
+    assert refusal(b"hello", name="\n").startswith("This photo is a text file")
+
+
+# Together
+
+
+def test_many_threads_decode_the_same(photo):
+    files = [encoded(photo, kind) for kind in LOSSLESS + LOSSY] * 4
+    alone = [decode_photo(data).image.tobytes() for data in files]
+    with ThreadPoolExecutor(8) as pool:
+        together = [decoded.image.tobytes() for decoded in pool.map(decode_photo, files)]
+    assert together == alone
+
+
+def test_mutated_photos_end_as_photos_or_refusals():
+    report = fuzz(320, seed=1)
+    assert report.failures == []
+    assert sum(report.counts.values()) == 320
+    outcomes = {outcome for _, outcome in report.counts}
+    assert outcomes == {"decoded", "refused"}
