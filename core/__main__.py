@@ -32,14 +32,22 @@ PHOTOS_WORTH_A_BAR = 20
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    line = argparse.ArgumentParser(prog="python -m core", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    line = argparse.ArgumentParser(
+        prog="python -m core", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     command = line.add_subparsers(required=True, metavar="predict").add_parser("predict", help="classify photos")
     command.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="photos, folders or zip files")
     command.add_argument("--json", action="store_true", help="print one JSON object a photo")
     command.add_argument("--csv", type=Path, metavar="FILE", help="also write the records as CSV")
     command.add_argument("--top-k", type=int, default=5, metavar="N", help="classes listed (default: 5)")
     command.add_argument("--group", default="all", help="only classes of this group: all (default), tops or bottoms")
-    command.add_argument("--upper-body-bias", type=float, default=1.0, metavar="X", help="factor on bottoms, 0 to 1 (the reference's: 0.6)")
+    command.add_argument(
+        "--upper-body-bias",
+        type=float,
+        default=1.0,
+        metavar="X",
+        help="factor on bottoms, 0 to 1 (the reference's: 0.6)",
+    )
     command.add_argument("--roi", metavar="X,Y,W,H", help="look only at this region, in pixels of the upright photo")
     command.add_argument("--heatmap", type=Path, metavar="DIR", help="save a Grad-CAM overlay of each photo as PNG")
     return line
@@ -104,7 +112,7 @@ def _also_to_csv(records: Iterable[dict[str, Any]], path: Path | None) -> Iterat
         return
     partial = path.with_name(f"{path.name}.part")
     with partial.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, RECORD_FIELDS)
+        writer = csv.DictWriter[str](file, RECORD_FIELDS)
         writer.writeheader()
         for record in records:
             writer.writerow(record | {"top_k": json.dumps(record["top_k"])})

@@ -1,9 +1,9 @@
 """The classifier as a library: photos in, calibrated and explained answers out.
 
-    from core import Classifier
-    classifier = Classifier.load()
-    answer = classifier.predict([Path("shirt.jpg").read_bytes()])[0]
-    print(answer.label, answer.probability, answer.in_scope)
+from core import Classifier
+classifier = Classifier.load()
+answer = classifier.predict([Path("shirt.jpg").read_bytes()])[0]
+print(answer.label, answer.probability, answer.in_scope)
 """
 
 from __future__ import annotations
@@ -17,15 +17,14 @@ from PIL import Image
 
 from core.decide import Controls, apply_controls, energy, top_k
 from core.engine import Engine
-from core.errors import InvalidRegion
-from core.explain import at_photo_size, class_maps
+from core.explain import at_photo_size, class_maps, contrast
 from core.graph import head_of
 from core.images import Photo, decode_photo
 from core.labels import LabelSet
 from core.metrics import softmax
 from core.preprocess import content_box, letterbox
-from core.roi import Region
-from core.runs import Run, current_run
+from core.roi import Region, clamp
+from core.runs import Run, current_run, runs_folder
 
 CLOSE_CALL = 0.15  # two candidates nearer than this in probability are worth showing side by side
 
@@ -49,6 +48,10 @@ class Reading:
     def heat(self, class_index: int, size: tuple[int, int]) -> np.ndarray:
         """Grad-CAM of a class stretched over the region, float32 (height, width) in [0, 1], for size (width, height)."""
         return at_photo_size(np.maximum(self.maps[class_index], 0), self.content, self.input_size, size)
+
+    def contrast(self, for_class: int, against: int, size: tuple[int, int]) -> np.ndarray:
+        """What speaks for one class rather than another, stretched over the region, float32 (height, width) in [-1, 1]."""
+        return at_photo_size(contrast(self.maps, for_class, against), self.content, self.input_size, size)
 
 
 @dataclass(frozen=True)
@@ -107,24 +110,16 @@ class Classifier:
     @classmethod
     def load(cls, folder: str | Path | None = None) -> Classifier:
         """The classifier of a run folder, or of the shipped run. Raises BrokenRun."""
-        return cls(current_run() if folder is None else Run.load(folder))
+        return cls(current_run(runs_folder()) if folder is None else Run.load(folder))
 
     def pixels(self, photo: Photo, region: Region | None = None) -> np.ndarray:
         """The network's input for a region (in pixels of the upright photo), uint8 (height, width, 3).
 
         Raises:
-            InvalidRegion: the region does not lie inside the photo.
+            InvalidRegion: the part of the region inside the photo is too small.
         """
-        return letterbox(photo.image, self.engine.height, self.engine.width, self._box(photo, region))
-
-    def _box(self, photo: Photo, region: Region | None) -> tuple[int, int, int, int] | None:
-        if region is None:
-            return None
-        if not (0 <= region.left < region.right <= photo.width and 0 <= region.top < region.bottom <= photo.height):
-            raise InvalidRegion(f"The region {region} does not lie inside the photo of {photo.width} x {photo.height} pixels.")
-        left, top = int(region.left * photo.scale), int(region.top * photo.scale)
-        right, bottom = round(region.right * photo.scale), round(region.bottom * photo.scale)
-        return left, top, max(right, left + 1), max(bottom, top + 1)
+        box = region and clamp(region, *photo.size).box_in(photo.image.size, photo.size)
+        return letterbox(photo.image, self.engine.height, self.engine.width, box)
 
     def read(self, inputs: Sequence[tuple[Photo, Region | None]]) -> list[Reading]:
         """One batched forward pass over photos or regions of photos. Raises InvalidRegion as `pixels` does."""
@@ -133,7 +128,9 @@ class Classifier:
         logits, features = self.engine.run(np.stack([self.pixels(photo, region) for photo, region in inputs]))
         input_size = (self.engine.height, self.engine.width)
         return [
-            Reading(logits[i], class_maps(features[i], self.head_weight), content_box(_size(*item), *input_size), input_size)
+            Reading(
+                logits[i], class_maps(features[i], self.head_weight), content_box(_size(*item), *input_size), input_size
+            )
             for i, item in enumerate(inputs)
         ]
 
@@ -156,7 +153,10 @@ class Classifier:
 
 
 def _size(photo: Photo, region: Region | None) -> tuple[int, int]:
-    return photo.size if region is None else (region.right - region.left, region.bottom - region.top)
+    if region is None:
+        return photo.size
+    inside = clamp(region, *photo.size)
+    return inside.width, inside.height
 
 
 def _as_photo(photo: bytes | Image.Image) -> Photo:

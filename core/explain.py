@@ -6,11 +6,13 @@ Grad-CAM of the last block is `relu(sum_k w[c, k] A[k]) / (h w)`: exact, for eve
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 from PIL import Image
 from plotly.colors import get_colorscale, sample_colorscale, unlabel_rgb
 
-from core.palette import SEQUENTIAL
+from core.palette import DIVERGING, SEQUENTIAL
 
 
 def class_maps(features: np.ndarray, head_weight: np.ndarray) -> np.ndarray:
@@ -37,37 +39,64 @@ def at_photo_size(
     """Stretch a map over the photo it belongs to, leaving out the letterbox.
 
     Args:
-        heat: (h, w), not negative.
+        heat: (h, w), of either sign.
         content: left, top, right, bottom of the photo inside the letterboxed input, in input pixels.
         input_size: (height, width) of the input.
         size: (width, height) of the photo or region.
 
     Returns:
-        float32 (height, width) in [0, 1], 1 at the map's maximum; all 0 if the map is.
+        float32 (height, width), scaled so that the largest magnitude is 1; all 0 if the map is. Keeps within the map's signs.
     """
     height, width = input_size
     rows, columns = heat.shape
     left, top, right, bottom = content
     box = (left / width * columns, top / height * rows, right / width * columns, bottom / height * rows)
     image = Image.fromarray(heat.astype(np.float32))
-    stretched = np.asarray(image.resize(size, Image.Resampling.BICUBIC, box=box)).clip(min=0)
-    peak = stretched.max()
+    stretched = np.asarray(image.resize(size, Image.Resampling.BICUBIC, box=box)).clip(heat.min(), heat.max())
+    peak = np.abs(stretched).max()
     return stretched / peak if peak > 0 else stretched
 
 
+def contrast(maps: np.ndarray, for_class: int, against: int) -> np.ndarray:
+    """Why one class and not another: the difference of their class maps, float32 (h, w); positive speaks for the first.
+
+    Args:
+        maps: (n_classes, h, w) of `class_maps`.
+        for_class: index of the class to be explained.
+        against: index of the class it is held against.
+    """
+    return maps[for_class] - maps[against]
+
+
 def overlay(photo: Image.Image, heat: np.ndarray, opacity: float) -> Image.Image:
-    """Blend a heat map over a photo.
+    """Blend a heat map over a photo, in the sequential scale of `core.palette`.
 
     Args:
         photo: RGB.
         heat: (height, width) in [0, 1], of the photo's size.
         opacity: of the heat map, in [0, 1].
     """
-    colours = Image.fromarray(_lookup_table()[(heat * 255).round().astype(np.uint8)])
-    return Image.blend(photo, colours, opacity)
+    return _blend(photo, heat, SEQUENTIAL, opacity)
 
 
-def _lookup_table() -> np.ndarray:
-    """The sequential colour scale as uint8 (256, 3)."""
-    scale = get_colorscale(SEQUENTIAL)
-    return np.array([unlabel_rgb(c) for c in sample_colorscale(scale, np.linspace(0, 1, 256))]).round().astype(np.uint8)
+def contrast_overlay(photo: Image.Image, difference: np.ndarray, opacity: float) -> Image.Image:
+    """Blend a difference of two maps over a photo, in the diverging scale: blue where positive, red where negative.
+
+    Args:
+        photo: RGB.
+        difference: (height, width) in [-1, 1], of the photo's size.
+        opacity: of the map, in [0, 1].
+    """
+    return _blend(photo, (difference + 1) / 2, DIVERGING, opacity)
+
+
+def _blend(photo: Image.Image, values: np.ndarray, scale: str, opacity: float) -> Image.Image:
+    colours = _lookup_table(scale)[(values * 255).round().astype(np.uint8)]  # (height, width, 3)
+    return Image.blend(photo, Image.fromarray(colours), opacity)
+
+
+@cache
+def _lookup_table(scale: str) -> np.ndarray:
+    """A named Plotly colour scale as uint8 (256, 3)."""
+    colours = sample_colorscale(get_colorscale(scale), np.linspace(0, 1, 256).tolist())
+    return np.array([unlabel_rgb(colour) for colour in colours]).round().astype(np.uint8)

@@ -17,7 +17,7 @@ from core.decide import Controls
 from core.errors import GarmentError
 from core.explain import overlay
 from core.images import ACCEPTED_SUFFIXES, MAX_BYTES, Photo, decode_photo, display_name
-from core.roi import Region
+from core.roi import Region, clamp
 
 BATCH = 32
 BATCHES_AHEAD = 2  # decoded while the network runs
@@ -129,11 +129,16 @@ def _decode(classifier: Classifier, file: PhotoFile, request: Request) -> _Decod
     except GarmentError as problem:
         photo, error = None, str(problem)
     except (OSError, KeyError, zipfile.BadZipFile, RuntimeError) as problem:
-        photo, error = None, f"{display_name(file.name)} cannot be read ({getattr(problem, 'strerror', None) or problem})."
+        photo, error = (
+            None,
+            f"{display_name(file.name)} cannot be read ({getattr(problem, 'strerror', None) or problem}).",
+        )
     return _Decoded(photo, 1000 * (time.perf_counter() - start), error)
 
 
-def _classify(classifier: Classifier, batch: list[tuple[PhotoFile, Future]], request: Request) -> Iterator[dict[str, Any]]:
+def _classify(
+    classifier: Classifier, batch: list[tuple[PhotoFile, Future]], request: Request
+) -> Iterator[dict[str, Any]]:
     decoded = [(file, future.result()) for file, future in batch]
     start = time.perf_counter()
     readings = iter(classifier.read([(item.photo, request.region) for _, item in decoded if item.photo]))
@@ -172,7 +177,7 @@ def _save_heatmap(photo: Photo, reading: Reading, class_index: int, request: Req
         return ""
     image = photo.image
     if request.region:
-        image = image.crop((request.region.left, request.region.top, request.region.right, request.region.bottom))
+        image = image.crop(clamp(request.region, *photo.size).box_in(image.size, photo.size))
     stem = display_name(Path(name).stem) or "photo"
     try:
         target = next(path for path in _candidates(request.heatmaps, stem) if not path.exists())

@@ -1,0 +1,457 @@
+"""The widgets of the classify page: choosing a photo, drawing regions on it, and showing what the network says of each."""
+
+from __future__ import annotations
+
+import copy
+import io
+import json
+from dataclasses import dataclass
+from datetime import datetime
+
+import pandas as pd
+import streamlit as st
+from PIL import Image
+from streamlit_drawable_canvas import st_canvas
+
+from core import samples
+from core.classifier import Answer, Classifier, Reading
+from core.decide import BIASED_GROUP, Controls
+from core.errors import InvalidRegion, UnreadablePhoto
+from core.explain import contrast_overlay, overlay
+from core.figures import probability_bars
+from core.images import ACCEPTED_SUFFIXES, Photo, decode_photo
+from core.labels import ALL, LabelSet
+from core.palette import REGION
+from core.roi import Region, canvas_rect, clamp, regions_from_canvas
+from core.ui import column_width
+
+ENOUGH = (1600, 1600)  # pixels a photo is decoded to at least; regions stay sharp and sessions stay small
+MAX_PHOTOS = 30
+CANVAS_HEIGHT = 560
+CANVAS_WIDTH_UNKNOWN = 520
+PICTURE = (520, 780)  # largest picture on a card, in pixels
+REFERENCE_BIAS = 0.6
+SAMPLES_IN_A_ROW = 6
+SAMPLE, THUMBNAIL = (480, 640), (192, 256)
+OUTFIT, OUT_OF_SCOPE = "An outfit", "Something else"
+
+
+@dataclass(frozen=True)
+class Marked:
+    """A region drawn on the photo, or the whole photo.
+
+    Args:
+        number: as shown on its box, from 1; 0 for the whole photo.
+        region: in pixels of the upright photo; None for the whole of it.
+    """
+
+    number: int
+    region: Region | None
+
+    @property
+    def name(self) -> str:
+        """What the page and the exports call it."""
+        return f"Region {self.number}" if self.number else "Whole photo"
+
+    @property
+    def colour(self) -> str | None:
+        """Colour of its box and card; none for the whole photo."""
+        return REGION[(self.number - 1) % len(REGION)] if self.number else None
+
+
+WHOLE = Marked(0, None)
+
+
+def photos() -> dict[str, Photo]:
+    """This visitor's photos by SHA-256, in the order they came."""
+    return st.session_state.setdefault("photos", {})
+
+
+def add_photo(data: bytes, name: str) -> None:
+    """Decode a photo, keep it for this session and select it. Raises UnreadablePhoto."""
+    photo = decode_photo(data, name, ENOUGH)
+    if photo.sha256 not in photos() and len(photos()) >= MAX_PHOTOS:
+        raise UnreadablePhoto(f"{MAX_PHOTOS} photos are open already. Remove some, then add {photo.name}.")
+    photos()[photo.sha256] = photo
+    st.session_state["selected_photo"] = photo.sha256
+
+
+def upload() -> None:
+    """Drop zone, camera and samples; what cannot be read is named, and the rest goes on."""
+    incoming = st.session_state.pop("incoming_photo", None)
+    if incoming:
+        _try_to_add(incoming["data"], incoming["name"])
+    files = st.file_uploader(
+        "Photos of clothes",
+        type=[suffix.lstrip(".") for suffix in ACCEPTED_SUFFIXES],
+        accept_multiple_files=True,
+        key="upload",
+        help="Drop files here, choose them, or paste an image with the drop zone focused. They stay in this session and are never stored.",
+    )
+    with st.popover("Camera", icon=":material/photo_camera:"):
+        shot = st.camera_input("Take a photo", key="camera", resolution="1080p")
+    for file in [*files, *([shot] if shot else [])]:
+        _take_upload(file)
+
+
+def _take_upload(file) -> None:
+    """Decode an upload once; its error stays on the page while the file stays in the uploader."""
+    seen: dict[str, str] = st.session_state.setdefault("seen_uploads", {})
+    if file.file_id not in seen:
+        seen[file.file_id] = _try_to_add(file.getvalue(), file.name, show=False)
+    if seen[file.file_id]:
+        st.error(seen[file.file_id], icon=":material/broken_image:")
+
+
+def _try_to_add(data: bytes, name: str, show: bool = True) -> str:
+    try:
+        add_photo(data, name)
+    except UnreadablePhoto as error:
+        if show:
+            st.error(str(error), icon=":material/broken_image:")
+        return str(error)
+    return ""
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _sample_png(name: str, size: tuple[int, int]) -> bytes:
+    draw = {OUTFIT: lambda: samples.outfit(size=size)[0], OUT_OF_SCOPE: lambda: samples.out_of_scope(size=size)}
+    return _encoded(draw.get(name, lambda: samples.sample(name, size=size))(), "PNG")
+
+
+def _encoded(image: Image.Image, kind: str, **options: int) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def gallery() -> None:
+    """Samples drawn in code, for the visitor who has no photo at hand."""
+    names = [OUTFIT, *samples.SAMPLE_NAMES, OUT_OF_SCOPE]
+    for start in range(0, len(names), SAMPLES_IN_A_ROW):
+        for name, column in zip(names[start:], st.columns(SAMPLES_IN_A_ROW, gap="small"), strict=False):
+            column.image(_sample_png(name, THUMBNAIL), width=96, alt=f"Drawn sample: {name}")
+            column.button(name, key=f"sample-{name}", on_click=_use_sample, args=(name,), width="stretch")
+
+
+def _use_sample(name: str) -> None:
+    add_photo(_sample_png(name, SAMPLE), f"{name} (drawn sample).png")
+
+
+def selected_photo() -> Photo | None:
+    """The photo being looked at; a strip of thumbnails switches where there are several."""
+    shas = list(photos())
+    if not shas:
+        return None
+    if st.session_state.get("selected_photo") not in shas:
+        st.session_state["selected_photo"] = shas[-1]
+    if len(shas) > 1:
+        _strip(shas)
+    return photos()[st.session_state["selected_photo"]]
+
+
+def _strip(shas: list[str]) -> None:
+    with st.container(horizontal=True, gap="small", key="strip"):
+        for sha in shas:
+            chosen = sha == st.session_state["selected_photo"]
+            with st.container(width=92, gap=None):
+                st.image(_thumbnail(photos()[sha].image, sha), width=80, alt=photos()[sha].name)
+                label = "Shown" if chosen else "Show"
+                st.button(label, key=f"show-{sha}", disabled=chosen, on_click=_select, args=(sha,), type="tertiary")
+
+
+@st.cache_data(max_entries=200, show_spinner=False)
+def _thumbnail(_image: Image.Image, sha256: str) -> bytes:
+    small = _image.copy()
+    small.thumbnail((160, 160))
+    return _encoded(small, "JPEG", quality=85)
+
+
+def _select(sha256: str) -> None:
+    st.session_state["selected_photo"] = sha256
+
+
+def step_photo(step: int) -> None:
+    """Show the photo so many places further on, going round at the ends."""
+    shas = list(photos())
+    _select(shas[(shas.index(st.session_state["selected_photo"]) + step) % len(shas)])
+
+
+def remove_photo(sha256: str) -> None:
+    """Forget a photo with everything about it."""
+    photos().pop(sha256, None)
+    for store in ("drawings", "mounts", "canvas_version"):
+        st.session_state.get(store, {}).pop(sha256, None)
+
+
+def regions(photo: Photo) -> list[Marked]:
+    """The photo on a canvas where boxes are drawn; returns the whole photo and then each box, numbered as drawn."""
+    width = column_width("canvas-width", CANVAS_WIDTH_UNKNOWN)
+    scale = min(width / photo.width, CANVAS_HEIGHT / photo.height)
+    size = max(1, round(photo.width * scale)), max(1, round(photo.height * scale))
+    mount = _mount(photo, size)
+    key = _canvas_key(photo, size)
+    number = 1 + max((int(box["label"]) for box in _boxes(st.session_state.get(key, {}), mount)), default=0)
+    result = st_canvas(
+        fill_color="rgba(255, 255, 255, 0.08)",
+        stroke_width=3,
+        stroke_color=Marked(number, None).colour or "",
+        background_image=_background(photo.image, photo.sha256, size),
+        width=size[0],
+        height=size[1],
+        drawing_mode="labeled_rect",
+        label=str(number),
+        font_size=16,
+        initial_drawing=copy.deepcopy(mount),
+        key=key,
+    )
+    marked = _marked((result.json_data or {}).get("objects", []), size, photo)
+    st.session_state["drawings"][photo.sha256] = marked
+    return [WHOLE, *marked]
+
+
+def _boxes(state: dict, mount: dict) -> list[dict]:
+    """What is on a canvas before it is called in this run: its last report, or what it was mounted with."""
+    drawing = (state.get("drawing") or {}).get("raw") or mount
+    return [box for box in drawing["objects"] if str(box.get("label", "")).isdecimal()]
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _background(_image: Image.Image, sha256: str, size: tuple[int, int]) -> bytes:
+    """JPEG at twice the canvas's size, for sharp screens; the canvas would send a PIL image in full at every rerun."""
+    target = min(2 * size[0], max(size[0], _image.width)), min(2 * size[1], max(size[1], _image.height))
+    return _encoded(_image.resize(target, Image.Resampling.LANCZOS, reducing_gap=3.0), "JPEG", quality=88)
+
+
+def _canvas_key(photo: Photo, size: tuple[int, int]) -> str:
+    version = st.session_state.setdefault("canvas_version", {}).get(photo.sha256, 0)
+    return f"canvas-{photo.sha256[:16]}-{size[0]}x{size[1]}-{version}"
+
+
+def _mount(photo: Photo, size: tuple[int, int]) -> dict:
+    """What a canvas starts with, frozen when it is mounted: feeding the current drawing back would lose boxes."""
+    mounts = st.session_state.setdefault("mounts", {})
+    key = _canvas_key(photo, size)
+    if mounts.get(photo.sha256, ("", None))[0] != key:
+        boxes = st.session_state.setdefault("drawings", {}).get(photo.sha256, [])
+        objects = [_labelled(mark, photo, size) for mark in boxes]
+        mounts[photo.sha256] = (key, {"objects": objects})
+    return mounts[photo.sha256][1]
+
+
+def _labelled(mark: Marked, photo: Photo, size: tuple[int, int]) -> dict:
+    assert mark.region is not None and mark.colour is not None
+    box = canvas_rect(mark.region, size, photo.size, mark.colour)
+    return box | {"type": "LabeledRect", "label": str(mark.number)}
+
+
+def _marked(objects: list[dict], size: tuple[int, int], photo: Photo) -> list[Marked]:
+    """The boxes that mean something, each under the number it was drawn with; one that does not says why."""
+    marked = []
+    for box in objects:
+        for drawn in regions_from_canvas([box], size, photo.size):
+            number = int(box["label"]) if str(box.get("label", "")).isdecimal() else len(marked) + 1
+            try:
+                marked.append(Marked(number, clamp(drawn, *photo.size)))
+            except InvalidRegion as error:
+                st.warning(f"Region {number}: {error}", icon=":material/crop_free:")
+    return marked
+
+
+def reset_regions(sha256: str) -> None:
+    """Take all boxes off a photo."""
+    st.session_state.get("drawings", {}).pop(sha256, None)
+    versions = st.session_state.setdefault("canvas_version", {})
+    versions[sha256] = versions.get(sha256, 0) + 1
+
+
+def photo_buttons(photo: Photo, marked: list[Marked]) -> None:
+    """What can be done with the photo and its boxes, each with its key."""
+    st.caption("Draw boxes round garments. The pencil above the photo moves, resizes and deletes them.")
+    several = len(photos()) > 1
+    with st.container(horizontal=True):
+        st.button(
+            "Remove boxes",
+            icon=":material/deselect:",
+            shortcut="x",
+            disabled=len(marked) == 1,
+            on_click=reset_regions,
+            args=(photo.sha256,),
+        )
+        st.button("Close photo", icon=":material/close:", on_click=remove_photo, args=(photo.sha256,))
+        if several:
+            st.button("Back", icon=":material/arrow_back:", shortcut="left", on_click=step_photo, args=(-1,))
+            st.button("Next", icon=":material/arrow_forward:", shortcut="right", on_click=step_photo, args=(1,))
+
+
+def read(classifier: Classifier, photo: Photo, marked: list[Marked]) -> list[Reading]:
+    """What the network sees in each region; one batched pass for those not seen before in this session."""
+    cache: dict[tuple, Reading] = st.session_state.setdefault("readings", {})
+    keys = [(classifier.run.run_id, photo.sha256, mark.region) for mark in marked]
+    new = [key for key in keys if key not in cache]
+    for key, reading in zip(new, classifier.read([(photo, key[2]) for key in new]), strict=True):
+        cache[key] = reading
+    return [cache[key] for key in keys]
+
+
+def controls(labels: LabelSet) -> tuple[Controls, int]:
+    """Group filter, upper-body bias and number of classes; all of them stand in the page's address."""
+    st.subheader("Answer", divider=True)
+    group = st.segmented_control(
+        "Kinds",
+        labels.group_choices,
+        default=ALL,
+        required=True,
+        format_func=str.capitalize,
+        key="group",
+        bind="query-params",
+        help="Only these kinds may be answered; their probabilities are scaled to add up to 100%.",
+    )
+    bias = st.slider(
+        "Upper-body bias",
+        0.0,
+        1.0,
+        1.0,
+        0.05,
+        key="bias",
+        bind="query-params",
+        help=f"Probabilities of {BIASED_GROUP.lower()} are multiplied by this, then all are scaled to add up to 100%. "
+        f"1 is off; the published desktop program used {REFERENCE_BIAS}.",
+    )
+    top_k = st.slider("Kinds listed", 1, len(labels), 5, key="top_k", bind="query-params")
+    return Controls(group or ALL, bias), top_k
+
+
+@dataclass(frozen=True)
+class HeatSettings:
+    """How heat maps are shown.
+
+    Args:
+        shown: whether at all.
+        opacity: in [0, 1].
+        class_name: the class to explain; the answer itself if None.
+        against: the class it is held against, showing the difference of both maps; None for a plain map.
+    """
+
+    shown: bool
+    opacity: float
+    class_name: str | None
+    against: str | None
+
+
+ANSWER, NOTHING = "the answer", "nothing"
+
+
+def heat_controls(labels: LabelSet) -> HeatSettings:
+    """Heat map on or off, of which class, against which, how opaque."""
+    st.subheader("Heat map", divider=True)
+    shown = st.toggle(
+        "Show where the network looked",
+        True,
+        key="heat",
+        bind="query-params",
+        help="Grad-CAM: the places that spoke for a class. The network's own grid is coarse (a cell is 32 pixels of its small "
+        "input); the map is stretched over the photo.",
+    )
+    name = st.selectbox("Explain", [ANSWER, *labels.names], key="explain", bind="query-params", disabled=not shown)
+    against = st.selectbox(
+        "and not",
+        [NOTHING, *labels.names],
+        key="against",
+        bind="query-params",
+        disabled=not shown,
+        help="Shows what speaks for the one (blue) and what for the other (red).",
+    )
+    opacity = st.slider("Opacity", 0.0, 1.0, 0.5, 0.05, key="opacity", bind="query-params", disabled=not shown)
+    return HeatSettings(shown, opacity, None if name == ANSWER else name, None if against == NOTHING else against)
+
+
+def card(
+    classifier: Classifier, photo: Photo, mark: Marked, reading: Reading, answer: Answer, heat: HeatSettings
+) -> None:
+    """One region's answer: verdict, picture with heat map, bars."""
+    with st.container(border=True):
+        st.html(_title(photo, mark))
+        _headline(answer, classifier)
+        left, right = st.columns([1, 1.6], vertical_alignment="center")
+        picture, meaning = heated(photo, mark, reading, classifier.labels, answer, heat)
+        left.image(picture, width=220, alt=f"{mark.name}. {meaning}", caption=meaning)
+        figure = probability_bars(answer.ranking, classifier.labels, answer.in_scope)
+        right.plotly_chart(figure, key=f"bars-{mark.name}", config={"displayModeBar": False})
+
+
+def heated(
+    photo: Photo, mark: Marked, reading: Reading, labels: LabelSet, answer: Answer, heat: HeatSettings
+) -> tuple[Image.Image, str]:
+    """A region's picture with its heat map, at most PICTURE pixels in size, and what the map means, in words."""
+    region = mark.region
+    picture = photo.image.crop(region.box_in(photo.image.size, photo.size)) if region else photo.image.copy()
+    picture.thumbnail(PICTURE)
+    name = heat.class_name or answer.label
+    if not heat.shown:
+        return picture, ""
+    if heat.against is None:
+        return overlay(picture, reading.heat(labels.index(name), picture.size), heat.opacity), f"Speaks for {name}"
+    difference = reading.contrast(labels.index(name), labels.index(heat.against), picture.size)
+    return contrast_overlay(picture, difference, heat.opacity), f"Blue speaks for {name}, red for {heat.against}"
+
+
+def _title(photo: Photo, mark: Marked) -> str:
+    """A card's title as HTML; nothing in it comes from the visitor but numbers."""
+    dot = f'<span style="color:{mark.colour}">&#9632;</span> ' if mark.colour else ""
+    return f"<div style='font-size:0.85rem;opacity:0.8'>{dot}<b>{mark.name}</b>{_pixels(photo, mark)}</div>"
+
+
+def _pixels(photo: Photo, mark: Marked) -> str:
+    if mark.region is None:
+        return f" · {photo.width} × {photo.height} pixels"
+    r = mark.region
+    return f" · {r.width} × {r.height} pixels at ({r.left}, {r.top})"
+
+
+def _headline(answer: Answer, classifier: Classifier) -> None:
+    if not answer.in_scope:
+        st.markdown(f"#### Does not look like one of the {len(classifier.labels)} kinds")
+        st.caption(
+            f"Its score is {answer.score:.2f}; photos of these kinds reach {classifier.threshold:.2f}. The nearest guesses, "
+            "for what they are worth:"
+        )
+        return
+    st.markdown(f"#### {answer.label} · {answer.probability:.0%}")
+    if answer.without_controls != answer.label:
+        st.caption(f"Without your filter and bias it would have been {answer.without_controls}.")
+    if answer.close_call:
+        st.caption(f"A close call: {answer.label} or {answer.ranking[1][0]}.")
+
+
+def records(photo: Photo, marked: list[Marked], answers: list[Answer], classifier: Classifier) -> list[dict]:
+    """All results of a photo as plain records, for CSV and JSON."""
+    return [
+        {
+            "photo": photo.name,
+            "region": mark.name,
+            "left": mark.region.left if mark.region else 0,
+            "top": mark.region.top if mark.region else 0,
+            "right": mark.region.right if mark.region else photo.width,
+            "bottom": mark.region.bottom if mark.region else photo.height,
+            "label": answer.label,
+            "group": answer.group,
+            "in_scope": answer.in_scope,
+            "in_scope_score": answer.score,
+            "run": classifier.run.run_id,
+            **{f"p {name}": probability for name, probability in answer.ranking},
+        }
+        for mark, answer in zip(marked, answers, strict=True)
+    ]
+
+
+def downloads(photo: Photo, rows: list[dict]) -> None:
+    """The results to take away."""
+    stem = f"garments-{photo.sha256[:8]}-{datetime.now():%Y%m%d-%H%M%S}"
+    with st.container(horizontal=True):
+        csv = pd.DataFrame(rows).to_csv(index=False)
+        st.download_button("CSV", csv, f"{stem}.csv", "text/csv", icon=":material/table:", on_click="ignore")
+        text = json.dumps(rows, indent=1)
+        st.download_button(
+            "JSON", text, f"{stem}.json", "application/json", icon=":material/data_object:", on_click="ignore"
+        )

@@ -1,0 +1,33 @@
+"""Upload or shoot a photo, draw boxes round garments, see what each one is and where the network looked."""
+
+import streamlit as st
+
+from core import ui
+from core import ui_classify as page
+
+ui.page("Classify", ":material/checkroom:")
+st.title("Classify", anchor=False)
+
+with ui.errors_shown():
+    classifier = ui.classifier()
+    with st.sidebar:
+        controls, top_k = page.controls(classifier.labels)
+        heat = page.heat_controls(classifier.labels)
+    left, right = st.columns([1, 1], gap="large")
+    with left:
+        page.upload()
+        photo = page.selected_photo()
+    if photo is None:
+        st.subheader("No photo at hand? Take a drawn one", anchor=False)
+        page.gallery()
+        st.stop()
+
+    with left:
+        marked = page.regions(photo)
+        page.photo_buttons(photo, marked)
+    with right:
+        readings = page.read(classifier, photo, marked)
+        answers = [classifier.answer(reading, controls, top_k) for reading in readings]
+        for mark, reading, answer in [*zip(marked, readings, answers, strict=True)][::-1]:
+            page.card(classifier, photo, mark, reading, answer, heat)
+        page.downloads(photo, page.records(photo, marked, answers, classifier))
