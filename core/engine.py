@@ -11,7 +11,6 @@ from core.errors import BrokenRun
 from core.graph import build_graph
 from core.runs import RESTORE_HINT, Run
 
-
 PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")  # in order of preference
 
 
