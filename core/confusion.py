@@ -298,8 +298,13 @@ class Comparison:
         return float(binomtest(self.only_a, n, 0.5).pvalue) if n else 1.0
 
 
-def compare(a: Predictions, b: Predictions) -> Comparison:
+def compare(a: Predictions, b: Predictions, mask: np.ndarray) -> Comparison:
     """Match two sets of predictions by photo id.
+
+    Args:
+        a: the first.
+        b: the second.
+        mask: bool (n,), rows of the first to compare.
 
     Raises:
         InvalidData: they know different classes, have no photo in common, or disagree on a photo's label.
@@ -307,7 +312,7 @@ def compare(a: Predictions, b: Predictions) -> Comparison:
     if a.labels.names != b.labels.names:
         raise InvalidData("These two runs tell different classes apart, so their matrices cannot be compared.")
     found = pd.Index(b.table["id"]).get_indexer(pd.Index(a.table["id"]))
-    rows_a = np.flatnonzero(found >= 0)
+    rows_a = np.flatnonzero((found >= 0) & mask)
     rows_b = found[rows_a]
     if not len(rows_a):
         raise InvalidData("These two runs have no test photo in common, so they cannot be compared photo by photo.")

@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike
 
 from core.errors import InvalidData
 from core.labels import LabelSet
+from core.metrics import true_class_rank
 from core.runs import Run
 
 DETAILS = ("product", "colour", "usage", "duplicate_group")  # may be absent; whatever needs them is then left out
@@ -63,6 +64,11 @@ class Predictions:
     def correct(self) -> np.ndarray:
         """Whether each prediction is right, bool (n,)."""
         return self.true == self.predicted
+
+    @cached_property
+    def true_rank(self) -> np.ndarray:
+        """How many classes come before the true one, int (n,): 0 where the prediction is right."""
+        return true_class_rank(self.probabilities, self.true)
 
     @cached_property
     def facets(self) -> dict[str, pd.Categorical]:

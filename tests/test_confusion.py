@@ -260,9 +260,9 @@ def other_run(table):
     return changed
 
 
-def test_compare_matches_by_id_and_counts_who_is_right(table, predictions):
+def test_compare_matches_by_id_and_counts_who_is_right(table, predictions, everything):
     other = other_run(table)
-    comparison = confusion.compare(predictions, predictions_from_table(other, "b.csv", LABELS))
+    comparison = confusion.compare(predictions, predictions_from_table(other, "b.csv", LABELS), everything)
     both = table.merge(other, on="id", suffixes=("_a", "_b"))
     right_a, right_b = both["label_a"] == both["prediction_a"], both["label_b"] == both["prediction_b"]
     assert len(comparison.rows_a) == len(table) - 10
@@ -281,12 +281,12 @@ def test_mcnemars_p_is_the_binomial_sum_written_out(predictions):
     assert "2.1% of tests (McNemar's exact test): A is better." in confusion.comparison_words(comparison, "A", "B")
 
 
-def test_words_of_a_split_that_chance_explains_and_of_none(predictions):
+def test_words_of_a_split_that_chance_explains_and_of_none(predictions, everything):
     right = np.array([True, True, False])
     comparison = confusion.Comparison(np.arange(3), np.arange(3), right, ~right)
     assert "100.0% of tests" in confusion.comparison_words(comparison, "A", "B")
     assert "chance alone explains" in confusion.comparison_words(comparison, "A", "B")
-    same = confusion.compare(predictions, predictions)
+    same = confusion.compare(predictions, predictions, everything)
     assert same.p == 1 and "exactly the same photos" in confusion.comparison_words(same, "A", "B")
 
 
@@ -302,7 +302,12 @@ def test_words_of_a_split_that_chance_explains_and_of_none(predictions):
         (lambda t: t, LabelSet({"All": NAMES[::-1]}), "different classes"),
     ],
 )
-def test_what_cannot_be_compared_is_told_so(table, predictions, change, labels, message):
+def test_what_cannot_be_compared_is_told_so(table, predictions, everything, change, labels, message):
     other = predictions_from_table(change(table), "b.csv", labels)
     with pytest.raises(InvalidData, match=message):
-        confusion.compare(predictions, other)
+        confusion.compare(predictions, other, everything)
+
+
+def test_a_comparison_keeps_to_its_mask(predictions, everything):
+    mask = predictions.mask({"colour": ["Red"]})
+    assert confusion.compare(predictions, predictions, mask).rows_a.tolist() == np.flatnonzero(mask).tolist()

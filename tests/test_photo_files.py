@@ -1,31 +1,27 @@
-"""Photos of the data set by id: the same from a zip and from a folder, and never a path made of an id."""
+"""Photos by id: the same from a zip and from a folder, and never a path made of an id."""
 
 import zipfile
 
 import pytest
 
-from core.catalogue_photos import CataloguePhotos
 from core.errors import InvalidData
+from core.photo_files import catalogue_path, catalogue_photos
+
+FILES = {"images/15.jpg": b"fifteen", "images/7.jpg": b"seven", "copy/images/7.jpg": b"second copy", "styles.csv": b""}
 
 
 @pytest.fixture(params=["folder", "zip"])
 def photos(request, tmp_path):
-    files = {
-        "images/15.jpg": b"fifteen",
-        "images/7.jpg": b"seven",
-        "copy/images/7.jpg": b"second copy",
-        "styles.csv": b"",
-    }
-    for name, data in files.items():
+    for name, data in FILES.items():
         (tmp_path / "data" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "data" / name).write_bytes(data)
     (tmp_path / "secret.jpg").write_bytes(b"secret")
     if request.param == "folder":
-        return CataloguePhotos(tmp_path / "data")
+        return catalogue_photos(tmp_path / "data")
     with zipfile.ZipFile(tmp_path / "data.zip", "w") as archive:
-        for name, data in files.items():
+        for name, data in FILES.items():
             archive.writestr(name, data)
-    return CataloguePhotos(tmp_path / "data.zip")
+    return catalogue_photos(tmp_path / "data.zip")
 
 
 def test_photos_are_found_by_id_once(photos):
@@ -38,16 +34,16 @@ def test_an_id_is_never_a_path(photos):
 
 def test_no_setting_means_no_photos(monkeypatch):
     monkeypatch.delenv("GARMENTS_DATA", raising=False)
-    assert CataloguePhotos.from_setting() is None
+    assert catalogue_path() is None
 
 
 def test_a_setting_that_points_to_nothing_is_told_so(monkeypatch, tmp_path):
     monkeypatch.setenv("GARMENTS_DATA", str(tmp_path / "gone"))
     with pytest.raises(InvalidData, match="GARMENTS_DATA is .*gone, where nothing is"):
-        CataloguePhotos.from_setting()
+        catalogue_path()
 
 
 def test_a_damaged_zip_is_told_so(tmp_path):
     (tmp_path / "data.zip").write_bytes(b"not a zip")
     with pytest.raises(InvalidData, match="not a readable zip"):
-        CataloguePhotos(tmp_path / "data.zip").read([7])
+        catalogue_photos(tmp_path / "data.zip")
