@@ -86,18 +86,18 @@ def read_styles(data: bytes, source: str) -> tuple[pd.DataFrame, list[str]]:
     header, rows = _rows(data, source)
     problems: list[str] = []
     seen: dict[int, int] = {}
-    records: list[dict[str, object]] = []
+    records: list[dict[str, str | int]] = []
     for line, row in rows:
         record = dict(zip(header, row, strict=False))
         problem = _problem(header, row, record, seen)
         if problem:
             problems.append(f"{source} line {line}: {problem}")
             continue
-        record["id"] = int(record["id"])
         if len(row) > len(header):
             record[LAST_COLUMN] = ",".join(row[len(header) - 1 :])
-        seen[record["id"]] = line
-        records.append({column: record[column] for column in COLUMNS})
+        photo_id = int(record["id"])
+        seen[photo_id] = line
+        records.append({column: record[column] for column in COLUMNS} | {"id": photo_id})
     return pd.DataFrame(records, columns=list(COLUMNS)), problems
 
 

@@ -10,6 +10,7 @@ import io
 import json
 import os
 import warnings
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -56,9 +57,9 @@ class Index:
     sources: list[Source]
 
     @property
-    def in_scope(self) -> pd.Series:
-        """Whether a photo shows one of the classes."""
-        return self.photos["target"] != OUT_OF_SCOPE
+    def in_scope(self) -> np.ndarray:
+        """Whether a photo shows one of the classes, bool of shape (n_photos,)."""
+        return self.photos["target"].to_numpy() != OUT_OF_SCOPE
 
 
 def build_index(paths: list[Path], labels: LabelSet, cache: Path) -> Index:
@@ -76,11 +77,12 @@ def build_index(paths: list[Path], labels: LabelSet, cache: Path) -> Index:
         photos.to_parquet(table_file)
         problems_file.write_text(json.dumps(problems))
     photos, problems = pd.read_parquet(table_file), json.loads(problems_file.read_text())
-    if not (photos["target"] != OUT_OF_SCOPE).any():
+    index = Index(photos, problems, fingerprint, sources)
+    if not index.in_scope.any():
         raise InvalidData(
             f"No photo of the {len(labels)} classes loads from {', '.join(map(str, paths))}. {' '.join(problems[:3])}"
         )
-    return Index(photos, problems, fingerprint, sources)
+    return index
 
 
 def _digest(*parts: object) -> str:
@@ -96,7 +98,7 @@ def _merged_tables(sources: list[Source], labels: LabelSet) -> tuple[pd.DataFram
         problems += wrong
     merged = pd.concat(tables).drop_duplicates("id", keep="last").sort_values("id", ignore_index=True)
     targets = {name: index for index, name in enumerate(labels.names)}
-    merged["target"] = merged["articleType"].map(targets).fillna(OUT_OF_SCOPE).astype(int)
+    merged["target"] = [targets.get(name, OUT_OF_SCOPE) for name in merged["articleType"]]
     return merged, problems
 
 
@@ -224,9 +226,10 @@ def _held_out(rows: np.ndarray, targets: np.ndarray, groups: np.ndarray, fractio
 def report(index: Index, splits: pd.DataFrame, labels: LabelSet, recipe: Recipe) -> dict[str, object]:
     """What was indexed, for `data.json`."""
     photos = index.photos.assign(split=splits["split"])
-    counts = photos[index.in_scope].groupby(["articleType", "split"]).size().unstack(fill_value=0)
+    known = photos[index.in_scope]
+    counts = pd.crosstab(known["articleType"], known["split"])
     counts = counts.reindex(index=labels.names, columns=["train", "val", "test"], fill_value=0)
-    sizes = splits.loc[index.in_scope, "duplicate_group"].value_counts()
+    sizes = np.unique(splits["duplicate_group"][index.in_scope], return_counts=True)[1]
     custom = photos[photos["id"] >= recipe.custom_ids_from]
     return {
         "sources": [source.path.name for source in index.sources],
@@ -235,7 +238,7 @@ def report(index: Index, splits: pd.DataFrame, labels: LabelSet, recipe: Recipe)
         "in_scope": int(index.in_scope.sum()),
         "classes": {name: {part: int(n) for part, n in row.items()} for name, row in counts.to_dict("index").items()},
         "splits": {part: int(n) for part, n in counts.sum().items()},
-        "out_of_scope_splits": {str(k): int(n) for k, n in photos[~index.in_scope]["split"].value_counts().items()},
+        "out_of_scope_splits": dict(Counter(photos.loc[~index.in_scope, "split"])),
         "near_duplicates": {"groups": int((sizes > 1).sum()), "photos": int(sizes[sizes > 1].sum())},
         "custom": {"ids_from": recipe.custom_ids_from, "loaded": len(custom), "split": "train"},
         "problems": index.problems,

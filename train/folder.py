@@ -17,10 +17,11 @@ from filelock import FileLock, Timeout
 from core.errors import TrainingStopped
 
 HEARTBEAT_SECONDS = 2.0
-HISTORY_COLUMNS = (
-    "epoch stage stage_name trainable_parameters lr train_loss train_accuracy val_loss val_accuracy val_macro_f1 images seconds "
-    "images_per_second device"
-).split()
+HISTORY_COLUMNS = [
+    *("epoch", "stage", "stage_name", "trainable_parameters", "lr"),
+    *("train_loss", "train_accuracy", "val_loss", "val_accuracy", "val_macro_f1"),
+    *("images", "seconds", "images_per_second", "device"),
+]
 
 
 def replace_text(path: Path, text: str) -> None:

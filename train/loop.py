@@ -127,7 +127,7 @@ class Trainer:
         self.progress = Progress(folder, len(recipe.stages), recipe.epochs) if world.leads else None
 
     @property
-    def shipped(self) -> GarmentNet:
+    def shipped(self) -> nn.Module:
         """The network that is validated and exported: the moving average, or the network itself without one."""
         return self.averaged.module if self.averaged else self.network
 

@@ -109,27 +109,25 @@ def _run(folder: Path, recipe: Recipe, job: Job, world: World) -> None:
     sizes = {(stage.height, stage.width) for stage in recipe.stages}
     trainer = Trainer(network, recipe, {size: _splits(index, splits, size, job) for size in sizes}, folder, world)
     state = trainer.run()
-    if world.leads:
+    if trainer.progress:
         finish(folder, recipe, job.init, index, splits, state, Path(job.cache), trainer.progress)
 
 
 def _prepared(recipe: Recipe, job: Job, world: World) -> tuple[Index, pd.DataFrame]:
     """Index and splits; the leading process decodes the photos, the others wait and then find them in the cache."""
-    for turn in (True, False):
-        if world.leads == turn:
-            index = build_index([Path(path) for path in job.data], recipe.labels(), Path(job.cache))
-            for size in sorted({(stage.height, stage.width) for stage in recipe.stages}):
-                cached_pixels(index, *size, Path(job.cache))
-            splits = split(index, recipe)
+    if not world.leads:
+        world.wait()
+    index = build_index([Path(path) for path in job.data], recipe.labels(), Path(job.cache))
+    for size in sorted({(stage.height, stage.width) for stage in recipe.stages}):
+        cached_pixels(index, *size, Path(job.cache))
+    splits = split(index, recipe)
+    if world.leads:
         world.wait()
     return index, splits
 
 
 def _split_table(index: Index, splits: pd.DataFrame) -> pd.DataFrame:
-    table = pd.DataFrame(
-        {"id": index.photos["id"], "split": splits["split"], "duplicate_group": splits["duplicate_group"]}
-    )
-    return table[index.in_scope]
+    return splits.assign(id=index.photos["id"])[["id", "split", "duplicate_group"]].loc[index.in_scope]
 
 
 def _splits(index: Index, splits: pd.DataFrame, size: tuple[int, int], job: Job) -> Splits:
