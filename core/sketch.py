@@ -15,6 +15,7 @@ from PIL import Image, ImageDraw, ImageFilter
 Colour = tuple[int, int, int]
 Point = tuple[float, float]
 Points = Sequence[Point]
+Box = tuple[int, int, int, int]
 
 SHEET_WIDTH, SHEET_HEIGHT = 300, 400
 SUPERSAMPLE = 2
@@ -113,6 +114,7 @@ class Sketch:
 
     def __init__(self, size: tuple[int, int], rng: np.random.Generator):
         self.size, self.rng = size, rng
+        self._texture = rng.spawn(1)[0]  # of its own, so that the size in pixels changes nothing else
         self.image = Image.new("RGB", (size[0] * SUPERSAMPLE, size[1] * SUPERSAMPLE), WHITE)
         self.unit = SUPERSAMPLE * min(size[0] / SHEET_WIDTH, size[1] / SHEET_HEIGHT)  # pixels
         angle, scale = np.radians(rng.normal(0, 1.2)), self.unit * rng.uniform(0.95, 1.02)
@@ -124,37 +126,37 @@ class Sketch:
         placed = (np.array(points) - (0, SHEET_HEIGHT / 2)) @ self._turn.T + middle
         return [(float(x), float(y)) for x, y in placed]
 
-    def _coordinates(self, box: tuple[int, int, int, int]) -> tuple[np.ndarray, np.ndarray]:
+    def _coordinates(self, box: Box) -> tuple[np.ndarray, np.ndarray]:
         """Sheet coordinates x and y (h, w) of the pixels in a box."""
         back = np.linalg.inv(self._turn)
         dx = np.arange(box[0], box[2])[None, :] - self.image.width / 2
         dy = np.arange(box[1], box[3])[:, None] - self.image.height / 2
         return back[0, 0] * dx + back[0, 1] * dy, back[1, 0] * dx + back[1, 1] * dy + SHEET_HEIGHT / 2
 
-    def _mask(self, outline: Points, rounding: float) -> Image.Image:
-        """Coverage of a closed outline, its corners rounded by blurring and sharpening again."""
-        mask = Image.new("L", self.image.size)
-        ImageDraw.Draw(mask).polygon(self._place(outline), fill=255)
+    def _mask(self, outline: Points, rounding: float) -> tuple[Image.Image, Box]:
+        """Coverage of a closed outline, its corners rounded by blurring and sharpening again, and where it lies."""
         sigma = max(0.8, rounding * self.unit / 2)
+        points = np.array(self._place(outline))
+        start = np.maximum(np.floor(points.min(axis=0) - 3 * sigma), 0).astype(int)
+        stop = np.minimum(np.ceil(points.max(axis=0) + 3 * sigma), self.image.size).astype(int)
+        mask = Image.new("L", (int(stop[0] - start[0]), int(stop[1] - start[1])))
+        ImageDraw.Draw(mask).polygon([tuple(point) for point in points - start], fill=255)
         gain = max(1.0, sigma * 1.25)
-        return mask.filter(ImageFilter.GaussianBlur(sigma)).point([int((v - 127.5) * gain + 127.5) for v in range(256)])
+        sharpened = [int((v - 127.5) * gain + 127.5) for v in range(256)]
+        return mask.filter(ImageFilter.GaussianBlur(sigma)).point(sharpened), (*start.tolist(), *stop.tolist())
 
     def _shade(self, mask: Image.Image, fabric: Fabric, depth: float) -> np.ndarray:
         """Light on the cloth (h, w): darker towards its edges, with soft folds and grain."""
         blurred = mask.reduce(4).filter(ImageFilter.GaussianBlur(9 * self.unit / 4))
         edge = np.asarray(blurred.resize(mask.size, Image.Resampling.BILINEAR), float) / 255
-        grid = Image.fromarray(self.rng.normal(0, 1, (4, 9)).astype(np.float32))
+        grid = Image.fromarray(self._texture.normal(0, 1, (4, 9)).astype(np.float32))
         folds = np.asarray(grid.resize(mask.size, Image.Resampling.BICUBIC))
-        grain = fabric.grain * self.rng.standard_normal(edge.shape, np.float32)
+        grain = fabric.grain * self._texture.standard_normal(edge.shape, np.float32)
         return (1 - depth + depth * 1.06 * edge) * (1 + 0.035 * folds + grain)
 
     def cloth(self, outline: Points, fabric: Fabric, rounding: float = 4, depth: float = 0.34) -> None:
         """Lay a piece of cloth; `rounding` of its corners in units, `depth` says how dark its edges are (0 to 1)."""
-        mask = self._mask(outline, rounding)
-        box = mask.getbbox()
-        if box is None:
-            return
-        mask = mask.crop(box)
+        mask, box = self._mask(outline, rounding)
         pixels = fabric.weave(*self._coordinates(box)) * self._shade(mask, fabric, depth)[..., None]
         self.image.paste(Image.fromarray(pixels.clip(0, 255).astype(np.uint8)), box[:2], mask)
 
@@ -165,7 +167,8 @@ class Sketch:
 
     def cut_away(self, outline: Points) -> None:
         """Remove what lies in an outline."""
-        self.image.paste(WHITE, mask=self._mask(outline, 1))
+        mask, box = self._mask(outline, rounding=1)
+        self.image.paste(WHITE, box, mask)
 
     def fade(self, x: float, y: float, rx: float, ry: float, strength: float) -> None:
         """Bleach an ellipse softly, here and on the other side."""

@@ -50,6 +50,16 @@ def test_a_seed_always_draws_the_same_and_another_seed_something_else(name):
     assert first != other
 
 
+@pytest.mark.parametrize("name", ["Tshirts", "Jackets", "Blazers", "Shorts"])
+def test_a_seed_draws_the_same_garment_at_any_size(name):
+    for seed in range(3):
+        small, large = (
+            sample(name, seed, (90, 120)),
+            sample(name, seed, (360, 480)).resize((90, 120), Image.Resampling.BOX),
+        )
+        assert np.abs(np.asarray(small, int) - np.asarray(large, int)).mean() < 8
+
+
 def test_samples_fit_any_size():
     assert sample("Jeans", size=(200, 100)).size == (200, 100)
     assert out_of_scope(1, (64, 64)).size == (64, 64)
