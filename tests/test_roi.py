@@ -81,7 +81,9 @@ def test_a_region_in_a_smaller_image_is_never_empty_and_inside(data, photo_size,
 
 
 def test_a_region_in_an_image_of_a_quarter_of_the_size():
-    assert Region(400, 800, 1200, 1600).box_in((750, 1000), PHOTO) == (100, 200, 300, 400)
+    region = Region(400, 800, 1200, 1600)
+    assert region.box_in((750, 1000), PHOTO) == (100, 200, 300, 400)
+    assert region.box_in(PHOTO, PHOTO) == region.box
 
 
 def test_a_drawn_rectangle_is_scaled_to_the_photo():
