@@ -112,7 +112,7 @@ def _also_to_csv(records: Iterable[dict[str, Any]], path: Path | None) -> Iterat
         return
     partial = path.with_name(f"{path.name}.part")
     with partial.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter[str](file, RECORD_FIELDS)
+        writer = csv.DictWriter(file, list[str](RECORD_FIELDS))
         writer.writeheader()
         for record in records:
             writer.writerow(record | {"top_k": json.dumps(record["top_k"])})

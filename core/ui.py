@@ -72,7 +72,7 @@ export default function({ parentElement, setStateValue }) {
 _measure = components.component("column_width", html="<div></div>", js=_MEASURE)
 
 
-def column_width(key: str, unknown: int) -> int:
-    """Width in pixels of the container this is called in, as the visitor's browser lays it out; `unknown` until it has told."""
-    result = _measure(key=key, default={"width": unknown}, on_width_change=lambda: None, height=1)
-    return int(result.width or unknown)
+def column_width(key: str) -> int | None:
+    """Width in pixels of the container this is called in, as the visitor's browser lays it out; None until it has told."""
+    result = _measure(key=key, default={"width": None}, on_width_change=lambda: None, height=1)
+    return result.width and int(result.width)

@@ -22,13 +22,12 @@ from core.figures import probability_bars
 from core.images import ACCEPTED_SUFFIXES, Photo, decode_photo
 from core.labels import ALL, LabelSet
 from core.palette import REGION
-from core.roi import Region, canvas_rect, clamp, regions_from_canvas
+from core.roi import STROKE_WIDTH, Region, canvas_rect, clamp, regions_from_canvas
 from core.ui import column_width
 
 ENOUGH = (1600, 1600)  # pixels a photo is decoded to at least; regions stay sharp and sessions stay small
 MAX_PHOTOS = 30
 CANVAS_HEIGHT = 560
-CANVAS_WIDTH_UNKNOWN = 520
 PICTURE = (520, 780)  # largest picture on a card, in pixels
 REFERENCE_BIAS = 0.6
 SAMPLES_IN_A_ROW = 6
@@ -186,7 +185,10 @@ def remove_photo(sha256: str) -> None:
 
 def regions(photo: Photo) -> list[Marked]:
     """The photo on a canvas where boxes are drawn; returns the whole photo and then each box, numbered as drawn."""
-    width = column_width("canvas-width", CANVAS_WIDTH_UNKNOWN)
+    width = column_width("canvas-width")
+    if width is None:  # the first run of a visit; a canvas laid out twice would lose what is drawn in between
+        st.image(_thumbnail(photo.image, photo.sha256))
+        return [WHOLE]
     scale = min(width / photo.width, CANVAS_HEIGHT / photo.height)
     size = max(1, round(photo.width * scale)), max(1, round(photo.height * scale))
     mount = _mount(photo, size)
@@ -194,7 +196,7 @@ def regions(photo: Photo) -> list[Marked]:
     number = 1 + max((int(box["label"]) for box in _boxes(st.session_state.get(key, {}), mount)), default=0)
     result = st_canvas(
         fill_color="rgba(255, 255, 255, 0.08)",
-        stroke_width=3,
+        stroke_width=STROKE_WIDTH,
         stroke_color=Marked(number, None).colour or "",
         background_image=_background(photo.image, photo.sha256, size),
         width=size[0],

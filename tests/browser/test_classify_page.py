@@ -1,0 +1,149 @@
+"""The classify page in a real browser: a photo goes in, boxes are drawn, the answer follows."""
+
+import csv
+import io
+import json
+import re
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Locator, Page, expect
+
+from core import samples
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def outfit(tmp_path_factory) -> tuple[Path, dict]:
+    """A photo of two garments as a file, and where they lie."""
+    image, boxes = samples.outfit(size=(960, 1280))
+    path = tmp_path_factory.mktemp("photos") / "outfit.png"
+    image.save(path)
+    return path, boxes
+
+
+def upload(page: Page, *paths: Path) -> None:
+    page.locator("input[type=file]").first.set_input_files([str(path) for path in paths])
+
+
+def card(page: Page, name: str) -> Locator:
+    """The card of a region, found by its title."""
+    return page.locator("[data-testid=stVerticalBlock]").filter(has_text=re.compile(f"^{name} · ")).last
+
+
+def draw(page: Page, box: tuple, size: tuple[int, int]) -> None:
+    """Drag a box on the canvas, given in pixels of a photo of a size."""
+    canvas = page.locator("canvas.upper-canvas")
+    canvas.scroll_into_view_if_needed()
+    area = canvas.bounding_box()
+    assert area
+    x, y = area["width"] / size[0], area["height"] / size[1]
+    page.mouse.move(area["x"] + box[0] * x, area["y"] + box[1] * y)
+    page.mouse.down()
+    page.mouse.move(area["x"] + box[2] * x, area["y"] + box[3] * y, steps=8)
+    page.mouse.up()
+
+
+def wait_for_canvas(page: Page) -> None:
+    """Until the canvas stands and the page has come to rest."""
+    expect(page.locator("canvas.upper-canvas")).to_be_visible()
+    expect(page.locator("[data-testid=stApp][data-test-script-state=notRunning]")).to_be_attached()
+
+
+def test_a_box_changes_the_label(server, open_page, outfit):
+    path, boxes = outfit
+    page = open_page(f"{server}/Classify")
+    upload(page, path)
+    expect(card(page, "Whole photo").locator("h4")).to_be_visible()
+    wait_for_canvas(page)
+    labels = []
+    for number, box in enumerate(boxes.values(), 1):
+        draw(page, box, (960, 1280))
+        headline = card(page, f"Region {number}").locator("h4")
+        expect(headline).to_be_visible()
+        labels.append(headline.inner_text())
+    assert labels[0] != labels[1]
+    page.keyboard.press("x")
+    expect(page.get_by_text("Region 1 ·")).to_have_count(0)
+
+
+def test_controls_answer_and_stand_in_the_address(server, open_page, outfit):
+    page = open_page(f"{server}/Classify?group=bottoms&top_k=3")
+    upload(page, outfit[0])
+    expect(page.get_by_text("Whole photo ·")).to_be_visible()
+    bottoms = {"Jeans", "Trousers", "Shorts", "Skirts", "Track Pants", "Leggings", "Swimwear"}
+    ticks = page.locator(".ytick text")
+    expect(ticks).to_have_count(3)
+    assert {tick.strip() for tick in ticks.all_text_contents()} <= bottoms
+    page.get_by_text("Show where the network looked").click()
+    expect(page).to_have_url(re.compile("heat=false"))
+
+
+def test_a_text_file_between_two_photos_is_named_and_the_photos_go_on(server, open_page, outfit, tmp_path):
+    fake, second = tmp_path / "notes.jpg", tmp_path / "second.png"
+    fake.write_text("this is no photo")
+    samples.sample("Skirts").save(second)
+    page = open_page(f"{server}/Classify")
+    upload(page, outfit[0], fake, second)
+    expect(page.get_by_text("notes.jpg is a text file, not a photo")).to_be_visible()
+    expect(page.get_by_role("button", name="Show", exact=True)).to_have_count(1)
+    expect(page.get_by_text("Whole photo · 480 × 640 pixels")).to_be_visible()
+
+
+def test_boxes_survive_switching_photos(server, open_page, outfit, tmp_path):
+    second = tmp_path / "second.png"
+    samples.sample("Skirts").save(second)
+    page = open_page(f"{server}/Classify")
+    upload(page, outfit[0])
+    wait_for_canvas(page)
+    draw(page, next(iter(outfit[1].values())), (960, 1280))
+    expect(page.get_by_text("Region 1 ·")).to_be_visible()
+    before = page.get_by_text("Region 1 ·").inner_text()
+    page.locator("input[type=file]").first.set_input_files(str(second))
+    expect(page.get_by_text("Whole photo · 480 × 640 pixels")).to_be_visible()
+    expect(page.get_by_text("Region 1 ·")).to_have_count(0)
+    page.get_by_role("button", name="Back").click()
+    expect(page.get_by_text("Region 1 ·")).to_be_visible()
+    assert page.get_by_text("Region 1 ·").inner_text() == before
+
+
+def test_the_downloads_hold_what_the_page_shows(server, open_page, outfit):
+    page = open_page(f"{server}/Classify")
+    upload(page, outfit[0])
+    label = card(page, "Whole photo").locator("h4").inner_text()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="CSV").click()
+    (row,) = csv.DictReader(io.StringIO(Path(download.value.path()).read_text()))
+    with page.expect_download() as download:
+        page.get_by_role("button", name="JSON").click()
+    (record,) = json.loads(Path(download.value.path()).read_text())
+    assert row["label"] == record["label"] and row["photo"] == "outfit.png"
+    assert label.startswith(row["label"]) or not record["in_scope"]
+
+
+def test_the_camera_takes_a_photo(server, open_page):
+    page = open_page(f"{server}/Classify", permissions=["camera"])
+    page.get_by_role("button", name="Camera").click()
+    page.get_by_role("button", name="Take Photo").click()
+    expect(page.get_by_text("Whole photo ·")).to_be_visible()
+
+
+def test_a_phone_sized_window_shows_canvas_and_answer_without_cutting_them(server, open_page, outfit):
+    page = open_page(f"{server}/Classify", width=390, height=844)
+    upload(page, outfit[0])
+    wait_for_canvas(page)
+    area = page.locator("canvas.upper-canvas").bounding_box()
+    assert area and area["x"] >= 0 and area["x"] + area["width"] <= 390
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_a_photo_of_twelve_megapixels_is_answered(server, open_page, tmp_path):
+    path = tmp_path / "phone.jpg"
+    noise = Image.effect_noise((3000, 4000), 40).convert("RGB")
+    Image.blend(samples.sample("Tshirts", size=(3000, 4000)), noise, 0.15).save(path, quality=92)
+    page = open_page(f"{server}/Classify")
+    expect(page.locator("input[type=file]").first).to_be_attached()
+    upload(page, path)
+    expect(page.get_by_text("Whole photo · 3000 × 4000 pixels")).to_be_visible()

@@ -1,0 +1,72 @@
+"""Fixtures that several test files share."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from core.classifier import Classifier
+from core.model import IMAGENET_MEAN, IMAGENET_STD, GarmentNet, save_weights
+from core.runs import SCHEMA, Run, sha256_of
+
+ROOT = Path(__file__).parent.parent
+GROUPS = {
+    "Tops": ["Tshirts", "Shirts", "Tops", "Sweatshirts", "Jackets", "Sweaters", "Blazers", "Waistcoat"],
+    "Bottoms": ["Jeans", "Trousers", "Shorts", "Skirts", "Track Pants", "Leggings", "Swimwear"],
+}
+
+
+@pytest.fixture(scope="session")
+def random_network() -> GarmentNet:
+    """A network with random weights and lively BatchNorm statistics, as stored in half precision."""
+    torch.manual_seed(0)
+    network = GarmentNet(15)
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.normal_(0, 0.1)
+            module.running_var.uniform_(0.5, 1.5)
+            module.weight.data.uniform_(0.5, 1.0)
+    network.fc.weight.data.normal_(0, 0.3)
+    state = {
+        name: tensor.half().float() if tensor.is_floating_point() else tensor
+        for name, tensor in network.state_dict().items()
+    }
+    network.load_state_dict(state)
+    return network.eval()
+
+
+@pytest.fixture(scope="session")
+def random_run(random_network: GarmentNet, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run folder with the random network, the only one beside a `current.json` that names it. Never to be altered."""
+    folder = tmp_path_factory.mktemp("runs") / "random"
+    folder.mkdir()
+    save_weights(random_network.state_dict(), folder / "model.safetensors")
+    manifest = {
+        "schema": SCHEMA,
+        "run_id": "random",
+        "name": "random weights",
+        "origin": "measured",
+        "created": "2026-01-01T00:00:00+00:00",
+        "groups": GROUPS,
+        "input": {"height": 96, "width": 72, "mean": list(IMAGENET_MEAN), "std": list(IMAGENET_STD)},
+        "temperature": 2.0,
+        "in_scope": {"score": "energy", "threshold": -100.0, "true_positive_rate": 0.95, "false_positive_rate": 0.5},
+        "files": {"model.safetensors": sha256_of(folder / "model.safetensors")},
+    }
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    (folder.parent / "current.json").write_text('{"run_id": "random"}')
+    return Run.load(folder)
+
+
+@pytest.fixture(scope="session")
+def random_classifier(random_run: Run) -> Classifier:
+    """The classifier of the random network."""
+    return Classifier(random_run)
+
+
+@pytest.fixture
+def random_runs(random_run: Run, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make the random network the shipped one; returns the folder of runs."""
+    monkeypatch.setenv("GARMENTS_RUNS", str(random_run.folder.parent))
+    return random_run.folder.parent

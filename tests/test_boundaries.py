@@ -1,0 +1,75 @@
+"""The import rule of docs/architecture.md, proven in fresh interpreters, and proven able to fail."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+CORE = sorted(path.stem for path in (ROOT / "core").glob("*.py") if path.stem not in ("__init__", "__main__"))
+PAGES = [ROOT / "Home.py", *sorted((ROOT / "pages").glob("*.py"))]
+WITH_STREAMLIT = [name for name in CORE if name == "ui" or name.startswith("ui_")]
+WITHOUT = [name for name in CORE if name not in (*WITH_STREAMLIT, "model")]
+FORBIDDEN = "import sys; loaded = {{name.partition('.')[0] for name in sys.modules}} & {names}; sys.exit(f'loads {{loaded}}' if loaded else 0)"
+
+
+def loads(code: str, forbidden: set[str]) -> str:
+    """Run code in a fresh interpreter; returns which of the forbidden packages it loaded, as a message, or nothing."""
+    script = f"{code}\n{FORBIDDEN.format(names=forbidden)}"
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    last = done.stderr.strip().rpartition("\n")[2]
+    assert done.returncode == 0 or last.startswith("loads "), done.stderr
+    return last if done.returncode else ""
+
+
+def imported_by(path: Path) -> set[str]:
+    """Every module a file names in an import, wherever it stands."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def test_core_without_its_model_and_widgets_loads_neither_torch_nor_streamlit():
+    code = "\n".join(f"import core.{name}" for name in WITHOUT)
+    assert loads(code, {"torch", "torchvision", "streamlit", "train"}) == ""
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_a_page_runs_without_torch(page: Path):
+    code = f"from streamlit.testing.v1 import AppTest; app = AppTest.from_file({str(page)!r}, default_timeout=60).run()\nassert not app.exception"
+    assert loads(code, {"torch", "torchvision", "train"}) == ""
+
+
+def test_the_proof_itself_can_fail():
+    assert "loads {'streamlit'}" in loads("import core.ui", {"streamlit"})
+    assert "torch" in loads("import core.model", {"torch"})
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "core").glob("*.py")), ids=lambda path: path.name)
+def test_core_never_names_train(path: Path):
+    assert not {name for name in imported_by(path) if name.partition(".")[0] == "train"}
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "train").glob("*.py")), ids=lambda path: path.name)
+def test_train_uses_core_without_widgets_and_figures(path: Path):
+    foreign = {name for name in imported_by(path) if name.startswith(("core.ui", "core.figures", "streamlit"))}
+    assert not foreign
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_a_page_is_a_short_script_over_core(path: Path):
+    packages = {name.partition(".")[0] for name in imported_by(path)}
+    assert packages <= {"core", "streamlit", "__future__"}
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 130
+
+
+def test_pages_never_write_into_artifacts():
+    for path in [*PAGES, *(ROOT / "core").glob("*.py")]:
+        text = path.read_text(encoding="utf-8")
+        assert "write_text" not in text and "write_bytes" not in text, path.name

@@ -1,0 +1,98 @@
+"""Grad-CAM from the forward pass is exact: held against autograd and against the pytorch-grad-cam library."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from pytorch_grad_cam import GradCAM
+from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+
+from core.explain import at_photo_size, class_maps, contrast, contrast_overlay, grad_cam, overlay
+
+WHOLE = (0, 0, 72, 96)
+
+
+@pytest.fixture(scope="module")
+def images() -> torch.Tensor:
+    return torch.randn(2, 3, 96, 72, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.fixture(scope="module")
+def features(random_network, images) -> np.ndarray:
+    with torch.no_grad():
+        return random_network.features(images).numpy()
+
+
+@pytest.fixture(scope="module")
+def head(random_network) -> np.ndarray:
+    return random_network.fc.weight.detach().numpy()
+
+
+def test_grad_cam_equals_its_definition_by_autograd(random_network, images, features, head):
+    maps = random_network.features(images).detach().requires_grad_()
+    logits = random_network.fc(maps.mean(dim=(2, 3)))
+    ours = grad_cam(features[0], head)
+    for class_index in range(15):
+        (gradient,) = torch.autograd.grad(logits[0, class_index], maps, retain_graph=True)
+        weights = gradient[0].mean(dim=(1, 2), keepdim=True)
+        theirs = torch.relu((weights * maps[0].detach()).sum(dim=0)).numpy()
+        np.testing.assert_allclose(ours[class_index], theirs, atol=1e-4)
+
+
+@pytest.mark.parametrize("class_index", [0, 7, 14])
+def test_grad_cam_equals_the_pytorch_grad_cam_library(random_network, images, features, head, class_index):
+    layer, targets = random_network.layer4[-1], [ClassifierOutputTarget(class_index)] * 2
+    with GradCAM(model=random_network, target_layers=[layer]) as library:
+        library(input_tensor=images, targets=targets)
+        seen = library.activations_and_grads
+        maps, gradients = seen.activations[0].numpy(), seen.gradients[0].numpy()
+        theirs = library.get_cam_image(images, layer, targets, maps, gradients)  # (2, 3, 3), before relu and scaling
+    ours = np.stack([grad_cam(photo, head)[class_index] for photo in features])
+    np.testing.assert_allclose(ours, np.maximum(theirs, 0), atol=1e-4)
+    assert np.abs(theirs).max() > 1e-2
+
+
+def test_the_class_maps_add_up_to_the_logits(random_network, images, features, head):
+    with torch.no_grad():
+        logits = random_network(images).numpy()
+    totals = class_maps(features[0], head).sum(axis=(1, 2)) + random_network.fc.bias.detach().numpy()
+    np.testing.assert_allclose(totals, logits[0], atol=1e-3)
+
+
+def test_contrast_is_antisymmetric(features, head):
+    maps = class_maps(features[0], head)
+    np.testing.assert_array_equal(contrast(maps, 2, 5), -contrast(maps, 5, 2))
+
+
+def test_a_stretched_map_peaks_where_the_cell_lies():
+    heat = np.zeros((3, 3), np.float32)
+    heat[0, 2] = 4
+    stretched = at_photo_size(heat, WHOLE, (96, 72), (720, 960))
+    row, column = np.unravel_index(stretched.argmax(), stretched.shape)
+    assert stretched.max() == 1 and stretched.min() >= 0
+    assert row < 320 and column >= 480
+
+
+def test_the_letterbox_is_left_out_of_a_stretched_map():
+    heat = np.zeros((3, 3), np.float32)
+    heat[:, 0] = 1  # the left third of the input is padding here
+    stretched = at_photo_size(heat, (24, 0, 72, 96), (96, 72), (480, 960))
+    assert stretched[:, 240:].max() < 0.01
+
+
+def test_a_map_without_evidence_stays_dark():
+    assert not at_photo_size(np.zeros((3, 3)), WHOLE, (96, 72), (30, 40)).any()
+
+
+def test_opacity_runs_from_the_photo_to_the_map():
+    photo = Image.new("RGB", (30, 40), (10, 200, 30))
+    heat = np.linspace(0, 1, 1200, dtype=np.float32).reshape(40, 30)
+    assert overlay(photo, heat, 0.0).tobytes() == photo.tobytes()
+    assert overlay(photo, heat, 1.0).tobytes() != photo.tobytes()
+
+
+def test_contrast_is_blue_for_the_one_and_red_for_the_other():
+    photo = Image.new("RGB", (2, 1), (255, 255, 255))
+    blended = np.asarray(contrast_overlay(photo, np.array([[1.0, -1.0]]), 1.0)).astype(int)
+    (for_red, _, for_blue), (against_red, _, against_blue) = blended[0]
+    assert for_blue > for_red and against_red > against_blue

@@ -1,0 +1,134 @@
+"""`python -m core predict`: records, exit statuses, and photos that cannot be read among photos that can."""
+
+import csv
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from core import samples
+from core.__main__ import main
+from core.predict import RECORD_FIELDS, find_photos
+
+pytestmark = pytest.mark.usefixtures("random_runs")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two photos, a text file with a photo's suffix between them, and a file of another kind."""
+    samples.sample("Tshirts").save(tmp_path / "a.png")
+    (tmp_path / "b.jpg").write_text("no photo at all")
+    samples.sample("Jeans").save(tmp_path / "c.webp")
+    (tmp_path / "notes.txt").write_text("not looked at")
+    return tmp_path
+
+
+def records(capsys) -> list[dict]:
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_a_folder_gives_a_record_a_photo_in_order_and_goes_on_after_a_bad_one(folder, capsys):
+    assert main(["predict", str(folder), "--json"]) == 0
+    first, bad, last = records(capsys)
+    assert [Path(record["file"]).name for record in (first, bad, last)] == ["a.png", "b.jpg", "c.webp"]
+    assert "b.jpg is a text file, not a photo" in bad["error"] and bad["label"] == ""
+    assert first["error"] == "" and (first["width"], first["height"]) == (480, 640)
+    assert set(first) == set(RECORD_FIELDS)
+
+
+def test_top_k_lists_that_many_classes_and_starts_with_the_label(folder, capsys):
+    main(["predict", str(folder / "a.png"), "--json", "--top-k", "15"])
+    (record,) = records(capsys)
+    assert len(record["top_k"]) == 15 and sum(record["top_k"].values()) == pytest.approx(1)
+    assert next(iter(record["top_k"].items())) == (record["label"], record["probability"])
+
+
+@pytest.mark.parametrize("group", ["tops", "bottoms"])
+def test_the_group_filter_answers_only_that_group(folder, capsys, group):
+    main(["predict", str(folder / "a.png"), "--json", "--group", group])
+    assert records(capsys)[0]["group"].lower() == group
+
+
+def test_a_zip_file_is_read_like_a_folder(folder, tmp_path, capsys):
+    archive = tmp_path / "photos.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.write(folder / "a.png", "inside/a.png")
+        file.write(folder / "c.webp", "inside/c.webp")
+    main(["predict", str(archive), "--json"])
+    zipped = records(capsys)
+    main(["predict", str(folder / "a.png"), str(folder / "c.webp"), "--json"])
+    assert [record["top_k"] for record in zipped] == [record["top_k"] for record in records(capsys)]
+
+
+def test_the_csv_holds_the_same_records(folder, tmp_path, capsys):
+    main(["predict", str(folder), "--json", "--csv", str(tmp_path / "out.csv")])
+    printed = records(capsys)
+    with (tmp_path / "out.csv").open(newline="", encoding="utf-8") as file:
+        written = list(csv.DictReader(file))
+    assert [row["file"] for row in written] == [record["file"] for record in printed]
+    assert [row["error"] for row in written] == [record["error"] for record in printed]
+    assert float(written[0]["probability"]) == printed[0]["probability"]
+    assert json.loads(written[0]["top_k"]) == printed[0]["top_k"]
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_a_region_is_classified_alone(folder, tmp_path, capsys):
+    samples.sample("Tshirts").crop((100, 100, 400, 600)).save(tmp_path / "cropped.png")
+    main(["predict", str(tmp_path / "cropped.png"), "--json"])
+    main(["predict", str(folder / "a.png"), "--roi", "100,100,300,500", "--json"])
+    cropped, region = records(capsys)
+    assert region["label"] == cropped["label"] and region["probability"] == pytest.approx(cropped["probability"], abs=1e-3)
+
+
+def test_heat_maps_have_the_photos_proportions_and_never_overwrite(folder, tmp_path):
+    for _ in range(2):
+        main(["predict", str(folder / "a.png"), "--heatmap", str(tmp_path / "maps")])
+    maps = sorted((tmp_path / "maps").iterdir())
+    assert [path.name for path in maps] == ["a-2.png", "a.png"]
+    with Image.open(maps[0]) as image:
+        assert image.width / image.height == pytest.approx(480 / 640, abs=0.01)
+
+
+def test_status_1_if_no_photo_can_be_read(folder, tmp_path):
+    assert main(["predict", str(folder / "b.jpg"), str(tmp_path / "missing.png")]) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "the following arguments are required"),
+        (["--top-k", "16"], "--top-k is 16; it must be from 1 to 15"),
+        (["--group", "hats"], "--group is 'hats'; it must be one of all, tops, bottoms"),
+        (["--upper-body-bias", "2"], "must be from 0 to 1"),
+        (["--roi", "1,2,3"], "1,2,3"),
+    ],
+)
+def test_wrong_usage_is_status_2_and_says_what_is_allowed(folder, capsys, arguments, message):
+    paths = [str(folder)] if arguments else []
+    with pytest.raises(SystemExit) as stopped:
+        main(["predict", *paths, *arguments])
+    assert stopped.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_missing_artifacts_are_named_with_the_way_to_get_them_back(folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("GARMENTS_RUNS", str(tmp_path / "nothing"))
+    assert main(["predict", str(folder)]) == 1
+    message = capsys.readouterr().err
+    assert "current.json is missing" in message and "git checkout -- artifacts" in message
+
+
+def test_many_photos_come_back_in_order(tmp_path, capsys):
+    for number in range(70):
+        Image.new("RGB", (30, 40), (number, 0, 0)).save(tmp_path / f"{number:03}.png")
+    (tmp_path / "035.png").write_bytes(b"broken")
+    main(["predict", str(tmp_path), "--json"])
+    found = records(capsys)
+    assert [Path(record["file"]).stem for record in found] == [f"{number:03}" for number in range(70)]
+    assert [bool(record["error"]) for record in found] == [number == 35 for number in range(70)]
+
+
+def test_folders_are_searched_for_photos_only(folder):
+    assert [Path(file.name).name for file in find_photos([folder])] == ["a.png", "b.jpg", "c.webp"]
