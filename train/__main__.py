@@ -1,8 +1,10 @@
 """Train a network, from a catalogue of product photos to a run folder.
 
+    python -m train download                                                # fetch the Kaggle data set, or hear how to
     python -m train --data fashion-product-images-small.zip                 # our recipe, from torchvision's ImageNet weights
     python -m train --data DATA --recipe reference --init weights.safetensors
     python -m train --smoke                                                 # everything, on drawn garments, in a minute on a CPU
+    python -m train status RUN                                              # how a training stands
     python -m train --resume artifacts/runs/RUN                             # after a kill, a full disk, Ctrl-C
     torchrun --nproc-per-node 2 -m train --data DATA                        # several GPUs
 
@@ -19,7 +21,9 @@ from core.errors import GarmentError
 from core.runs import RUNS_FOLDER
 from train import pipeline
 from train.config import load_recipe
+from train.download import download
 from train.smoke import draw_catalogue
+from train.status import describe
 
 
 def parser() -> argparse.ArgumentParser:
@@ -27,60 +31,64 @@ def parser() -> argparse.ArgumentParser:
     line = argparse.ArgumentParser(
         prog="python -m train", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    line.add_argument(
-        "--data", action="append", default=[], metavar="PATH", help="Kaggle zip or extracted folder; repeatable"
-    )
-    line.add_argument(
-        "--recipe", default="default", help="a TOML file, or the name of one in train/recipes (default: default)"
-    )
-    line.add_argument(
-        "--init", default="imagenet", metavar="WEIGHTS", help="imagenet (default), none, a safetensors file, or a run"
-    )
-    line.add_argument(
-        "--smoke", action="store_true", help="train on garments drawn in code; needs no data and no weights"
-    )
-    line.add_argument("--resume", metavar="RUN", type=Path, help="continue the run in this folder")
-    line.add_argument(
-        "--runs", type=Path, default=RUNS_FOLDER, help="where run folders are made (default: artifacts/runs)"
-    )
-    line.add_argument("--cache", default="cache", help="folder for decoded pixels (default: cache)")
-    line.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
+    add = line.add_argument
+    add("--data", action="append", default=[], metavar="PATH", help="Kaggle zip or extracted folder; repeatable")
+    add("--recipe", default="default", help="a TOML file, or the name of one in train/recipes (default: default)")
+    add("--init", default="imagenet", metavar="WEIGHTS", help="imagenet (default), none, a safetensors file, or a run")
+    add("--smoke", action="store_true", help="train on garments drawn in code; needs no data and no weights")
+    add("--resume", metavar="RUN", type=Path, help="continue the run in this folder")
+    add("--runs", type=Path, default=RUNS_FOLDER, help="where run folders are made (default: artifacts/runs)")
+    add("--cache", type=Path, default=Path("cache"), help="folder for decoded pixels (default: cache)")
+    add("--device", default="auto", choices=["auto", "cpu", "cuda"])
+    commands = line.add_subparsers(dest="command", metavar="download | status", title="instead of training")
+    fetch = commands.add_parser("download", help="fetch the Kaggle data set")
+    fetch.add_argument("--to", type=Path, default=Path("data"), help="folder to put it in (default: data)")
+    show = commands.add_parser("status", help="show how a training stands")
+    show.add_argument("run", type=Path, help="run folder")
     return line
-
-
-def _use_smoke(options: argparse.Namespace) -> None:
-    options.recipe, options.init = "smoke", "none"
-    labels = load_recipe("smoke").labels()
-    options.data = [str(draw_catalogue(Path(options.cache) / "drawn-catalogue", labels))]
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns its exit status: 0 done, 1 stopped with a message, 2 wrong usage, 130 interrupted."""
-    options = parser().parse_args(arguments)
+    line = parser()
+    options = line.parse_args(arguments)
+    if not (options.command or options.resume or options.smoke or options.data):
+        line.error("--data is needed: the Kaggle zip or its extracted folder (or --smoke)")
     try:
-        if options.resume:
-            pipeline.resume(options.resume, options.device)
-            return 0
-        if options.smoke:
-            _use_smoke(options)
-        if not options.data:
-            parser().error("--data is needed: the Kaggle zip or its extracted folder (or --smoke)")
-        recipe = load_recipe(options.recipe)
-        given = {
-            "recipe": recipe.name,
-            "data": [Path(path).name for path in options.data],
-            "init": Path(options.init).name,
-        }
-        job = pipeline.Job(options.data, options.init, options.cache, options.device)
-        folder = pipeline.start(recipe, given, job, options.runs)
-        print(f"Done: {folder}")
-    except GarmentError as error:
+        _carry_out(options)
+    except (GarmentError, OSError) as error:
         print(f"Stopped: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("Interrupted. Continue with --resume.", file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        print(interrupt.args[0] if interrupt.args else "Interrupted; run the same command again.", file=sys.stderr)
         return 130
     return 0
+
+
+def _carry_out(options: argparse.Namespace) -> None:
+    if options.command == "download":
+        print(f"Train with: python -m train --data {download(options.to)}")
+    elif options.command == "status":
+        print(describe(options.run))
+    elif options.resume:
+        pipeline.resume(options.resume, options.device)
+    else:
+        _start(options)
+
+
+def _start(options: argparse.Namespace) -> None:
+    recipe = load_recipe("smoke" if options.smoke else options.recipe)
+    init = "none" if options.smoke else options.init
+    data = [draw_catalogue(options.cache / "drawn-catalogue", recipe.labels())] if options.smoke else options.data
+    paths = [str(Path(path).resolve()) for path in data]
+    job = pipeline.Job(paths, _absolute(init), str(options.cache.resolve()), options.device)
+    given = {"recipe": recipe.name, "data": [Path(path).name for path in paths], "init": Path(init).name}
+    pipeline.start(recipe, given, job, options.runs)
+
+
+def _absolute(init: str) -> str:
+    """A file or run stays the same one when the run is resumed from elsewhere."""
+    return init if init in ("imagenet", "none") else str(Path(init).resolve())
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from core.errors import InvalidConfig
 from train.config import Recipe
 from train.distributed import World
 
@@ -48,6 +49,15 @@ def sampling_weights(targets: np.ndarray, sampler: str) -> np.ndarray:
     return weights / weights.sum()
 
 
+def check_shares(recipe: Recipe, world: World) -> None:
+    """Raise InvalidConfig unless every process gets as many photos of a batch, and of each of its parts, as any other."""
+    if recipe.batch_size % (world.size * recipe.accumulation):
+        raise InvalidConfig(
+            f"batch_size {recipe.batch_size} is no multiple of {world.size} processes times accumulation "
+            f"{recipe.accumulation}. Change the recipe or the number of processes."
+        )
+
+
 def epoch_batches(targets: np.ndarray, recipe: Recipe, epoch: int, world: World) -> list[list[int]]:
     """Batches of one process in one epoch, as positions in the split; every process gets a different share of each global batch.
 
@@ -59,7 +69,7 @@ def epoch_batches(targets: np.ndarray, recipe: Recipe, epoch: int, world: World)
         order = rng.permutation(len(targets))
     else:
         order = rng.choice(len(targets), len(targets), p=sampling_weights(targets, recipe.sampler))
-    batch = min(recipe.batch_size, len(order))
+    batch = min(recipe.batch_size, len(order) // world.size * world.size)
     whole = order[: len(order) // batch * batch].reshape(-1, batch)
     return whole[:, world.rank :: world.size].tolist()
 

@@ -15,6 +15,7 @@ import pandas as pd
 from core.errors import InvalidData
 
 COLUMNS = ("id", "articleType", "baseColour", "usage", "productDisplayName")
+MOST_DIGITS = 18  # of an id, so that it fits 64 bits
 LAST_COLUMN = "productDisplayName"  # the free text at the end of a row: stray commas belong to it
 
 
@@ -81,15 +82,15 @@ def read_styles(data: bytes, source: str) -> tuple[pd.DataFrame, list[str]]:
         A table with `COLUMNS` (`id` as int, the others as text), and what was wrong with the rows left out, by line.
 
     Raises:
-        InvalidData: the file is empty, not UTF-8, or lacks a column.
+        InvalidData: the file is empty, not UTF-8, no CSV, or lacks a column.
     """
     header, rows = _rows(data, source)
     problems: list[str] = []
     seen: dict[int, int] = {}
     records: list[dict[str, str | int]] = []
-    for line, row in rows:
+    for line, last_line, row in rows:
         record = dict(zip(header, row, strict=False))
-        problem = _problem(header, row, record, seen)
+        problem = _unclosed_quote(line, last_line) or _problem(header, row, record, seen)
         if problem:
             problems.append(f"{source} line {line}: {problem}")
             continue
@@ -101,27 +102,41 @@ def read_styles(data: bytes, source: str) -> tuple[pd.DataFrame, list[str]]:
     return pd.DataFrame(records, columns=list(COLUMNS)), problems
 
 
-def _rows(data: bytes, source: str) -> tuple[list[str], list[tuple[int, list[str]]]]:
+def _rows(data: bytes, source: str) -> tuple[list[str], list[tuple[int, int, list[str]]]]:
+    """The header, and first line, last line and fields of each row that is not empty."""
     try:
-        text = data.decode("utf-8-sig")
+        reader = csv.reader(io.StringIO(data.decode("utf-8-sig"), newline=""))
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise InvalidData(f"{source} line {line} is not UTF-8. Save the file as UTF-8 and try again.") from None
-    reader = csv.reader(io.StringIO(text))
-    header = next(reader, [])
+    rows: list[tuple[int, int, list[str]]] = []
+    try:
+        header, last = next(reader, []), reader.line_num
+        for row in reader:
+            rows.append((last + 1, reader.line_num, row))
+            last = reader.line_num
+    except csv.Error as error:
+        raise InvalidData(f"{source} line {reader.line_num} is no CSV: {error}.") from None
     missing = [column for column in COLUMNS if column not in header]
     if missing:
         raise InvalidData(
             f"{source} lacks the column(s) {', '.join(missing)}; its first line is {','.join(header)[:120]!r}."
         )
-    return header, [(reader.line_num, row) for row in reader if row]
+    return header, [row for row in rows if row[2]]
+
+
+def _unclosed_quote(first: int, last: int) -> str:
+    return f"a quotation mark makes one row of the lines {first} to {last}; close it or drop it" if last > first else ""
 
 
 def _problem(header: list[str], row: list[str], record: dict[str, str], seen: dict[int, int]) -> str:
     if len(row) < len(header):
         return f"{len(row)} columns where {len(header)} are needed"
-    if not record["id"].strip().isdecimal():
-        return f"the id {record['id'][:40]!r} is no whole number"
-    if int(record["id"]) in seen:
-        return f"the id {int(record['id'])} stands already in line {seen[int(record['id'])]}"
+    if len(row) > len(header) and header[-1] != LAST_COLUMN:
+        return f"{len(row)} columns where {len(header)} are expected, and the last is no free text that may hold commas"
+    photo_id = record["id"].strip()
+    if not photo_id.isdecimal() or len(photo_id) > MOST_DIGITS:
+        return f"the id {photo_id[:40]!r} is no whole number of at most {MOST_DIGITS} digits"
+    if int(photo_id) in seen:
+        return f"the id {int(photo_id)} stands already in line {seen[int(photo_id)]}"
     return ""

@@ -3,48 +3,40 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from core.errors import TrainingStopped
+from core.errors import BrokenRun
+from train.folder import replaced
 
 
 def save_checkpoint(state: dict[str, Any], path: Path) -> None:
     """Write nested dicts and lists of tensors, numbers and strings; a crash leaves the old file or the new one, never a part.
 
     Raises:
-        TrainingStopped: the disk is full or read-only.
+        OSError: the disk is full or not writable.
     """
     tensors: dict[str, torch.Tensor] = {}
     tree = _detach(state, "", tensors)
-    partial = path.with_suffix(".part")
-    try:
+    with replaced(path) as partial:
         save_file(tensors, partial, metadata={"tree": json.dumps(tree)})
-        _flush_to_disk(partial)
-        partial.replace(path)
-    except Exception as error:  # safetensors raises its own type for a full disk
-        partial.unlink(missing_ok=True)
-        raise TrainingStopped(
-            f"The checkpoint {path} could not be written ({error}). Make room on the disk, then continue with "
-            f"`python -m train --resume {path.parent}`."
-        ) from error
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """What `save_checkpoint` wrote, tensors on the CPU."""
-    with safe_open(path, framework="pt") as file:
-        tree = json.loads(file.metadata()["tree"])
-        return _attach(tree, file)
+    """What `save_checkpoint` wrote, tensors on the CPU, tuples as lists.
 
-
-def _flush_to_disk(path: Path) -> None:
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
+    Raises:
+        BrokenRun: the file is damaged.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            return _attach(json.loads(file.metadata()["tree"]), file)
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise BrokenRun(f"{path} is damaged ({error}). Train again, or put back a copy of the file.") from None
 
 
 def _detach(value: Any, name: str, tensors: dict[str, torch.Tensor]) -> Any:

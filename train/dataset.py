@@ -11,14 +11,16 @@ import json
 import os
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import imagehash
 import numpy as np
 import pandas as pd
+from filelock import FileLock
 from PIL import Image
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
@@ -30,12 +32,12 @@ from core.labels import LabelSet
 from core.preprocess import letterbox
 from train.catalogue import Source, read_styles
 from train.config import Recipe
+from train.folder import replaced, write_json
 
 OUT_OF_SCOPE = -1  # target of a photo that shows none of the classes
 HASH_SIZE = 16  # of the difference hash: 256 bits
-NEAR_DUPLICATE_BITS = (
-    16  # photos whose hashes differ in at most so many bits are near-duplicates; groups explode from 20 on
-)
+# Photos whose hashes differ in at most so many bits are near-duplicates; groups explode from 20 on.
+NEAR_DUPLICATE_BITS = 16
 CACHE_VERSION = 1  # raise when the meaning of the cached pixels changes
 
 
@@ -47,12 +49,14 @@ class Index:
         photos: one row a photo that loads: `id, articleType, baseColour, usage, productDisplayName, target` (class index or
             OUT_OF_SCOPE), `source` (position in the list of sources), `hash` (bytes).
         problems: one message for each row or file left out.
+        failed: ids that stand in a table but have no photo that loads.
         fingerprint: hexadecimal digest of the sources and the class list.
         sources: the data sets, in the order given.
     """
 
     photos: pd.DataFrame
     problems: list[str]
+    failed: list[int]
     fingerprint: str
     sources: list[Source]
 
@@ -67,20 +71,23 @@ def build_index(paths: list[Path], labels: LabelSet, cache: Path) -> Index:
 
     Raises:
         InvalidData: a source is unreadable, or no photo of any class loads.
+        OSError: the cache cannot be written.
     """
     sources = [Source(path) for path in paths]
     fingerprint = _digest(CACHE_VERSION, labels.groups, *(source.fingerprint() for source in sources))
-    table_file, problems_file = cache / f"{fingerprint[:16]}.parquet", cache / f"{fingerprint[:16]}.problems.json"
-    if not problems_file.exists():
-        photos, problems = _verified(*_merged_tables(sources, labels), sources)
-        cache.mkdir(parents=True, exist_ok=True)
-        photos.to_parquet(table_file)
-        problems_file.write_text(json.dumps(problems))
-    photos, problems = pd.read_parquet(table_file), json.loads(problems_file.read_text())
-    index = Index(photos, problems, fingerprint, sources)
+    photos_file, failures_file = cache / f"{fingerprint[:16]}.parquet", cache / f"{fingerprint[:16]}.failures.json"
+    with _only_writer(photos_file):
+        if not failures_file.exists():
+            photos, failures = _verified(*_all_rows(sources, labels), sources)
+            with replaced(photos_file) as partial:
+                photos.to_parquet(partial)
+            write_json(failures_file, failures)
+    index = Index(
+        pd.read_parquet(photos_file), **json.loads(failures_file.read_text()), fingerprint=fingerprint, sources=sources
+    )
     if not index.in_scope.any():
         raise InvalidData(
-            f"No photo of the {len(labels)} classes loads from {', '.join(map(str, paths))}. {' '.join(problems[:3])}"
+            f"No photo of the {len(labels)} classes loads from {', '.join(map(str, paths))}. {' '.join(index.problems[:3])}"
         )
     return index
 
@@ -89,35 +96,47 @@ def _digest(*parts: object) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
-def _merged_tables(sources: list[Source], labels: LabelSet) -> tuple[pd.DataFrame, list[str]]:
-    """One table of all sources; a later source's photo replaces that of the same id."""
+def _only_writer(path: Path) -> FileLock:
+    """A second trainer on the same cache waits for the first, and then finds the file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return FileLock(f"{path}.lock")
+
+
+def _all_rows(sources: list[Source], labels: LabelSet) -> tuple[pd.DataFrame, list[str]]:
+    """The rows of all tables, ordered by id and then by source, and what was wrong with the rows left out."""
     tables, problems = [], []
     for position, source in enumerate(sources):
         table, wrong = read_styles(source.read("styles.csv"), f"{source.path.name}: styles.csv")
         tables.append(table.assign(source=position))
         problems += wrong
-    merged = pd.concat(tables).drop_duplicates("id", keep="last").sort_values("id", ignore_index=True)
+    rows = pd.concat(tables).sort_values(["id", "source"], ignore_index=True)
     targets = {name: index for index, name in enumerate(labels.names)}
-    merged["target"] = [targets.get(name, OUT_OF_SCOPE) for name in merged["articleType"]]
-    return merged, problems
+    return rows.assign(target=[targets.get(name, OUT_OF_SCOPE) for name in rows["articleType"]]), problems
 
 
-def _verified(table: pd.DataFrame, problems: list[str], sources: list[Source]) -> tuple[pd.DataFrame, list[str]]:
-    """Decode every photo: add its hash, and move what fails to the problems."""
+def _verified(
+    rows: pd.DataFrame, problems: list[str], sources: list[Source]
+) -> tuple[pd.DataFrame, dict[str, list[Any]]]:
+    """Decode every photo: the rows that load, with the photo's hash, the last source's where several have one; and the rest."""
 
     def check(row: tuple[int, int]) -> bytes | str:
+        source = sources[row[1]]
         try:
-            image = _open(sources[row[1]], row[0])
+            return np.packbits(imagehash.dhash(_open(source, row[0]), HASH_SIZE).hash).tobytes()
         except Exception as error:  # whatever a damaged file provokes in the decoder
-            return f"{sources[row[1]].path.name}: images/{row[0]}.jpg: {_reason(error)}"
-        return np.packbits(imagehash.dhash(image, HASH_SIZE).hash).tobytes()
+            return f"{source.path.name}: images/{row[0]}.jpg: {_reason(error)}"
 
-    rows = list(zip(table["id"].tolist(), table["source"].tolist(), strict=True))
-    found = list(_in_parallel(check, rows, "verifying photos"))
+    found = list(_in_parallel(check, _keys(rows), "verifying photos"))
     loads = np.array([isinstance(result, bytes) for result in found], dtype=bool)
-    problems = problems + [result for result in found if isinstance(result, str)]
-    hashes = [result for result in found if isinstance(result, bytes)]
-    return table[loads].reset_index(drop=True).assign(hash=hashes), problems
+    photos = rows[loads].assign(hash=[result for result in found if isinstance(result, bytes)])
+    photos = photos.drop_duplicates("id", keep="last").reset_index(drop=True)
+    messages = problems + [result for result in found if isinstance(result, str)]
+    return photos, {"problems": messages, "failed": np.setdiff1d(rows["id"], photos["id"]).tolist()}
+
+
+def _keys(rows: pd.DataFrame) -> list[tuple[int, int]]:
+    """(id, source) of each row."""
+    return list(zip(rows["id"].tolist(), rows["source"].tolist(), strict=True))
 
 
 def _reason(error: Exception) -> str:
@@ -128,45 +147,62 @@ def _open(source: Source, photo_id: int) -> Image.Image:
     return Image.open(io.BytesIO(source.read(f"images/{photo_id}.jpg")), formats=["JPEG", "PNG"]).convert("RGB")
 
 
-def _in_parallel(function, items: list, description: str) -> Iterator:
+def _in_parallel(function: Callable, items: list, description: str) -> Iterator:
     """Results in order, under a progress bar; Pillow decodes outside the interpreter lock, so threads serve."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        yield from tqdm(
-            pool.map(function, items, chunksize=64), total=len(items), desc=description, unit="img", disable=None
-        )
+        yield from tqdm(pool.map(function, items), total=len(items), desc=description, unit="img", disable=None)
 
 
 def cached_pixels(index: Index, height: int, width: int, cache: Path) -> np.ndarray:
     """Letterboxed pixels of every photo of the index, uint8 of shape (n_photos, height, width, 3), memory-mapped and read-only.
 
     Made at the first call; a file half made by a killed process is made again.
+
+    Raises:
+        InvalidData: a photo has vanished since it was verified, or the cached file is damaged.
+        OSError: the cache cannot be written.
     """
     path = cache / f"{index.fingerprint[:16]}-{height}x{width}.npy"
-    if not path.exists():
-        _write_pixels(index, height, width, path)
-    return np.load(path, mmap_mode="r")
+    with _only_writer(path):
+        if not path.exists():
+            _write_pixels(index, height, width, path)
+    try:
+        return np.load(path, mmap_mode="r")
+    except ValueError as error:
+        raise InvalidData(f"{path} is damaged ({error}). Delete it; it is made again from the photos.") from None
 
 
 def _write_pixels(index: Index, height: int, width: int, path: Path) -> None:
-    partial = path.with_suffix(f".{os.getpid()}.part")
+    """Written one photo after another, not through a memory map: on a full disk that would kill the process without a word."""
+
+    def decode(key: tuple[int, int]) -> np.ndarray:
+        try:
+            return letterbox(_unsquashed(_open(index.sources[key[1]], key[0]), key, index.sources), height, width)
+        except Exception as error:  # it loaded when the index was made
+            raise InvalidData(
+                f"{index.sources[key[1]].path}: images/{key[0]}.jpg was there when the photos were verified, and now "
+                f"{_reason(error)}. Put it back, or run the command again to go on without it."
+            ) from None
+
     shape = (len(index.photos), height, width, 3)
-    pixels = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)
-    rows = list(zip(index.photos["id"].tolist(), index.photos["source"].tolist(), strict=True))
-
-    def decode(row: tuple[int, int]) -> np.ndarray:
-        return letterbox(_upright_proportions(_open(index.sources[row[1]], row[0]), row, index), height, width)
-
-    for position, photo in enumerate(_in_parallel(decode, rows, f"decoding at {height}x{width}")):
-        pixels[position] = photo
-    pixels.flush()
-    partial.replace(path)
+    with replaced(path) as partial, partial.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+        for photo in _in_parallel(decode, _keys(index.photos), f"decoding at {height}x{width}"):
+            file.write(photo)
 
 
-def _upright_proportions(image: Image.Image, row: tuple[int, int], index: Index) -> Image.Image:
-    """Undo the squashing of sharper copies: a square photo from a later source takes the first source's 3:4."""
-    if row[1] == 0 or image.width != image.height:
+def _unsquashed(image: Image.Image, key: tuple[int, int], sources: list[Source]) -> Image.Image:
+    """Sharper copies may have been squashed to a square: give those the proportions of the first source's photo of the same id."""
+    photo_id, source = key
+    if source == 0 or image.width != image.height:
         return image
-    return image.resize((image.width * 3 // 4, image.height), Image.Resampling.LANCZOS)
+    try:
+        original = _open(sources[0], photo_id)
+    except (KeyError, OSError):
+        return image  # a photo that the first source does not have
+    return image.resize(
+        (round(image.height * original.width / original.height), image.height), Image.Resampling.LANCZOS
+    )
 
 
 def near_duplicate_groups(hashes: list[bytes]) -> np.ndarray:
@@ -213,33 +249,68 @@ def split(index: Index, recipe: Recipe) -> pd.DataFrame:
 
 
 def _held_out(rows: np.ndarray, targets: np.ndarray, groups: np.ndarray, fraction: float, seed: int) -> np.ndarray:
-    """About a fraction of the rows, whole groups only: of the folds, the first that holds the most classes."""
+    """About a fraction of the rows, whole groups only: of the folds, the first that holds the most classes.
+
+    Raises:
+        InvalidData: there are too few photos to hold any out.
+    """
     folds = StratifiedGroupKFold(n_splits=round(1 / fraction), shuffle=True, random_state=seed)
     with warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", message="The least populated class", category=UserWarning
-        )  # rare classes miss some folds
-        chosen = [fold for _, fold in folds.split(rows, targets[rows], groups[rows])]
+        # Rare classes miss some folds.
+        warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
+        try:
+            chosen = [fold for _, fold in folds.split(rows, targets[rows], groups[rows])]
+        except ValueError as error:
+            raise InvalidData(f"{len(rows)} photos are too few to hold {fraction:.0%} of them out: {error}") from None
     return rows[max(chosen, key=lambda fold: len(np.unique(targets[rows[fold]])))]
 
 
-def report(index: Index, splits: pd.DataFrame, labels: LabelSet, recipe: Recipe) -> dict[str, object]:
+def report(index: Index, splits: pd.DataFrame, labels: LabelSet, recipe: Recipe) -> dict[str, Any]:
     """What was indexed, for `data.json`."""
     photos = index.photos.assign(split=splits["split"])
     known = photos[index.in_scope]
     counts = pd.crosstab(known["articleType"], known["split"])
     counts = counts.reindex(index=labels.names, columns=["train", "val", "test"], fill_value=0)
     sizes = np.unique(splits["duplicate_group"][index.in_scope], return_counts=True)[1]
-    custom = photos[photos["id"] >= recipe.custom_ids_from]
     return {
         "sources": [source.path.name for source in index.sources],
         "fingerprint": index.fingerprint,
         "photos": len(photos),
-        "in_scope": int(index.in_scope.sum()),
+        "in_scope": len(known),
         "classes": {name: {part: int(n) for part, n in row.items()} for name, row in counts.to_dict("index").items()},
         "splits": {part: int(n) for part, n in counts.sum().items()},
         "out_of_scope_splits": dict(Counter(photos.loc[~index.in_scope, "split"])),
         "near_duplicates": {"groups": int((sizes > 1).sum()), "photos": int(sizes[sizes > 1].sum())},
-        "custom": {"ids_from": recipe.custom_ids_from, "loaded": len(custom), "split": "train"},
+        "custom": _custom(index, recipe.custom_ids_from),
         "problems": index.problems,
     }
+
+
+def _custom(index: Index, first_id: int) -> dict[str, Any]:
+    """What became of the rows appended to the catalogue."""
+    loaded = int(np.sum(index.photos["id"].to_numpy() >= first_id))
+    failed = [photo_id for photo_id in index.failed if photo_id >= first_id]
+    return {
+        "ids_from": first_id,
+        "appended": loaded + len(failed),
+        "loaded": loaded,
+        "failed": failed,
+        "split": "train",
+    }
+
+
+def summary(facts: dict[str, Any]) -> str:
+    """The report in a few lines, for the terminal."""
+    splits, twins, custom = facts["splits"], facts["near_duplicates"], facts["custom"]
+    lines = [
+        f"Data: {facts['photos']} photos, {facts['in_scope']} of them of the {len(facts['classes'])} classes: {splits['train']} to "
+        f"train, {splits['val']} to validate, {splits['test']} to test. Near-duplicates that stay together: {twins['photos']} photos "
+        f"in {twins['groups']} groups."
+    ]
+    if custom["appended"]:
+        lines.append(f"Custom photos: {custom['loaded']} of {custom['appended']} loaded; they only train.")
+    if facts["problems"]:
+        lines.append(
+            f"Left out: {len(facts['problems'])} rows or photos; data.json lists them, the first: {facts['problems'][0]}"
+        )
+    return "\n".join(lines)

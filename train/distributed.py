@@ -6,9 +6,15 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
 
 import torch
 from torch import distributed
+
+from core.errors import InvalidConfig
+
+PATIENCE = timedelta(hours=2)  # the others wait so long at most while the leading process decodes a data set
 
 
 @dataclass(frozen=True)
@@ -30,11 +36,23 @@ class World:
         """Whether this process writes files and shows progress."""
         return self.rank == 0
 
+    @property
+    def name(self) -> str:
+        """Where a run was computed, such as `cpu`, `cuda:0` or `4 x cuda`."""
+        return str(self.device) if self.size == 1 else f"{self.size} x {self.device.type}"
+
     def sum(self, values: torch.Tensor) -> torch.Tensor:
         """Sum of a tensor over all processes."""
         if self.size > 1:
             distributed.all_reduce(values)
         return values
+
+    def share(self, value: Any) -> Any:
+        """What the leading process passes in, in every process."""
+        box = [value]
+        if self.size > 1:
+            distributed.broadcast_object_list(box, src=0)
+        return box[0]
 
     def wait(self) -> None:
         """Return once every process has come here."""
@@ -48,14 +66,28 @@ def join_world(device: str) -> Iterator[World]:
 
     Args:
         device: `auto` (CUDA if there is one, else the CPU), `cpu` or `cuda`.
+
+    Raises:
+        InvalidConfig: `cuda` on a machine where torch finds none.
     """
-    chosen = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
     rank, size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
-    local = torch.device(chosen, int(os.environ.get("LOCAL_RANK", 0))) if chosen == "cuda" else torch.device(chosen)
+    local = _local_device(device)
     if size > 1:
-        distributed.init_process_group("nccl" if chosen == "cuda" else "gloo")
+        distributed.init_process_group("nccl" if local.type == "cuda" else "gloo", timeout=PATIENCE)
     try:
         yield World(rank, size, local)
     finally:
         if size > 1:
             distributed.destroy_process_group()
+
+
+def _local_device(device: str) -> torch.device:
+    found = torch.cuda.is_available()
+    if device == "cuda" and not found:
+        raise InvalidConfig("torch finds no CUDA device here. Check the driver, or train with `--device cpu`.")
+    if device == "cpu" or not found:
+        return torch.device("cpu")
+    local = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
+    torch.cuda.set_device(local)
+    torch.backends.cudnn.benchmark = True  # input sizes are few and stay, so the search for the fastest kernels pays
+    return local

@@ -12,16 +12,17 @@ import pandas as pd
 import torch
 
 from core.engine import Engine
+from core.errors import TrainingStopped
 from core.labels import LabelSet
 from core.metrics import softmax
 from core.model import IMAGENET_MEAN, IMAGENET_STD, load_network, save_weights
 from core.runs import SCHEMA, Run, sha256_of
 from train.checkpoint import load_checkpoint
-from train.config import Recipe
+from train.config import Recipe, Stage
 from train.dataset import Index, cached_pixels
 from train.evaluate import calibrate, latency, metrics, predictions_table, score
-from train.folder import Progress, write_csv, write_json
-from train.loop import State, normalise
+from train.folder import Progress, replaced, write_csv, write_json
+from train.loop import State, normalise, positions
 
 PROOF_PHOTOS = 64
 LATENCY_PHOTOS = 16
@@ -40,10 +41,10 @@ def finish(
 ) -> Run:
     """Export the best weights, score them once, and make the folder whole. Running it again gives the same folder."""
     labels = recipe.labels()
-    last = recipe.stages[-1]
-    pixels = cached_pixels(index, last.height, last.width, cache)
+    stage = _best_stage(recipe, state)
+    pixels = cached_pixels(index, stage.height, stage.width, cache)
     progress.update(now=True, state="exporting")
-    save_weights(load_checkpoint(folder / "best.safetensors")["network"], folder / "model.safetensors")
+    _export_weights(folder)
     manifest = _described(folder, recipe, init, index, state, labels)
     engine = _engine(folder, manifest)
     progress.update(now=True, state="evaluating")
@@ -68,12 +69,28 @@ def finish(
     return _close(folder, manifest, progress)
 
 
+def _best_stage(recipe: Recipe, state: State) -> Stage:
+    """The stage of the best epoch: its input size is what the exported weights were chosen at."""
+    return recipe.stages[positions(recipe)[state.best["epoch"] - 1].stage]
+
+
+def _export_weights(folder: Path) -> None:
+    best = load_checkpoint(folder / "best.safetensors")["network"]
+    with replaced(folder / "model.safetensors") as partial:
+        try:
+            save_weights(best, partial)
+        except ValueError as error:
+            raise TrainingStopped(
+                f"The best weights cannot be exported: {error}. Train with a lower learning rate."
+            ) from None
+
+
 def _described(folder: Path, recipe: Recipe, init: str, index: Index, state: State, labels: LabelSet) -> dict[str, Any]:
-    last = recipe.stages[-1]
+    stage = _best_stage(recipe, state)
     return {
         "schema": SCHEMA,
         "run_id": folder.name,
-        "name": f"{recipe.name} recipe, {last.height}x{last.width}",
+        "name": f"{recipe.name} recipe, {stage.height}x{stage.width}",
         "origin": "measured",
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "git_commit": _git_commit(),
@@ -81,7 +98,7 @@ def _described(folder: Path, recipe: Recipe, init: str, index: Index, state: Sta
         "recipe": recipe.name,
         "initial_weights": Path(init).name,
         "groups": {group: list(names) for group, names in labels.groups.items()},
-        "input": {"height": last.height, "width": last.width, "mean": list(IMAGENET_MEAN), "std": list(IMAGENET_STD)},
+        "input": {"height": stage.height, "width": stage.width, "mean": list(IMAGENET_MEAN), "std": list(IMAGENET_STD)},
         "data_fingerprint": index.fingerprint,
         "stages": [{"name": s.name, "unfrozen": s.unfreeze, "epochs": s.epochs} for s in recipe.stages],
         "best_epoch": state.best["epoch"],
@@ -113,7 +130,7 @@ def _write_stage_predictions(
         )
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def _prove_equal(engine: Engine, network: torch.nn.Module, pixels: np.ndarray) -> dict[str, Any]:
     """Largest difference of probabilities between the serving engine and the PyTorch definition, on real photos."""
     reference = network(normalise(torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255)).numpy()
@@ -124,9 +141,17 @@ def _prove_equal(engine: Engine, network: torch.nn.Module, pixels: np.ndarray) -
 def _close(folder: Path, manifest: dict[str, Any], progress: Progress) -> Run:
     """Write the manifest over what is there, then drop what only an unfinished run needs."""
     progress.update(now=True, state="finished")
-    private = [folder / name for name in PRIVATE_FILES] + list(folder.glob("validation_stage*.safetensors"))
-    files = sorted(path for path in folder.iterdir() if path.is_file() and path not in private)
+    files = sorted(set(folder.iterdir()) - _private_files(folder))
     write_json(folder / "manifest.json", manifest | {"files": {path.name: sha256_of(path) for path in files}})
-    for path in private:
-        path.unlink(missing_ok=True)
+    drop_private_files(folder)
     return Run.load(folder)
+
+
+def _private_files(folder: Path) -> set[Path]:
+    return {folder / name for name in PRIVATE_FILES} | set(folder.glob("validation_stage*.safetensors"))
+
+
+def drop_private_files(folder: Path) -> None:
+    """Remove from a whole run folder what only an unfinished run needs."""
+    for path in _private_files(folder):
+        path.unlink(missing_ok=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import socket
 import time
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from typing import Any
 
 import pandas as pd
 from filelock import FileLock, Timeout
+from safetensors import SafetensorError
 
 from core.errors import TrainingStopped
 
@@ -24,26 +26,47 @@ HISTORY_COLUMNS = [
 ]
 
 
-def replace_text(path: Path, text: str) -> None:
-    """Write a text file so that a reader sees the old one or the new one, never a part."""
+def resume_command(folder: Path) -> str:
+    """What to type to continue a run."""
+    return f"python -m train --resume {shlex.quote(str(folder))}"
+
+
+@contextmanager
+def replaced(path: Path) -> Iterator[Path]:
+    """A path to write to, whose file takes the place of `path` in one step once it is whole and on the disk.
+
+    Whatever happens meanwhile, a reader finds the old file or the new one, never a part.
+
+    Raises:
+        OSError: the disk is full or not writable; nothing half-written stays.
+    """
     partial = path.with_name(f".{path.name}.part")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    try:
+        yield partial
+        with partial.open("rb+") as file:
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except SafetensorError as error:  # its own type for a full disk
+        raise OSError(f"{path}: {error}") from error
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON as `replace_text` does."""
-    replace_text(path, json.dumps(value, indent=1) + "\n")
+    """Write JSON, replacing the file in one step."""
+    with replaced(path) as partial:
+        partial.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
 
 
 def write_csv(path: Path, table: pd.DataFrame) -> None:
-    """Write a CSV table as `replace_text` does, numbers with 6 significant digits."""
-    replace_text(path, table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
+    """Write a CSV table, replacing the file in one step; numbers have 6 significant digits."""
+    with replaced(path) as partial:
+        table.to_csv(partial, index=False, float_format="%.6g", lineterminator="\n", encoding="utf-8")
 
 
 @contextmanager
 def only_trainer(folder: Path) -> Iterator[None]:
-    """Hold a run folder for this process.
+    """Hold a run folder for this process, and sweep out what a killed one left half-written.
 
     Raises:
         TrainingStopped: another trainer holds it.
@@ -54,18 +77,39 @@ def only_trainer(folder: Path) -> Iterator[None]:
     except Timeout:
         raise TrainingStopped(f"Another trainer is working on {folder}. Wait for it, or stop it first.") from None
     try:
+        for partial in folder.glob(".*.part"):
+            partial.unlink()
         yield
     finally:
         lock.release()
 
 
+def has_trainer(folder: Path) -> bool:
+    """Whether a trainer on this machine holds the run folder now."""
+    if not (folder / ".lock").exists():
+        return False
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return True
+    lock.release()
+    return False
+
+
 class Progress:
-    """The heartbeat in `progress.json`, read by the history page and by `python -m train status`."""
+    """The heartbeat in `progress.json`, read by the history page and by `python -m train status`.
+
+    Args:
+        folder: the run folder.
+        stages: their number in the recipe.
+        epochs: of all stages together.
+    """
 
     def __init__(self, folder: Path, stages: int, epochs: int):
         self.path = folder / "progress.json"
         self._written = 0.0
-        self._fields: dict[str, Any] = {
+        self.fields: dict[str, Any] = {
             "run_id": folder.name,
             "pid": os.getpid(),
             "host": socket.gethostname(),
@@ -77,7 +121,7 @@ class Progress:
 
     def update(self, now: bool = False, **fields: Any) -> None:
         """Change fields; the file follows at most every HEARTBEAT_SECONDS unless `now`."""
-        self._fields.update(fields)
+        self.fields.update(fields)
         if now or time.time() - self._written >= HEARTBEAT_SECONDS:
-            self._written = self._fields["updated"] = time.time()
-            write_json(self.path, self._fields)
+            self._written = self.fields["updated"] = time.time()
+            write_json(self.path, self.fields)

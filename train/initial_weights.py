@@ -15,6 +15,7 @@ from torchvision.models import ResNet50_Weights
 from core.errors import GarmentError, InvalidConfig
 from core.model import GarmentNet
 from core.runs import Run
+from train.checkpoint import load_checkpoint
 
 OFFLINE_HINT = (
     "torchvision's ImageNet weights could not be downloaded ({error}). Connect this machine to the internet once, or put the file {file} "
@@ -31,9 +32,12 @@ class Coverage:
     fresh: list[str]
 
     def __str__(self) -> str:
-        blocks = sorted({name.partition(".")[0] for name in self.fresh})
-        fresh = f"; starting fresh: {', '.join(blocks)}" if blocks else ""
-        return f"{len(self.covered)} of {len(self.covered) + len(self.fresh)} tensors covered{fresh}"
+        covered = f"{len(self.covered)} of {len(self.covered) + len(self.fresh)} tensors covered"
+        return f"{covered} ({_modules(self.covered)}), starting fresh: {_modules(self.fresh)}"
+
+
+def _modules(names: list[str]) -> str:
+    return ", ".join(sorted({name.partition(".")[0] for name in names})) or "nothing"
 
 
 def initialise(network: GarmentNet, init: str) -> Coverage:
@@ -41,10 +45,11 @@ def initialise(network: GarmentNet, init: str) -> Coverage:
 
     Args:
         network: freshly made.
-        init: `imagenet`, `none`, a safetensors file, or a run folder.
+        init: `imagenet`, `none`, a safetensors file, or a run folder (of an unfinished run, the best weights so far).
 
     Raises:
-        InvalidConfig: the file or run is missing, is no safetensors, or fits no part of the network.
+        InvalidConfig: the file is missing, is no safetensors, or fits no part of the network.
+        BrokenRun: the folder holds no run with weights.
         GarmentError: the download failed.
     """
     state = network.state_dict()
@@ -70,13 +75,20 @@ def _offered(init: str) -> dict[str, Tensor]:
         return _imagenet()
     path = Path(init)
     try:
-        return load_file(Run.load(path).path("model.safetensors") if path.is_dir() else path)
+        return _of_run(path) if path.is_dir() else load_file(path)
     except FileNotFoundError:
         raise InvalidConfig(
             f"There are no initial weights at {path}. Give imagenet, none, a safetensors file or a run."
         ) from None
     except (OSError, SafetensorError) as error:
         raise InvalidConfig(f"{path} is not a readable safetensors file ({error}).") from None
+
+
+def _of_run(folder: Path) -> dict[str, Tensor]:
+    best = folder / "best.safetensors"
+    if best.exists():  # only while the run is unfinished
+        return load_checkpoint(best)["network"]
+    return load_file(Run.load(folder).path("model.safetensors"))
 
 
 def _imagenet() -> dict[str, Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +27,7 @@ from train.config import Recipe
 from train.distributed import World
 from train.folder import HISTORY_COLUMNS, Progress, write_csv
 from train.stages import cosine_schedule, freeze, parameter_groups, train_mode, trainable_blocks
+from train.status import epoch_line, minutes
 
 VALIDATION_BATCH = 128
 STEPS_BETWEEN_READINGS = 10  # losses are read from the device so often; reading each would make a GPU wait
@@ -38,21 +40,6 @@ class Splits:
 
     train: PixelDataset
     val: PixelDataset
-
-
-@dataclass
-class State:
-    """What changes from epoch to epoch. All of it goes into the checkpoint.
-
-    Args:
-        epoch: epochs finished, over all stages.
-        best: epoch and validation accuracy of the best weights so far.
-        history: one row of `history.csv` for each of them.
-    """
-
-    epoch: int = 0
-    best: dict[str, float] = field(default_factory=lambda: {"epoch": 0, "val_accuracy": -1.0})
-    history: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -69,6 +56,42 @@ class Position:
         return self.epoch == self.first_epoch
 
 
+@dataclass
+class State:
+    """What changes from epoch to epoch. All of it goes into the checkpoint.
+
+    Args:
+        epoch: the last one finished, over all stages.
+        best: epoch and validation accuracy of the best weights so far.
+        history: one row of `history.csv` for each epoch.
+    """
+
+    epoch: int = 0
+    best: dict[str, Any] = field(default_factory=lambda: {"epoch": 0, "val_accuracy": -1.0})
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class ActiveStage:
+    """What the epochs of a stage have in common.
+
+    Args:
+        blocks: that train, from the input to the output.
+        trainable: how many numbers they hold.
+        data: photos at the stage's input size.
+        optimizer: over the trainable parameters.
+        schedule: of its learning rates, stepped with it.
+        model: what the forward pass calls: the network, compiled or spread over processes.
+    """
+
+    blocks: tuple[str, ...]
+    trainable: int
+    data: Splits
+    optimizer: torch.optim.Optimizer
+    schedule: torch.optim.lr_scheduler.LRScheduler
+    model: Any
+
+
 def positions(recipe: Recipe) -> list[Position]:
     """Every epoch of a recipe, in order."""
     result, first = [], 1
@@ -80,12 +103,20 @@ def positions(recipe: Recipe) -> list[Position]:
 
 def normalise(images: Tensor) -> Tensor:
     """float (B, 3, H, W) in [0, 1] -> the network's input, channels-last."""
-    mean = torch.tensor(IMAGENET_MEAN, device=images.device).view(1, 3, 1, 1)
-    std = torch.tensor(IMAGENET_STD, device=images.device).view(1, 3, 1, 1)
+    mean, std = _statistics(images.device)
     return ((images - mean) / std).contiguous(memory_format=torch.channels_last)
 
 
-@torch.inference_mode()
+@functools.cache
+def _statistics(device: torch.device) -> tuple[Tensor, Tensor]:
+    """Kept on the device: sending them with every batch would make a GPU wait."""
+    return (
+        torch.tensor(IMAGENET_MEAN, device=device).view(1, 3, 1, 1),
+        torch.tensor(IMAGENET_STD, device=device).view(1, 3, 1, 1),
+    )
+
+
+@torch.no_grad()
 def predict_logits(network: nn.Module, dataset: PixelDataset, device: torch.device) -> np.ndarray:
     """Logits (n, n_classes) of a split in eval mode, without augmentation; the network's mode is restored."""
     was_training = [module.training for module in network.modules()]
@@ -93,7 +124,8 @@ def predict_logits(network: nn.Module, dataset: PixelDataset, device: torch.devi
     batches = np.array_split(np.arange(len(dataset)), max(1, -(-len(dataset) // VALIDATION_BATCH)))
     logits = []
     for pixels, _ in loader(dataset, [batch.tolist() for batch in batches], device):
-        logits.append(network(normalise(pixels.to(device).permute(0, 3, 1, 2).float() / 255)).float().cpu())
+        images = pixels.to(device, non_blocking=True).permute(0, 3, 1, 2).float() / 255
+        logits.append(network(normalise(images)).float().cpu())
     for module, mode in zip(network.modules(), was_training, strict=True):
         module.training = mode
     return torch.cat(logits).numpy()
@@ -121,8 +153,9 @@ class Trainer:
         self.network = network.to(world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.averaged = _moving_average(self.network, recipe.ema_decay)
         self.mix = mixing(recipe.augmentation, self.network.fc.out_features)
-        fp16 = recipe.precision == "float16" and world.device.type == "cuda"
-        self.scaler = torch.amp.GradScaler(world.device.type, enabled=fp16)
+        on_gpu = world.device.type == "cuda"
+        self.autocast = PRECISIONS.get(recipe.precision) if on_gpu else None  # the CPU always computes in float32
+        self.scaler = torch.amp.GradScaler(world.device.type, enabled=on_gpu and recipe.precision == "float16")
         self.state = State()
         self.progress = Progress(folder, len(recipe.stages), recipe.epochs) if world.leads else None
 
@@ -135,18 +168,20 @@ class Trainer:
         """Train what is left of the recipe; `best.safetensors` holds the best weights in the end.
 
         Raises:
-            TrainingStopped: the loss is no longer finite, or the disk is full.
+            TrainingStopped: the loss is no longer finite.
+            OSError: the disk is full; the last whole checkpoint stays.
         """
         checkpoint = self.folder / "checkpoint.safetensors"
         saved = load_checkpoint(checkpoint) if checkpoint.exists() else None
         if saved:
             self._restore(saved)
+        active = None
         for position in positions(self.recipe):
             if position.epoch <= self.state.epoch or self._ended_early(position):
                 continue
-            self._enter(position, saved)
-            saved = None
-            self._epoch(position)
+            if active is None or position.opens_stage:
+                active = self._open_stage(position, saved)
+            self._epoch(position, active)
         return self.state
 
     def _restore(self, saved: dict[str, Any]) -> None:
@@ -158,32 +193,27 @@ class Trainer:
         if self.world.leads:
             self._write_history()
 
-    def _enter(self, position: Position, saved: dict[str, Any] | None) -> None:
-        """Make ready for an epoch: a new optimizer where a stage opens, the saved one where a run resumes within a stage."""
-        if not position.opens_stage and saved is None:
-            return
+    def _open_stage(self, position: Position, saved: dict[str, Any] | None) -> ActiveStage:
+        """A new optimizer where a stage opens, the saved one where a run resumes within a stage."""
         stage = self.recipe.stages[position.stage]
-        self.blocks = trainable_blocks(self.recipe, position.stage)
-        self.trainable = freeze(self.network, self.blocks)
-        self.data = self.splits[stage.height, stage.width]
-        groups = parameter_groups(self.network, stage, self.blocks)
-        self.optimizer = torch.optim.AdamW(groups, lr=stage.lr, weight_decay=self.recipe.weight_decay)
-        steps = stage.epochs * self._steps()
-        self.schedule = cosine_schedule(self.optimizer, stage.warmup_steps, steps)
-        if saved is not None and not position.opens_stage:
-            self.optimizer.load_state_dict(saved["optimizer"])
-            self.schedule.load_state_dict(saved["schedule"])
-        self.model = self._parallel()
+        blocks = trainable_blocks(self.recipe, position.stage)
+        trainable = freeze(self.network, blocks)
+        data = self.splits[stage.height, stage.width]
+        groups = parameter_groups(self.network, stage, blocks)
+        optimizer = torch.optim.AdamW(groups, lr=stage.lr, weight_decay=self.recipe.weight_decay)
+        steps = stage.epochs * max(1, len(data.train) // self.recipe.batch_size)
+        schedule = cosine_schedule(optimizer, stage.warmup_steps, steps)
+        if saved and not position.opens_stage:
+            optimizer.load_state_dict(saved["optimizer"])
+            schedule.load_state_dict(saved["schedule"])
+        return ActiveStage(blocks, trainable, data, optimizer, schedule, self._parallel())
 
-    def _parallel(self) -> nn.Module:
+    def _parallel(self) -> Any:
         on_gpu = self.world.device.type == "cuda"
-        model = torch.compile(self.network) if self.recipe.compile and on_gpu else self.network
+        model: Any = torch.compile(self.network) if self.recipe.compile and on_gpu else self.network
         if self.world.size == 1:
-            return model  # type: ignore[return-value]
-        return DistributedDataParallel(model, device_ids=[self.world.device.index] if on_gpu else None)  # type: ignore[arg-type]
-
-    def _steps(self) -> int:
-        return max(1, len(self.data.train) // self.recipe.batch_size)
+            return model
+        return DistributedDataParallel(model, device_ids=[self.world.device.index] if on_gpu else None)
 
     def _ended_early(self, position: Position) -> bool:
         """Whether early stopping closed this stage: no better validation in it for the last `early_stopping` epochs."""
@@ -191,91 +221,104 @@ class Trainer:
         scores = [row["val_accuracy"] for row in self.state.history if row["stage"] == position.stage + 1]
         return bool(patience) and len(scores) > patience and max(scores[-patience:]) <= max(scores[:-patience])
 
-    def _epoch(self, position: Position) -> None:
+    def _epoch(self, position: Position, active: ActiveStage) -> None:
+        """Train, let the leading process validate, and save."""
+        lr = active.optimizer.param_groups[0]["lr"]
         start = time.perf_counter()
-        lr = self.optimizer.param_groups[0]["lr"]
-        train = self._train(position)
+        train = self._train(position, active)
         seconds = time.perf_counter() - start
-        images = int(train[2])
-        logits = predict_logits(self.shipped, self.data.val, self.world.device)
-        row = self._row(position, lr, train, images, seconds, logits)
+        logits, row = None, None
+        if self.world.leads:
+            logits = predict_logits(self.shipped, active.data.val, self.world.device)
+            row = self._row(position, active, lr, train, seconds, logits)
+        row = self.world.share(row)
         self.state.epoch = position.epoch
         self.state.history.append(row)
-        if self.world.leads:
-            self._save(position, row, logits)
+        if logits is not None:
+            self._save(position, active, row, logits)
+            left = self._seconds_left(position, row["images_per_second"])
+            print(epoch_line(row, self.recipe.epochs), f"{minutes(left)} left", sep="  ", flush=True)
         self.world.wait()
 
-    def _train(self, position: Position) -> list[float]:
+    def _train(self, position: Position, active: ActiveStage) -> list[float]:
         """One pass over the training photos; returns summed loss, correct predictions and photos, over all processes."""
         seed = epoch_seed(self.recipe.seed, position.epoch, self.world.rank)
         torch.manual_seed(seed)
         augment = Augment(self.recipe.augmentation, seed, self.world.device)
-        train_mode(self.network, self.blocks)
-        batches = epoch_batches(self.data.train.targets, self.recipe, position.epoch, self.world)
+        train_mode(self.network, active.blocks)
+        batches = epoch_batches(active.data.train.targets, self.recipe, position.epoch, self.world)
         totals = torch.zeros(3, dtype=torch.float64, device=self.world.device)
         losses: list[Tensor] = []
-        for step, (pixels, targets) in enumerate(
-            self._bar(loader(self.data.train, batches, self.world.device), position), 1
-        ):
-            loss, correct = self._step(pixels, targets, augment)
-            losses.append(loss)
-            totals += torch.stack(
-                [loss.double() * len(targets), correct.double(), torch.tensor(float(len(targets))).to(loss)]
-            )
-            if step % STEPS_BETWEEN_READINGS == 0 or step == len(batches):
-                self._check(losses, position, step)
-                self._report(position, step, len(batches), totals)
-                losses.clear()
+        start = time.perf_counter()
+        with self._bar(active.data.train, batches, position) as bar:
+            for step, (pixels, targets) in enumerate(bar, 1):
+                loss, correct = self._step(active, pixels, targets, augment)
+                losses.append(loss)
+                totals += torch.stack([loss * len(targets), correct, torch.full_like(loss, len(targets))])
+                if step % STEPS_BETWEEN_READINGS == 0 or step == len(batches):
+                    self._check(losses, position, step)
+                    losses.clear()
+                    self._report(position, step, len(batches), totals.tolist(), time.perf_counter() - start, bar)
         return self.world.sum(totals).tolist()
 
-    def _step(self, pixels: Tensor, targets: Tensor, augment: Augment) -> tuple[Tensor, Tensor]:
+    def _step(self, active: ActiveStage, pixels: Tensor, targets: Tensor, augment: Augment) -> tuple[Tensor, Tensor]:
         """One optimizer step; returns the mean loss and the number of correct predictions."""
         device, parts = self.world.device, self.recipe.accumulation
-        loss_sum, correct = torch.zeros((), device=device), torch.zeros((), device=device)
+        mean_loss, correct = torch.zeros((), device=device), torch.zeros((), device=device)
         for part, labels in zip(pixels.chunk(parts), targets.chunk(parts), strict=True):
-            images = augment(part.to(device, non_blocking=True))
+            share = len(part) / len(pixels)
             labels = labels.to(device, non_blocking=True)
-            images, goal = self.mix(images, labels) if self.mix else (images, labels)
-            with torch.autocast(device.type, PRECISIONS.get(self.recipe.precision), enabled=self._autocast):
-                logits = self.model(normalise(images))
+            images, goal = augment(part.to(device, non_blocking=True)), labels
+            if self.mix:
+                images, goal = self.mix(images, labels)
+            with torch.autocast(device.type, self.autocast, enabled=self.autocast is not None):
+                logits = active.model(normalise(images))
                 loss = F.cross_entropy(logits.float(), goal, label_smoothing=self.recipe.label_smoothing)
-            self.scaler.scale(loss * (len(part) / len(pixels))).backward()
-            loss_sum += loss.detach() * (len(part) / len(pixels))
+            self.scaler.scale(loss * share).backward()
+            mean_loss += loss.detach() * share
             correct += (logits.argmax(1) == labels).sum()
-        self.scaler.step(self.optimizer)
+        self.scaler.step(active.optimizer)
         self.scaler.update()
-        self.optimizer.zero_grad(set_to_none=True)
-        self.schedule.step()
+        active.optimizer.zero_grad(set_to_none=True)
+        active.schedule.step()
         if self.averaged:
             self.averaged.update_parameters(self.network)
-        return loss_sum, correct
-
-    @property
-    def _autocast(self) -> bool:
-        return self.recipe.precision != "float32" and self.world.device.type == "cuda"
+        return mean_loss, correct
 
     def _check(self, losses: list[Tensor], position: Position, step: int) -> None:
         finite = torch.isfinite(torch.stack(losses)).tolist()
-        if not all(finite):
-            bad = step - len(losses) + 1 + finite.index(False)
-            raise TrainingStopped(
-                f"The loss is no longer finite at epoch {position.epoch}, step {bad} (stage {position.stage + 1}). The last whole "
-                f"epoch is kept. Lower the learning rate in the recipe and start a new run from it with `--init {self.folder}`."
-            )
+        if all(finite):
+            return
+        bad = step - len(losses) + 1 + finite.index(False)
+        start = (
+            f"from the best weights so far with `--init {self.folder}`" if self.state.epoch else "from the beginning"
+        )
+        raise TrainingStopped(
+            f"The loss is no longer finite at epoch {position.epoch}, step {bad} (stage {position.stage + 1}). Lower that stage's "
+            f"learning rate in the recipe and start a new run {start}."
+        )
 
-    def _bar(self, batches, position: Position):
+    def _bar(self, data: PixelDataset, batches: list[list[int]], position: Position) -> tqdm:
         title = f"stage {position.stage + 1} epoch {position.epoch}/{self.recipe.epochs}"
-        self.bar = tqdm(batches, desc=title, unit="batch", disable=None if self.world.leads else True, mininterval=1)
-        self.started = time.perf_counter()
-        return self.bar
+        hidden = None if self.world.leads else True  # None hides it where there is no terminal
+        return tqdm(
+            loader(data, batches, self.world.device),
+            desc=title,
+            unit="batch",
+            disable=hidden,
+            mininterval=1,
+            leave=False,
+        )
 
-    def _report(self, position: Position, step: int, steps: int, totals: Tensor) -> None:
+    def _report(
+        self, position: Position, step: int, steps: int, totals: list[float], seconds: float, bar: tqdm
+    ) -> None:
+        """Show and note how the epoch goes; of several processes the leading one speaks for all."""
         if not self.progress:
             return
-        loss, correct, images = totals.tolist()
-        rate = images * self.world.size / (time.perf_counter() - self.started)
-        self.bar.set_postfix(loss=f"{loss / images:.3f}", acc=f"{correct / images:.3f}", img_s=f"{rate:.0f}")
-        left = (steps - step) / steps + self.recipe.epochs - position.epoch
+        loss, correct, images = totals
+        rate = images * self.world.size / seconds
+        bar.set_postfix(loss=f"{loss / images:.3f}", acc=f"{correct / images:.3f}", img_s=f"{rate:.0f}")
         self.progress.update(
             stage=position.stage + 1,
             stage_name=self.recipe.stages[position.stage].name,
@@ -285,45 +328,49 @@ class Trainer:
             train_loss=loss / images,
             train_accuracy=correct / images,
             images_per_second=rate,
-            seconds_left=left * len(self.data.train) / rate,
+            seconds_left=self._seconds_left(position, rate, step / steps),
         )
 
+    def _seconds_left(self, position: Position, rate: float, done: float = 1.0) -> float:
+        """Training time left at this many images a second; `done` is the share of the epoch that is behind."""
+        epochs = self.recipe.epochs - position.epoch + 1 - done
+        stage = self.recipe.stages[position.stage]
+        return epochs * len(self.splits[stage.height, stage.width].train) / rate
+
     def _row(
-        self, position: Position, lr: float, train: list[float], images: int, seconds: float, logits: np.ndarray
+        self,
+        position: Position,
+        active: ActiveStage,
+        lr: float,
+        train: list[float],
+        seconds: float,
+        logits: np.ndarray,
     ) -> dict[str, Any]:
-        targets = self.data.val.targets
+        loss, correct, images = train
+        targets, predictions = active.data.val.targets, logits.argmax(1)
         values = (
-            position.epoch,
-            position.stage + 1,
-            self.recipe.stages[position.stage].name,
-            self.trainable,
-            lr,
-            train[0] / images,
-            train[1] / images,
+            *(position.epoch, position.stage + 1, self.recipe.stages[position.stage].name, active.trainable, lr),
+            *(loss / images, correct / images),
             float(F.cross_entropy(torch.from_numpy(logits), torch.from_numpy(targets))),
-            float((logits.argmax(1) == targets).mean()),
-            float(f1_score(targets, logits.argmax(1), average="macro")),
-            images,
-            seconds,
-            images / seconds,
-            str(self.world.device) if self.world.size == 1 else f"{self.world.size} x {self.world.device.type}",
+            float((predictions == targets).mean()),
+            float(f1_score(targets, predictions, average="macro")),
+            *(int(images), seconds, images / seconds, self.world.name),
         )
         return dict(zip(HISTORY_COLUMNS, values, strict=True))
 
-    def _save(self, position: Position, row: dict[str, Any], logits: np.ndarray) -> None:
+    def _save(self, position: Position, active: ActiveStage, row: dict[str, Any], logits: np.ndarray) -> None:
         """Best weights first, the checkpoint last: a process killed in between repeats the epoch and writes the same again."""
         if row["val_accuracy"] > self.state.best["val_accuracy"]:
             self.state.best = {"epoch": position.epoch, "val_accuracy": row["val_accuracy"]}
             save_checkpoint({"network": self.shipped.state_dict()}, self.folder / "best.safetensors")
-        save_checkpoint(
-            {"logits": torch.from_numpy(logits)}, self.folder / f"validation_stage{position.stage + 1}.safetensors"
-        )
+        of_stage = self.folder / f"validation_stage{position.stage + 1}.safetensors"
+        save_checkpoint({"logits": torch.from_numpy(logits)}, of_stage)
         save_checkpoint(
             {
                 "network": self.network.state_dict(),
                 "averaged": self.averaged.state_dict() if self.averaged else None,
-                "optimizer": self.optimizer.state_dict(),
-                "schedule": self.schedule.state_dict(),
+                "optimizer": active.optimizer.state_dict(),
+                "schedule": active.schedule.state_dict(),
                 "scaler": self.scaler.state_dict(),
                 "epoch": self.state.epoch,
                 "best": self.state.best,

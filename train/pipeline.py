@@ -6,7 +6,8 @@ import json
 import os
 import time
 import traceback
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,16 +15,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from torch import distributed
+import torch
 
-from core.errors import InvalidData
+from core.errors import InvalidData, TrainingStopped
 from core.model import GarmentNet
-from train.batches import PixelDataset
+from train.batches import PixelDataset, check_shares
 from train.config import Recipe, parse_recipe
-from train.dataset import Index, build_index, cached_pixels, report, split
+from train.dataset import Index, build_index, cached_pixels, report, split, summary
 from train.distributed import World, join_world
-from train.export import finish
-from train.folder import only_trainer, write_csv, write_json
+from train.export import drop_private_files, finish
+from train.folder import only_trainer, resume_command, write_csv, write_json
 from train.initial_weights import initialise
 from train.loop import Splits, Trainer
 
@@ -33,7 +34,7 @@ class Job:
     """What a run needs besides its recipe; kept in `resume.json` until the run is whole, since its paths mean nothing elsewhere.
 
     Args:
-        data: data sets, the first being the catalogue; later ones replace photos of the same id.
+        data: data sets, the first being the catalogue; photos of later ones replace those of the same id.
         init: initial weights, as `train.initial_weights.initialise` takes them.
         cache: folder for decoded pixels.
         device: `auto`, `cpu` or `cuda`.
@@ -45,19 +46,42 @@ class Job:
     device: str
 
 
+@dataclass(frozen=True)
+class Material:
+    """What a training starts from.
+
+    Args:
+        index: the photos.
+        splits: to which split each belongs, as `train.dataset.split` says.
+        network: with its initial weights.
+    """
+
+    index: Index
+    splits: pd.DataFrame
+    network: GarmentNet
+
+
 def start(recipe: Recipe, given: dict[str, Any], job: Job, runs: Path) -> Path:
-    """Open a new run folder and carry the run out; returns the folder."""
+    """Carry out a run in a new folder below `runs`; returns the folder.
+
+    The folder is opened once data and weights are at hand, so that a mistake in their paths leaves nothing behind.
+
+    Args:
+        recipe: the settings.
+        given: what the command line said, for `config.json`.
+        job: data, weights, cache and device.
+        runs: the folder of runs.
+    """
     with join_world(job.device) as world:
-        folder = runs / _same_everywhere(f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{recipe.name}", world)
+        material = _prepare(recipe, job, world, job.init)
+        folder = runs / world.share(f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{recipe.name}")
         if world.leads:
             folder.mkdir(parents=True)
             write_json(folder / "resume.json", asdict(job))
-            write_json(
-                folder / "config.json",
-                {"given": given, "resolved": recipe.model_dump() | {"init": Path(job.init).name}},
-            )
+            resolved = recipe.model_dump() | {"init": Path(job.init).name}
+            write_json(folder / "config.json", {"given": given, "resolved": resolved})
         world.wait()
-        _carry_out(folder, recipe, job, world)
+        _carry_out(folder, recipe, job, material, world)
     return folder
 
 
@@ -68,88 +92,126 @@ def resume(folder: Path, device: str) -> None:
         InvalidData: the folder holds no unfinished run.
     """
     if (folder / "manifest.json").exists():
+        drop_private_files(folder)
         raise InvalidData(f"{folder} is whole already; there is nothing to resume.")
     try:
-        job = Job(**json.loads((folder / "resume.json").read_text()))
-        settings = json.loads((folder / "config.json").read_text())["resolved"]
+        job = Job(**json.loads((folder / "resume.json").read_text(encoding="utf-8")))
+        settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))["resolved"]
     except (OSError, ValueError) as error:
         raise InvalidData(f"{folder} holds no run that can be resumed ({error}).") from None
     settings.pop("init")
+    recipe = parse_recipe(settings, f"{folder}/config.json")
+    trained = (folder / "checkpoint.safetensors").exists()
     with join_world(device) as world:
-        _carry_out(folder, parse_recipe(settings, f"{folder}/config.json"), job, world)
+        material = _prepare(recipe, job, world, None if trained else job.init)
+        _carry_out(folder, recipe, job, material, world)
 
 
-def _same_everywhere(value: str, world: World) -> str:
-    box = [value]
-    if world.size > 1:
-        distributed.broadcast_object_list(box, src=0)
-    return box[0]
+def _prepare(recipe: Recipe, job: Job, world: World, init: str | None) -> Material:
+    """Weights (none to load where a checkpoint will replace them), index and splits.
 
-
-def _carry_out(folder: Path, recipe: Recipe, job: Job, world: World) -> None:
-    with only_trainer(folder) if world.leads else nullcontext():
-        try:
-            _run(folder, recipe, job, world)
-        except BaseException as error:
-            if world.leads:
-                _note_the_end(folder, error)
-            raise
-
-
-def _run(folder: Path, recipe: Recipe, job: Job, world: World) -> None:
-    labels = recipe.labels()
-    index, splits = _prepared(recipe, job, world)
-    if world.leads:
-        write_json(folder / "data.json", report(index, splits, labels, recipe))
-        write_csv(folder / "splits.csv", _split_table(index, splits))
-    network = GarmentNet(len(labels), recipe.dropout)
-    coverage = initialise(network, job.init)
-    if world.leads:
-        print(f"Initial weights: {Path(job.init).name}: {coverage}.")
-    sizes = {(stage.height, stage.width) for stage in recipe.stages}
-    trainer = Trainer(network, recipe, {size: _splits(index, splits, size, job) for size in sizes}, folder, world)
-    state = trainer.run()
-    if trainer.progress:
-        finish(folder, recipe, job.init, index, splits, state, Path(job.cache), trainer.progress)
-
-
-def _prepared(recipe: Recipe, job: Job, world: World) -> tuple[Index, pd.DataFrame]:
-    """Index and splits; the leading process decodes the photos, the others wait and then find them in the cache."""
+    The leading process decodes the photos; the others wait and then find them in the cache.
+    """
+    check_shares(recipe, world)
+    labels, cache = recipe.labels(), Path(job.cache)
+    network = _fresh_network(recipe, len(labels), init, world)
     if not world.leads:
         world.wait()
-    index = build_index([Path(path) for path in job.data], recipe.labels(), Path(job.cache))
-    for size in sorted({(stage.height, stage.width) for stage in recipe.stages}):
-        cached_pixels(index, *size, Path(job.cache))
+    index = build_index([Path(path) for path in job.data], labels, cache)
+    for size in sorted(_sizes(recipe)):
+        cached_pixels(index, *size, cache)
     splits = split(index, recipe)
     if world.leads:
         world.wait()
-    return index, splits
+    return Material(index, splits, network)
 
 
-def _split_table(index: Index, splits: pd.DataFrame) -> pd.DataFrame:
-    return splits.assign(id=index.photos["id"])[["id", "split", "duplicate_group"]].loc[index.in_scope]
+def _fresh_network(recipe: Recipe, n_classes: int, init: str | None, world: World) -> GarmentNet:
+    torch.manual_seed(recipe.seed)  # decides what the initial weights do not cover
+    network = GarmentNet(n_classes, recipe.dropout)
+    if init is not None:
+        coverage = initialise(network, init)
+        if world.leads:
+            print(f"Initial weights, {Path(init).name}: {coverage}.", flush=True)
+    return network
 
 
-def _splits(index: Index, splits: pd.DataFrame, size: tuple[int, int], job: Job) -> Splits:
-    pixels = cached_pixels(index, *size, Path(job.cache))
+def _sizes(recipe: Recipe) -> set[tuple[int, int]]:
+    """Every (height, width) that a stage names."""
+    return {(stage.height, stage.width) for stage in recipe.stages}
+
+
+def _carry_out(folder: Path, recipe: Recipe, job: Job, material: Material, world: World) -> None:
+    with only_trainer(folder) if world.leads else nullcontext(), _end_explained(folder, world):
+        if world.leads:
+            _note_data(folder, recipe, material)
+        splits = {size: _splits(material, size, job) for size in _sizes(recipe)}
+        trainer = Trainer(material.network, recipe, splits, folder, world)
+        state = trainer.run()
+        if trainer.progress:
+            finish(folder, recipe, job.init, material.index, material.splits, state, Path(job.cache), trainer.progress)
+            print(f"Done: {folder}", flush=True)
+
+
+def _note_data(folder: Path, recipe: Recipe, material: Material) -> None:
+    """Write `data.json` and `splits.csv`, once they agree with what the run began with."""
+    index = material.index
+    table = material.splits.assign(id=index.photos["id"])[["id", "split", "duplicate_group"]].loc[index.in_scope]
+    _check_same_split(folder / "splits.csv", table)
+    facts = report(index, material.splits, recipe.labels(), recipe)
+    print(summary(facts), flush=True)
+    write_json(folder / "data.json", facts)
+    write_csv(folder / "splits.csv", table)
+
+
+def _check_same_split(path: Path, table: pd.DataFrame) -> None:
+    """A resumed run must not meet photos in training that it validated or tests with."""
+    if not path.exists():
+        return
+    before, now = (dict(zip(t["id"], t["split"], strict=True)) for t in (pd.read_csv(path), table))
+    moved = sorted(photo for photo in before.keys() | now.keys() if before.get(photo) != now.get(photo))
+    if moved:
+        raise InvalidData(
+            f"The data set is not what this run began with: {len(moved)} photos came, went or changed their split, such as "
+            f"{', '.join(map(str, moved[:5]))}. Put the data set back as it was to resume, or start a new run."
+        )
+
+
+def _splits(material: Material, size: tuple[int, int], job: Job) -> Splits:
+    pixels = cached_pixels(material.index, *size, Path(job.cache))
 
     def part(name: str) -> PixelDataset:
-        rows = np.flatnonzero((splits["split"] == name) & index.in_scope)
-        return PixelDataset(pixels, rows, index.photos["target"].to_numpy()[rows])
+        rows = np.flatnonzero((material.splits["split"] == name) & material.index.in_scope)
+        return PixelDataset(pixels, rows, material.index.photos["target"].to_numpy()[rows])
 
     return Splits(part("train"), part("val"))
 
 
-def _note_the_end(folder: Path, error: BaseException) -> None:
-    """Leave in `progress.json` why the trainer stopped, so that whoever watches the run learns it."""
+@contextmanager
+def _end_explained(folder: Path, world: World) -> Iterator[None]:
+    """Whatever ends a training early says how to go on, and leaves its reason in `progress.json` for whoever watches the run."""
+    go_on = f"Continue with `{resume_command(folder)}`."
+    try:
+        yield
+    except KeyboardInterrupt:
+        _note_reason(folder, world, "interrupted")
+        raise KeyboardInterrupt(f"Interrupted; the last whole epoch is kept. {go_on}") from None
+    except OSError as error:
+        _note_reason(folder, world, str(error))
+        raise TrainingStopped(
+            f"{error}. Put that right (on a full disk, make room); the last whole epoch is kept. {go_on}"
+        ) from error
+    except BaseException as error:
+        _note_reason(folder, world, str(error) or traceback.format_exception_only(error)[0])
+        raise
+
+
+def _note_reason(folder: Path, world: World, reason: str) -> None:
     path = folder / "progress.json"
+    if not world.leads:
+        return
     try:
         fields = json.loads(path.read_text()) if path.exists() else {"run_id": folder.name, "pid": os.getpid()}
-        reason = (
-            "interrupted"
-            if isinstance(error, KeyboardInterrupt)
-            else str(error) or traceback.format_exception_only(error)[0]
-        )
         write_json(path, fields | {"state": "stopped", "message": reason, "updated": time.time()})
     except OSError:
-        pass  # the disk is full or gone: the error itself is on its way to the terminal
+        pass  # the disk is full or gone: the reason itself is on its way to the terminal

@@ -1,0 +1,80 @@
+"""How a training stands: one line an epoch, in the log and under `python -m train status RUN`."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from core.errors import InvalidData
+from core.runs import Run
+from train.folder import has_trainer, resume_command
+
+
+def minutes(seconds: float) -> str:
+    """A duration as `45 s`, `12 min` or `2 h 05 min`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    whole = round(seconds / 60)
+    return f"{whole} min" if whole < 120 else f"{whole // 60} h {whole % 60:02} min"
+
+
+def epoch_line(row: dict[str, Any], epochs: int) -> str:
+    """A row of `history.csv` as a line of the log."""
+    return (
+        f"epoch {row['epoch']:2}/{epochs}  stage {row['stage']} ({row['stage_name']})  lr {row['lr']:.2g}  "
+        f"train loss {row['train_loss']:.3f} accuracy {row['train_accuracy']:.1%}  "
+        f"validation loss {row['val_loss']:.3f} accuracy {row['val_accuracy']:.1%} macro-F1 {row['val_macro_f1']:.1%}  "
+        f"{row['images_per_second']:.0f} images/s"
+    )
+
+
+def describe(folder: Path) -> str:
+    """How the run in a folder stands, in lines for the terminal.
+
+    Raises:
+        InvalidData: the folder holds no run.
+    """
+    if (folder / "manifest.json").exists():
+        lines = _finished(Run.load(folder))
+    elif (folder / "resume.json").exists():
+        lines = [*_unfinished(folder), *_epochs(folder)]
+    else:
+        raise InvalidData(f"{folder} is no run folder; runs lie below artifacts/runs, or where --runs said.")
+    return "\n".join([f"{folder.name}: {lines[0]}", *lines[1:]])
+
+
+def _finished(run: Run) -> list[str]:
+    if not run.has_network:
+        return [f"{run.manifest['origin']}; it carries no network"]
+    test = run.read_json("metrics.json")["test"]
+    accuracy = f"test accuracy {test['accuracy']['value']:.1%} of {test['photos']} photos"
+    return [f"finished; best epoch {run.manifest['best_epoch']}, {accuracy}", *_epochs(run.folder)]
+
+
+def _unfinished(folder: Path) -> list[str]:
+    path = folder / "progress.json"
+    progress = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    if not has_trainer(folder):
+        reason = f"stopped: {progress['message']}" if progress.get("state") == "stopped" else "killed"
+        return [reason, f"To resume: `{resume_command(folder)}`"]
+    if progress.get("state") != "training" or "step" not in progress:
+        return [progress.get("state", "starting")]
+    return [
+        f"training, epoch {progress['epoch']} of {progress['epochs']}, step {progress['step']} of {progress['steps']}, stage "
+        f"{progress['stage']} of {progress['stages']} ({progress['stage_name']})",
+        f"loss {progress['train_loss']:.3f}, accuracy {progress['train_accuracy']:.1%}, {progress['images_per_second']:.0f} images/s, "
+        f"{minutes(progress['seconds_left'])} left; last sign of life {minutes(time.time() - progress['updated'])} ago",
+    ]
+
+
+def _epochs(folder: Path) -> list[str]:
+    path = folder / "history.csv"
+    if not path.exists():
+        return []
+    stages = json.loads((folder / "config.json").read_text(encoding="utf-8"))["resolved"]["stages"]
+    epochs = sum(stage["epochs"] for stage in stages)
+    return [epoch_line(row, epochs) for row in pd.read_csv(path).to_dict("records")]
