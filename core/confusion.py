@@ -118,6 +118,36 @@ def rate_words(rate: float, low: float, high: float) -> str:
     return f"{rate:.1%}, {100 * low:.1f} to {high:.1%}"
 
 
+def accuracy_words(counts: np.ndarray, total: int, threshold: float) -> str:
+    """The headline of a matrix, such as "Answering only above 0.80: 96.1% right on 84.0% of photos".
+
+    Args:
+        counts: confusion matrix of the answered photos, at least one.
+        total: photos asked for, answered or not.
+        threshold: confidence from which on the network answers; 0 if it answers always.
+    """
+    answered = int(counts.sum())
+    accuracy = f"{np.trace(counts) / answered:.1%}"
+    if threshold > 0:
+        return f"Answering only above {threshold:.2f}: {accuracy} right on {answered / total:.1%} of photos"
+    return f"{accuracy} of {total:,} photos are right"
+
+
+def detail_words(counts: np.ndarray, names: Sequence[str], total: int) -> str:
+    """What stands below the headline: the interval, how many are answered, and the most frequent mistake."""
+    answered = int(counts.sum())
+    low, high = wilson_interval(np.trace(counts), answered)
+    sentence = f"95% interval {100 * low:.1f} to {high:.1%}"
+    if answered < total:
+        sentence += f", {answered:,} of {total:,} photos answered"
+    pairs = confused_pairs(counts, names)
+    return (
+        f"{sentence}. Most frequent mistake: {pairs['words'].iloc[0]}."
+        if len(pairs)
+        else f"{sentence}. No mistake at all."
+    )
+
+
 def confused_pairs(counts: np.ndarray, names: Sequence[str]) -> pd.DataFrame:
     """Mistakes as a ranked list, the most frequent first: rows of `cell_table` off the diagonal that have a count."""
     cells = cell_table(counts, names, "true")
@@ -184,6 +214,24 @@ def thinned(curve: pd.DataFrame, points: int = 400) -> pd.DataFrame:
     return curve.iloc[np.linspace(0, len(curve) - 1, points).round().astype(int)]
 
 
+def thresholds_for(curve: pd.DataFrame, targets: Sequence[float]) -> pd.DataFrame:
+    """The lowest threshold that reaches each accuracy, so that as many photos as possible are answered.
+
+    Args:
+        curve: of `core.metrics.risk_coverage`.
+        targets: accuracies in [0, 1].
+
+    Returns:
+        Columns accuracy (the target), threshold, coverage; the latter two are NaN where no threshold reaches it.
+    """
+    rows = []
+    for target in targets:
+        reached = np.flatnonzero(curve["accuracy"] >= target)
+        last = curve.iloc[reached[-1]] if len(reached) else {"threshold": np.nan, "coverage": np.nan}
+        rows.append({"accuracy": target, "threshold": last["threshold"], "coverage": last["coverage"]})
+    return pd.DataFrame(rows)
+
+
 def uncalibrated_confidence(probabilities: np.ndarray, temperature: float) -> np.ndarray:
     """Confidence before temperature scaling, (n, n_classes) calibrated -> (n,).
 
@@ -234,10 +282,10 @@ def holm(p: np.ndarray) -> np.ndarray:
     return corrected
 
 
-def worst_slice(table: pd.DataFrame) -> pd.Series | None:
-    """The least accurate row of `slices` among those significantly below the rest at 5%, or None."""
-    significant = table[table["p_corrected"] < SIGNIFICANCE]
-    return significant.iloc[0] if len(significant) else None
+def worst_slice(table: pd.DataFrame) -> dict | None:
+    """Column name to value of the least accurate row of `slices` among those significantly below the rest at 5%, or None."""
+    significant = np.flatnonzero(table["p_corrected"] < SIGNIFICANCE)
+    return table.iloc[significant[0]].to_dict() if len(significant) else None
 
 
 def suspected_label_errors(probabilities: np.ndarray, true: np.ndarray) -> pd.DataFrame:
@@ -324,6 +372,30 @@ def compare(a: Predictions, b: Predictions, mask: np.ndarray) -> Comparison:
             f"scored against the same labels."
         )
     return Comparison(rows_a, rows_b, a.correct[rows_a], b.correct[rows_b])
+
+
+def disagreements(comparison: Comparison, a: Predictions, b: Predictions, first_right: bool) -> pd.DataFrame:
+    """Photos that only the first gets right (or only the second), those first on which the wrong one is most confident.
+
+    Returns:
+        The details of `Predictions.table`, then label, first and second (what each calls it), p_first, p_second.
+    """
+    only = comparison.right_a & ~comparison.right_b if first_right else ~comparison.right_a & comparison.right_b
+    rows_a, rows_b = comparison.rows_a[only], comparison.rows_b[only]
+    names = np.array(a.labels.names, dtype=object)
+    table = (
+        a.table.iloc[rows_a]
+        .reset_index(drop=True)
+        .assign(
+            label=names[a.true[rows_a]],
+            first=names[a.predicted[rows_a]],
+            p_first=a.confidence[rows_a],
+            second=names[b.predicted[rows_b]],
+            p_second=b.confidence[rows_b],
+        )
+    )
+    wrong = table["p_second"] if first_right else table["p_first"]
+    return _ranked(table, np.ones(len(table), bool), -wrong)
 
 
 def comparison_words(comparison: Comparison, name_a: str, name_b: str) -> str:

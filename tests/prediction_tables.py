@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 from scipy.special import softmax
 
 from core.labels import LabelSet
+from core.runs import SCHEMA, Run, sha256_of
 
 LABELS = LabelSet({"Tops": ("Tshirts", "Shirts", "Tops"), "Bottoms": ("Jeans", "Skirts", "Swimwear")})
 NAMES = LABELS.names
@@ -35,3 +39,23 @@ def prediction_table(n: int = 300, seed: int = 1, labels: LabelSet = LABELS, emp
     }
     probabilities = softmax(logits, axis=1).round(6)
     return pd.DataFrame({**details, **dict(zip(names, probabilities.T, strict=True))})
+
+
+def write_run(folder: Path, tables: dict[str, pd.DataFrame], labels: LabelSet = LABELS, **fields) -> Run:
+    """A run folder that holds tables of predictions only, by file name; `fields` go into its manifest."""
+    folder.mkdir(parents=True)
+    for name, table in tables.items():
+        table.to_csv(folder / name, index=False)
+    manifest = {
+        "schema": SCHEMA,
+        "run_id": folder.name,
+        "name": f"Run {folder.name}",
+        "origin": "measured",
+        "created": "2026-01-01T00:00:00+00:00",
+        "groups": {group: list(names) for group, names in labels.groups.items()},
+        "temperature": 1.3,
+        "stages": [{"name": name} for name in ("head", "layer4", "layer3", "everything")],
+        "files": {name: sha256_of(folder / name) for name in tables},
+    }
+    (folder / "manifest.json").write_text(json.dumps({**manifest, **fields}))
+    return Run.load(folder)

@@ -1,0 +1,85 @@
+"""Classify a folder of labelled photos, `<class name>/<photo>`, into a table of predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+
+from core.classifier import Classifier
+from core.errors import InvalidData, UnreadablePhoto
+from core.images import ACCEPTED_SUFFIXES, Photo, decode_photo
+from core.labels import LabelSet
+from core.metrics import softmax
+
+BATCH = 16
+
+
+def labelled_photos(folder: Path, labels: LabelSet) -> list[tuple[Path, str]]:
+    """Photos of a folder with their classes, the names of the folders they lie in; upper and lower case do not matter.
+
+    Raises:
+        InvalidData: there is no such folder, a folder in it is no class, or there is no photo.
+    """
+    if not folder.is_dir():
+        raise InvalidData(
+            f"{folder} is no folder on this machine. Give one that has a folder of photos for each class."
+        )
+    classes = {name.lower(): name for name in labels.names}
+    children = sorted(child for child in folder.iterdir() if child.is_dir() and not child.name.startswith("."))
+    unknown = [child.name for child in children if child.name.lower() not in classes]
+    if unknown:
+        raise InvalidData(
+            f"{folder} has folders that are no class: {', '.join(unknown)}. Known are {', '.join(labels.names)}."
+        )
+    photos = [
+        (file, classes[child.name.lower()])
+        for child in children
+        for file in sorted(child.iterdir())
+        if file.suffix.lower() in ACCEPTED_SUFFIXES
+    ]
+    if not photos:
+        raise InvalidData(f"{folder} has no photos in folders named after classes, such as {folder / labels.names[0]}.")
+    return photos
+
+
+def classify_folder(
+    classifier: Classifier, folder: Path, progress: Callable[[float], object]
+) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Predictions for the photos of `labelled_photos`, in the format of `predictions.csv`; an id is a path inside the folder.
+
+    Args:
+        classifier: of the run to test.
+        folder: with a folder of photos for each class.
+        progress: called after each batch with the share that is done, in [0, 1].
+
+    Returns:
+        The table, and why photos that cannot be read were left out, by id.
+
+    Raises:
+        InvalidData: as `labelled_photos`, or no photo can be read.
+    """
+    listed = labelled_photos(folder, classifier.labels)
+    rows, failures = [], {}
+    for start in range(0, len(listed), BATCH):
+        batch = _decoded(folder, listed[start : start + BATCH], failures)
+        readings = classifier.read([(photo, None) for _, _, photo in batch])
+        for (name, label, _), reading in zip(batch, readings, strict=True):
+            probabilities = softmax(reading.logits, classifier.temperature)
+            rows.append({"id": name, "label": label, **dict(zip(classifier.labels.names, probabilities, strict=True))})
+        progress(min(start + BATCH, len(listed)) / len(listed))
+    if not rows:
+        raise InvalidData(f"None of the {len(listed)} photos of {folder} can be read. {next(iter(failures.values()))}")
+    return pd.DataFrame(rows), failures
+
+
+def _decoded(folder: Path, batch: list[tuple[Path, str]], failures: dict[str, str]) -> list[tuple[str, str, Photo]]:
+    photos = []
+    for file, label in batch:
+        name = file.relative_to(folder).as_posix()
+        try:
+            photos.append((name, label, decode_photo(file.read_bytes(), file.name)))
+        except (UnreadablePhoto, OSError) as error:
+            failures[name] = str(error)
+    return photos

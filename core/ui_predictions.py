@@ -1,0 +1,237 @@
+"""The confusion page's sidebar: which predictions to analyse, and which of their rows.
+
+What a link should carry is bound to the URL, under keys that begin with `matrix_`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+import streamlit as st
+
+from core import ui
+from core.errors import BrokenRun, GarmentError
+from core.labelled_folder import classify_folder
+from core.photo_files import PhotoFiles, catalogue_path, catalogue_photos
+from core.predictions import Predictions, prediction_file, predictions_from_table, read_predictions
+from core.runs import Run, find_runs, runs_folder
+
+OWN = "own"  # the choice of run that stands for the visitor's own test set
+OWN_SOURCE = "matrix_own_source"  # where the session keeps it
+OWN_ERROR = "matrix_own_error"
+UPLOAD_MB = 200
+FEW_VALUES = 6  # a filter with more gets a list to search instead of buttons
+FACETS = {
+    "group": "Group",
+    "usage": "Usage",
+    "gender": "Word in the name",
+    "duplicates": "Near-duplicates",
+    "colour": "Colour",
+}
+
+
+@dataclass(frozen=True)
+class Source:
+    """What the page analyses.
+
+    Args:
+        name: what to call it.
+        key: changes with its content; caches go by it.
+        predictions: the rows.
+        run: the run they are from; None for the visitor's own test set.
+        photos: the photos behind them; None where they are not on this machine.
+    """
+
+    name: str
+    key: str
+    predictions: Predictions
+    run: Run | None
+    photos: PhotoFiles | None
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The rows a visitor asked for.
+
+    Args:
+        values: facet name to the values chosen; empty for all.
+        confidence: lowest and highest confidence chosen.
+        threshold: the network answers from this confidence on, in [0, 1).
+        chosen: bool (n,), rows that pass the filters.
+        answered: bool (n,), those of them that the network answers.
+    """
+
+    values: dict[str, list[str]]
+    confidence: tuple[float, float]
+    threshold: float
+    chosen: np.ndarray
+    answered: np.ndarray
+
+
+def choose_source() -> Source:
+    """The run or own test set chosen in the sidebar; ends the page with a message where there is nothing to analyse.
+
+    Raises:
+        GarmentError: the run's files or the data set's cannot be read.
+    """
+    runs, broken = find_runs(runs_folder())
+    with st.sidebar:
+        above = st.container()
+        with st.expander("Your own test set", icon=":material/upload_file:"):
+            _own_test_set(runs)
+        for folder, message in broken.items():
+            st.caption(f":material/warning: {folder} is left out. {message}")
+    own: Source | None = st.session_state.get(OWN_SOURCE)
+    names = {run.run_id: run.manifest["name"] for run in runs} | ({OWN: own.name} if own else {})
+    if not names:
+        _end("There is no run yet. Train one with `python -m train`, and its test predictions are shown here.")
+    with above:
+        chosen = st.selectbox(
+            "Run",
+            list(names),
+            index=list(names).index(_first_choice(runs)),
+            format_func=lambda key: names[key],
+            key="matrix_run",
+            bind="query-params",
+        )
+    if chosen == OWN and own:
+        return own
+    return run_source(next(run for run in runs if run.run_id == chosen))
+
+
+def _first_choice(runs: Sequence[Run]) -> str:
+    """The shipped run if it has predictions, else the newest that has, else the newest."""
+    analysable = [run.run_id for run in runs if prediction_file(run)]
+    try:
+        shipped = ui.shipped_run().run_id
+    except BrokenRun:
+        shipped = None
+    if shipped in analysable:
+        return str(shipped)
+    return (analysable or [run.run_id for run in runs] or [OWN])[0]
+
+
+def run_source(run: Run) -> Source:
+    """A run's test predictions; ends the page with a message if the run has none."""
+    file = prediction_file(run)
+    if file is None:
+        _end(
+            f"The run “{run.manifest['name']}” has no predictions of single photos, so there is no matrix to draw. Choose another "
+            "run in the sidebar, or analyse your own test set."
+        )
+    path = catalogue_path()
+    photos = _catalogue(path) if path else None
+    return Source(run.manifest["name"], run.manifest["files"][file], run_predictions(run, file), run, photos)
+
+
+def _end(message: str) -> NoReturn:
+    st.info(message, icon=":material/grid_off:")
+    st.stop()
+    raise AssertionError("st.stop() returned")
+
+
+def run_predictions(run: Run, file: str) -> Predictions:
+    """A file of a run's predictions, read once for all visitors. Raises BrokenRun or InvalidData."""
+    return _run_predictions(run, str(run.folder), file, run.manifest["files"][file])
+
+
+@st.cache_resource(max_entries=12, show_spinner="Reading predictions…")
+def _run_predictions(_run: Run, folder: str, file: str, sha256: str) -> Predictions:
+    return read_predictions(_run.path(file), file, _run.labels)
+
+
+@st.cache_resource(max_entries=2, show_spinner="Looking for photos…")
+def _catalogue(path: Path) -> PhotoFiles:
+    return catalogue_photos(path)
+
+
+def _own_test_set(runs: Sequence[Run]) -> None:
+    """Upload predictions, or have a folder of labelled photos classified; either becomes the choice of run."""
+    upload = st.file_uploader(
+        "Predictions, CSV or Parquet",
+        type=["csv", "parquet"],
+        key="matrix_upload",
+        max_upload_size=UPLOAD_MB,
+        help="Columns id, label and one column of probabilities for each class; product, colour, usage and duplicate_group where "
+        "you have them.",
+    )
+    if upload and st.session_state.get("matrix_uploaded") != upload.file_id:
+        st.session_state["matrix_uploaded"] = upload.file_id
+        _keep(lambda: _uploaded(upload.getvalue(), upload.name, runs))
+    text = st.text_input(
+        "Or a folder of labelled photos", key="matrix_folder", placeholder="/my/photos with /my/photos/Jeans in it"
+    )
+    if st.button("Classify the folder", disabled=not text, icon=":material/play_arrow:"):
+        _keep(lambda: _classified(Path(text).expanduser()))
+    if message := st.session_state.get(OWN_ERROR):
+        st.error(message, icon=":material/error:")
+
+
+def _keep(make: Callable[[], Source]) -> None:
+    """Keep an own test set, or the message that says why there is none."""
+    try:
+        st.session_state[OWN_SOURCE] = make()
+    except GarmentError as error:
+        st.session_state[OWN_ERROR] = str(error)
+    else:
+        st.session_state[OWN_ERROR] = None
+        st.session_state["matrix_run"] = OWN
+
+
+def _uploaded(data: bytes, name: str, runs: Sequence[Run]) -> Source:
+    labels = next((run.labels for run in runs if prediction_file(run)), None) or ui.shipped_run().labels
+    return Source(name, hashlib.sha256(data).hexdigest(), read_predictions(data, name, labels), None, None)
+
+
+def _classified(folder: Path) -> Source:
+    bar = st.progress(0.0, "Classifying…")
+    classifier = ui.classifier()
+    table, failures = classify_folder(classifier, folder, lambda share: bar.progress(share, "Classifying…"))
+    bar.empty()
+    for name, message in failures.items():
+        st.warning(f"{name} is left out. {message}", icon=":material/broken_image:")
+    photos = PhotoFiles(folder, {name: name for name in table["id"]})
+    predictions = predictions_from_table(table, str(folder), classifier.labels)
+    key = hashlib.sha256(predictions.probabilities.tobytes()).hexdigest()
+    return Source(folder.name, key, predictions, None, photos)
+
+
+def select_rows(predictions: Predictions) -> Selection:
+    """The sidebar's threshold and filters."""
+    with st.sidebar:
+        threshold = st.slider(
+            "Answer only above",
+            0.0,
+            0.99,
+            0.0,
+            0.01,
+            key="matrix_above",
+            bind="query-params",
+            help="Confidence from which on the network answers. The matrix counts answered photos only.",
+        )
+        st.markdown("**Photos to look at**")
+        values = {name: _facet(name, predictions) for name in FACETS if name in predictions.facets}
+        confidence = st.slider("Confidence", 0.0, 1.0, (0.0, 1.0), 0.01, key="matrix_confidence", bind="query-params")
+        st.button("Reset filters", on_click=_reset, icon=":material/filter_alt_off:")
+    chosen = predictions.mask(values, confidence)
+    return Selection(values, confidence, threshold, chosen, chosen & (predictions.confidence >= threshold))
+
+
+def _facet(name: str, predictions: Predictions) -> list[str]:
+    values = list(predictions.facets[name].categories)
+    widget = {"label": FACETS[name], "options": values, "key": f"matrix_{name}", "bind": "query-params"}
+    if len(values) <= FEW_VALUES:
+        return st.pills(**widget, selection_mode="multi")
+    return st.multiselect(**widget, placeholder="all")
+
+
+def _reset() -> None:
+    for name in FACETS:
+        st.session_state[f"matrix_{name}"] = []
+    st.session_state["matrix_confidence"] = (0.0, 1.0)
+    st.session_state["matrix_above"] = 0.0
