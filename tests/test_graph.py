@@ -1,0 +1,64 @@
+"""The ONNX graph built from the weights alone, held against the PyTorch definition."""
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+
+from core.graph import build_graph, head_of
+from core.model import IMAGENET_MEAN, IMAGENET_STD, GarmentNet, load_network, save_weights
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """Random weights with random BatchNorm statistics, so that folding them has something to get wrong."""
+    torch.manual_seed(0)
+    network = GarmentNet(15)
+    for name, value in network.state_dict().items():
+        if "bn" in name or "downsample.1" in name:
+            if name.endswith(("weight", "running_var")):
+                value.uniform_(0.5, 1.2)
+            elif name.endswith(("bias", "running_mean")):
+                value.normal_(0, 0.2)
+    path = tmp_path_factory.mktemp("weights") / "model.safetensors"
+    save_weights(network.state_dict(), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def graph(weights):
+    return build_graph(weights, list(IMAGENET_MEAN), list(IMAGENET_STD))
+
+
+@pytest.fixture(scope="module")
+def session(graph):
+    return onnxruntime.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
+
+
+def reference(weights, pixels):
+    network = load_network(weights, 15)
+    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
+    images = (torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255 - mean) / std
+    with torch.no_grad():
+        return network(images).numpy(), network.features(images).numpy()
+
+
+@pytest.mark.parametrize(("height", "width"), [(80, 60), (97, 33)])
+def test_the_graph_equals_the_network_at_any_size(weights, session, height, width):
+    pixels = np.random.default_rng(height).integers(0, 256, (2, height, width, 3), dtype=np.uint8)
+    logits, features = session.run(["logits", "features"], {"pixels": pixels})
+    expected_logits, expected_features = reference(weights, pixels)
+    assert np.abs(logits - expected_logits).max() <= 1e-4 * np.abs(expected_logits).max()
+    assert np.abs(features - expected_features).max() <= 1e-4 * np.abs(expected_features).max()
+
+
+def test_the_graph_is_valid_and_holds_no_batch_norm(graph):
+    onnx.checker.check_model(graph)
+    assert "BatchNormalization" not in {node.op_type for node in graph.graph.node}
+
+
+def test_the_head_is_the_last_layers_weight(weights):
+    head = head_of(weights)
+    assert head.dtype == np.float32
+    assert np.array_equal(head, load_network(weights, 15).fc.weight.detach().numpy())
