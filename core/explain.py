@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 from plotly.colors import get_colorscale, sample_colorscale, unlabel_rgb
 
-from core.palette import DIVERGING, SEQUENTIAL
+from core.palette import DIVERGING, HEAT
 
 
 def class_maps(features: np.ndarray, head_weight: np.ndarray) -> np.ndarray:
@@ -69,30 +69,34 @@ def contrast(maps: np.ndarray, for_class: int, against: int) -> np.ndarray:
 
 
 def overlay(photo: Image.Image, heat: np.ndarray, opacity: float) -> Image.Image:
-    """Blend a heat map over a photo, in the sequential scale of `core.palette`.
+    """Lay a heat map over a photo; it covers the more the hotter it is, so cold places stay as they are.
 
     Args:
         photo: RGB.
         heat: (height, width) in [0, 1], of the photo's size.
-        opacity: of the heat map, in [0, 1].
+        opacity: of the hottest place, in [0, 1].
     """
-    return _blend(photo, heat, SEQUENTIAL, opacity)
+    return _laid_over(photo, heat, HEAT, heat * opacity)
 
 
 def contrast_overlay(photo: Image.Image, difference: np.ndarray, opacity: float) -> Image.Image:
-    """Blend a difference of two maps over a photo, in the diverging scale: blue where positive, red where negative.
+    """Lay a difference of two maps over a photo: blue where positive, red where negative, nothing where they agree.
 
     Args:
         photo: RGB.
         difference: (height, width) in [-1, 1], of the photo's size.
-        opacity: of the map, in [0, 1].
+        opacity: of the largest difference, in [0, 1].
     """
-    return _blend(photo, (difference + 1) / 2, DIVERGING, opacity)
+    return _laid_over(photo, (difference + 1) / 2, DIVERGING, np.abs(difference) * opacity)
 
 
-def _blend(photo: Image.Image, values: np.ndarray, scale: str, opacity: float) -> Image.Image:
-    colours = _lookup_table(scale)[(values * 255).round().astype(np.uint8)]  # (height, width, 3)
-    return Image.blend(photo, Image.fromarray(colours), opacity)
+def _laid_over(photo: Image.Image, values: np.ndarray, scale: str, alpha: np.ndarray) -> Image.Image:
+    colours = _lookup_table(scale)[_as_bytes(values)]  # (height, width, 3)
+    return Image.composite(Image.fromarray(colours), photo, Image.fromarray(_as_bytes(alpha)))
+
+
+def _as_bytes(values: np.ndarray) -> np.ndarray:
+    return (values * 255).round().astype(np.uint8)
 
 
 @cache

@@ -18,6 +18,7 @@ REGION = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 SEQUENTIAL = "Cividis"
 DIVERGING = "RdBu"
+HEAT = "YlOrRd"  # heat maps over photos: from pale to strong, legible on white cloth and on black
 
 
 def group_colour(group: str) -> str:

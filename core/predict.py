@@ -22,7 +22,7 @@ from core.roi import Region, clamp
 BATCH = 32
 BATCHES_AHEAD = 2  # decoded while the network runs
 THREADS = 4
-HEATMAP_OPACITY = 0.5
+HEATMAP_OPACITY = 0.55
 
 RECORD_FIELDS = (
     "file", "label", "probability", "group", "in_scope", "in_scope_score", "top_k", "width", "height", "milliseconds", "error",

@@ -23,11 +23,13 @@ from core.images import ACCEPTED_SUFFIXES, Photo, decode_photo
 from core.labels import ALL, LabelSet
 from core.palette import REGION
 from core.roi import STROKE_WIDTH, Region, canvas_rect, clamp, regions_from_canvas
-from core.ui import column_width
+from core.snapshot import Card, snapshot
+from core.ui import APP_NAME, column_width
 
 ENOUGH = (1600, 1600)  # pixels a photo is decoded to at least; regions stay sharp and sessions stay small
 MAX_PHOTOS = 30
 CANVAS_HEIGHT = 560
+PICTURE_WIDTH = 190
 PICTURE = (520, 780)  # largest picture on a card, in pixels
 REFERENCE_BIAS = 0.6
 SAMPLES_IN_A_ROW = 6
@@ -298,7 +300,7 @@ def read(classifier: Classifier, photo: Photo, marked: list[Marked]) -> list[Rea
 
 def controls(labels: LabelSet) -> tuple[Controls, int]:
     """Group filter, upper-body bias and number of classes; all of them stand in the page's address."""
-    st.subheader("Answer", divider=True)
+    st.subheader("Answer", divider="gray")
     group = st.segmented_control(
         "Kinds",
         labels.group_choices,
@@ -346,7 +348,7 @@ ANSWER, NOTHING = "the answer", "nothing"
 
 def heat_controls(labels: LabelSet) -> HeatSettings:
     """Heat map on or off, of which class, against which, how opaque."""
-    st.subheader("Heat map", divider=True)
+    st.subheader("Heat map", divider="gray")
     shown = st.toggle(
         "Show where the network looked",
         True,
@@ -364,7 +366,7 @@ def heat_controls(labels: LabelSet) -> HeatSettings:
         disabled=not shown,
         help="Shows what speaks for the one (blue) and what for the other (red).",
     )
-    opacity = st.slider("Opacity", 0.0, 1.0, 0.5, 0.05, key="opacity", bind="query-params", disabled=not shown)
+    opacity = st.slider("Opacity", 0.0, 1.0, 0.55, 0.05, key="opacity", bind="query-params", disabled=not shown)
     return HeatSettings(shown, opacity, None if name == ANSWER else name, None if against == NOTHING else against)
 
 
@@ -375,11 +377,13 @@ def card(
     with st.container(border=True):
         st.html(_title(photo, mark))
         _headline(answer, classifier)
-        left, right = st.columns([1, 1.6], vertical_alignment="center")
         picture, meaning = heated(photo, mark, reading, classifier.labels, answer, heat)
-        left.image(picture, width=220, alt=f"{mark.name}. {meaning}", caption=meaning)
         figure = probability_bars(answer.ranking, classifier.labels, answer.in_scope)
-        right.plotly_chart(figure, key=f"bars-{mark.name}", config={"displayModeBar": False})
+        with st.container(horizontal=True, vertical_alignment="center"):
+            with st.container(width=PICTURE_WIDTH):
+                st.image(picture, width="stretch", alt=f"{mark.name}. {meaning}", caption=meaning)
+            with st.container(width="stretch"):
+                st.plotly_chart(figure, key=f"bars-{mark.name}", config={"displayModeBar": False})
 
 
 def heated(
@@ -447,10 +451,37 @@ def records(photo: Photo, marked: list[Marked], answers: list[Answer], classifie
     ]
 
 
-def downloads(photo: Photo, rows: list[dict]) -> None:
-    """The results to take away."""
-    stem = f"garments-{photo.sha256[:8]}-{datetime.now():%Y%m%d-%H%M%S}"
+def downloads(
+    photo: Photo,
+    marked: list[Marked],
+    readings: list[Reading],
+    answers: list[Answer],
+    classifier: Classifier,
+    heat: HeatSettings,
+) -> None:
+    """The results to take away: the view as a picture, all figures as CSV and JSON."""
+    now = datetime.now().astimezone()
+    stem = f"garments-{photo.sha256[:8]}-{now:%Y%m%d-%H%M%S}"
+    rows = records(photo, marked, answers, classifier)
+
+    def png() -> bytes:
+        cards = [
+            Card(
+                mark.name,
+                mark.colour,
+                mark.region,
+                answer,
+                heated(photo, mark, reading, classifier.labels, answer, heat)[0],
+            )
+            for mark, reading, answer in zip(marked, readings, answers, strict=True)
+        ]
+        footer = f"{APP_NAME} · run {classifier.run.run_id} · {now:%Y-%m-%d %H:%M %Z}"
+        return _encoded(snapshot(photo.image, photo.size, cards, classifier.labels, footer), "PNG")
+
     with st.container(horizontal=True):
+        st.download_button(
+            "Save view", png, f"{stem}.png", "image/png", icon=":material/image:", shortcut="ctrl+s", on_click="ignore"
+        )
         csv = pd.DataFrame(rows).to_csv(index=False)
         st.download_button("CSV", csv, f"{stem}.csv", "text/csv", icon=":material/table:", on_click="ignore")
         text = json.dumps(rows, indent=1)

@@ -16,7 +16,7 @@ from core.runs import Run, find_runs, runs_folder
 
 SHOWN = ("Shirts", "Jeans", "Tshirts", "Skirts", "Jackets", "Shorts")
 SIZE = (480, 640)
-HEAT_OPACITY = 0.45
+HEAT_OPACITY = 0.55
 TOP_K = 5
 
 

@@ -30,4 +30,4 @@ with ui.errors_shown():
         answers = [classifier.answer(reading, controls, top_k) for reading in readings]
         for mark, reading, answer in [*zip(marked, readings, answers, strict=True)][::-1]:
             page.card(classifier, photo, mark, reading, answer, heat)
-        page.downloads(photo, page.records(photo, marked, answers, classifier))
+        page.downloads(photo, marked, readings, answers, classifier, heat)

@@ -84,11 +84,13 @@ def test_a_map_without_evidence_stays_dark():
     assert not at_photo_size(np.zeros((3, 3)), WHOLE, (96, 72), (30, 40)).any()
 
 
-def test_opacity_runs_from_the_photo_to_the_map():
-    photo = Image.new("RGB", (30, 40), (10, 200, 30))
-    heat = np.linspace(0, 1, 1200, dtype=np.float32).reshape(40, 30)
+def test_heat_covers_what_is_hot_and_leaves_what_is_cold():
+    photo = Image.new("RGB", (2, 1), (10, 200, 30))
+    heat = np.array([[0.0, 1.0]], np.float32)
     assert overlay(photo, heat, 0.0).tobytes() == photo.tobytes()
-    assert overlay(photo, heat, 1.0).tobytes() != photo.tobytes()
+    cold, hot = np.asarray(overlay(photo, heat, 1.0))[0]
+    assert tuple(cold) == (10, 200, 30)
+    assert tuple(hot) == (128, 0, 38)  # the dark end of ColorBrewer's YlOrRd
 
 
 def test_contrast_is_blue_for_the_one_and_red_for_the_other():

@@ -30,7 +30,7 @@ def upload(page: Page, *paths: Path) -> None:
 
 def card(page: Page, name: str) -> Locator:
     """The card of a region, found by its title."""
-    return page.locator("[data-testid=stVerticalBlock]").filter(has_text=re.compile(f"^{name} · ")).last
+    return page.locator("[data-testid=stVerticalBlock]").filter(has_text=re.compile(rf"^\W*{name} · ")).last
 
 
 def draw(page: Page, box: tuple, size: tuple[int, int]) -> None:
@@ -121,6 +121,17 @@ def test_the_downloads_hold_what_the_page_shows(server, open_page, outfit):
     (record,) = json.loads(Path(download.value.path()).read_text())
     assert row["label"] == record["label"] and row["photo"] == "outfit.png"
     assert label.startswith(row["label"]) or not record["in_scope"]
+
+
+def test_the_saved_view_is_a_picture_of_photo_and_answers(server, open_page, outfit):
+    page = open_page(f"{server}/Classify")
+    upload(page, outfit[0])
+    expect(card(page, "Whole photo").locator("h4")).to_be_visible()
+    with page.expect_download() as download:
+        page.keyboard.press("Control+s")
+    with Image.open(download.value.path()) as image:
+        assert image.format == "PNG" and image.width > 1200
+        assert len(image.convert("RGB").getcolors(image.width * image.height)) > 1000
 
 
 def test_the_camera_takes_a_photo(server, open_page):

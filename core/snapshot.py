@@ -1,0 +1,93 @@
+"""The classify page's view as one picture to take away: photo with boxes, and an answer with bars and heat map for each region."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from PIL import Image, ImageDraw, ImageFont
+
+from core.classifier import Answer
+from core.labels import LabelSet
+from core.palette import OTHER, group_colour
+from core.roi import Region
+
+INK, PAPER = "#1c2430", "#ffffff"
+PHOTO = (640, 860)  # largest size of the photo in the snapshot, in pixels
+CARD_WIDTH, CARD_HEIGHT, HEAT_WIDTH, MARGIN, BAR_ROW = 620, 260, 160, 24, 26
+NAME_WIDTH, BAR_WIDTH = 120, 200
+
+
+@dataclass(frozen=True)
+class Card:
+    """One region's answer as the page shows it.
+
+    Args:
+        name: such as `Region 1`.
+        colour: of its box; None for the whole photo.
+        region: in pixels of the photo; None for the whole of it.
+        answer: its ranking and verdict.
+        picture: with the heat map, as shown.
+    """
+
+    name: str
+    colour: str | None
+    region: Region | None
+    answer: Answer
+    picture: Image.Image
+
+
+def snapshot(
+    photo: Image.Image, size: tuple[int, int], cards: list[Card], labels: LabelSet, footer: str
+) -> Image.Image:
+    """Draw the view.
+
+    Args:
+        photo: RGB, at any scale.
+        size: (width, height) of the photo in full, which the regions refer to.
+        cards: in the order shown.
+        labels: for the colours of the groups.
+        footer: model, date and the like.
+
+    Returns:
+        RGB; as high as the photo or the cards need.
+    """
+    shown = photo.copy()
+    shown.thumbnail(PHOTO)
+    for card in cards:
+        if card.region and card.colour:
+            ImageDraw.Draw(shown).rectangle(card.region.box_in(shown.size, size), outline=card.colour, width=4)
+    height = 2 * MARGIN + max(shown.height, len(cards) * CARD_HEIGHT) + MARGIN
+    sheet = Image.new("RGB", (3 * MARGIN + PHOTO[0] + CARD_WIDTH, height), PAPER)
+    sheet.paste(shown, (MARGIN, MARGIN))
+    for row, card in enumerate(cards):
+        _draw_card(sheet, card, labels, MARGIN + row * CARD_HEIGHT)
+    ImageDraw.Draw(sheet).text((MARGIN, height - MARGIN - 4), footer, fill=OTHER, font=_font(14))
+    return sheet
+
+
+def _draw_card(sheet: Image.Image, card: Card, labels: LabelSet, top: int) -> None:
+    draw = ImageDraw.Draw(sheet)
+    left = 2 * MARGIN + PHOTO[0]
+    draw.text((left, top), card.name, fill=card.colour or OTHER, font=_font(15))
+    verdict = f"{card.answer.label}, {card.answer.probability:.0%}"
+    if not card.answer.in_scope:
+        verdict = f"Not one of the {len(labels)} kinds (nearest: {verdict})"
+    draw.text((left, top + 20), verdict, fill=INK, font=_font(24))
+    picture = card.picture.copy()
+    picture.thumbnail((HEAT_WIDTH, CARD_HEIGHT - 70))
+    sheet.paste(picture, (left, top + 58))
+    _draw_bars(draw, card.answer, labels, (left + HEAT_WIDTH + MARGIN, top + 62))
+
+
+def _draw_bars(draw: ImageDraw.ImageDraw, answer: Answer, labels: LabelSet, corner: tuple[int, int]) -> None:
+    rows = (CARD_HEIGHT - 70) // BAR_ROW
+    for row, (name, probability) in enumerate(answer.ranking[:rows]):
+        x, y = corner[0], corner[1] + row * BAR_ROW
+        draw.text((x, y), name, fill=INK, font=_font(15))
+        end = x + NAME_WIDTH + max(1, round(BAR_WIDTH * probability))
+        draw.rectangle((x + NAME_WIDTH, y, end, y + 16), fill=group_colour(labels.group_of(name)))
+        draw.text((end + 6, y), f"{probability:.1%}", fill=INK, font=_font(15))
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size)

@@ -1,0 +1,119 @@
+"""The classify page as a script: what it shows for good, bad and missing input. Drawing on the canvas is tested in a real browser."""
+
+import io
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core import samples
+from core.images import MAX_BYTES
+from tests.conftest import ROOT
+
+BOTTOMS = {"Jeans", "Trousers", "Shorts", "Skirts", "Track Pants", "Leggings", "Swimwear"}
+
+
+@pytest.fixture
+def page(random_runs) -> AppTest:
+    return AppTest.from_file(str(ROOT / "pages" / "1_Classify.py"), default_timeout=60).run()
+
+
+def photo(name: str = "Tshirts", kind: str = "PNG") -> bytes:
+    buffer = io.BytesIO()
+    samples.sample(name).save(buffer, kind)
+    return buffer.getvalue()
+
+
+def upload(page: AppTest, *files: tuple[str, bytes]) -> AppTest:
+    return page.file_uploader[0].set_value([(name, data, "image/png") for name, data in files]).run()
+
+
+def headlines(page: AppTest) -> list[str]:
+    return [text.value.removeprefix("#### ") for text in page.markdown if text.value.startswith("#### ")]
+
+
+def test_an_empty_page_offers_samples_and_one_of_them_is_classified(page):
+    assert any("No photo at hand" in subheader.value for subheader in page.subheader)
+    page.button("sample-Jeans").click().run()
+    assert len(headlines(page)) == 1 and not page.exception
+
+
+def test_an_uploaded_photo_is_answered(page):
+    upload(page, ("shirt.png", photo()))
+    assert len(headlines(page)) == 1 and not page.error
+
+
+def test_a_text_file_renamed_is_named_and_the_good_photos_go_on(page):
+    upload(page, ("a.png", photo()), ("notes.jpg", b"just some text"), ("b.png", photo("Jeans")))
+    assert [error.value for error in page.error] == [
+        "notes.jpg is a text file, not a photo. Accepted are JPEG, PNG, WebP, HEIC, AVIF, BMP, TIFF and GIF."
+    ]
+    assert len(page.session_state["photos"]) == 2 and len(headlines(page)) == 1
+
+
+def test_a_file_over_the_limit_is_refused_with_the_limit(page):
+    upload(page, ("huge.png", photo() + bytes(MAX_BYTES)))
+    assert "30 MB" in page.error[0].value
+
+
+def test_hostile_file_names_are_shown_as_text(page):
+    upload(page, ("<script>alert(1)</script>\n\u202egpj.exe.jpg", b"text"))
+    shown = page.error[0].value
+    assert "\u202e" not in shown and "\n" not in shown
+    assert not page.exception
+
+
+def test_the_filter_answers_from_its_group_only_and_says_what_it_would_have_been(page):
+    upload(page, ("shirt.png", photo()))
+    before = headlines(page)[0].split(" · ")[0]
+    other = "tops" if before in BOTTOMS else "bottoms"
+    page.segmented_control("group").set_value(other).run()
+    after = headlines(page)[0].split(" · ")[0]
+    assert (after in BOTTOMS) == (other == "bottoms")
+    assert any(f"it would have been {before}" in caption.value for caption in page.caption)
+
+
+def test_controls_need_no_new_forward_pass(page, monkeypatch):
+    upload(page, ("shirt.png", photo()))
+    monkeypatch.setattr("core.engine.Engine.run", lambda *_: pytest.fail("a forward pass"))
+    page.slider("bias").set_value(0.6).run()
+    page.slider("opacity").set_value(0.2).run()
+    page.selectbox("explain").set_value("Skirts").run()
+    page.selectbox("against").set_value("Jeans").run()
+    assert headlines(page) and not page.error
+
+
+def test_one_visitor_never_sees_anothers_photo(page, random_runs):
+    upload(page, ("mine.png", photo()))
+    other = AppTest.from_file(str(ROOT / "pages" / "1_Classify.py"), default_timeout=60).run()
+    assert "photos" not in other.session_state or not other.session_state["photos"]
+
+
+def test_a_closed_photo_is_forgotten(page):
+    upload(page, ("shirt.png", photo()))
+    next(button for button in page.button if button.label == "Close photo").click().run()
+    assert not page.session_state["photos"] and not headlines(page)
+
+
+def test_a_photo_from_another_page_is_opened(random_runs):
+    page = AppTest.from_file(str(ROOT / "pages" / "1_Classify.py"), default_timeout=60)
+    page.session_state["incoming_photo"] = {"name": "12345.jpg", "data": photo("Skirts")}
+    page.run()
+    assert len(headlines(page)) == 1
+
+
+@pytest.mark.parametrize("script", ["Home.py", "pages/1_Classify.py"])
+def test_missing_artifacts_are_named_with_the_way_to_get_them_back(script, tmp_path, monkeypatch):
+    monkeypatch.setenv("GARMENTS_RUNS", str(tmp_path))
+    page = AppTest.from_file(str(ROOT / script), default_timeout=60).run()
+    assert "current.json is missing" in page.error[0].value and "git checkout -- artifacts" in page.error[0].value
+    assert not page.exception
+
+
+def test_an_unforeseen_error_shows_an_id_that_is_in_the_log(page, monkeypatch, caplog):
+    monkeypatch.setattr("core.classifier.Classifier.read", lambda *_: 1 / 0)
+    upload(page, ("shirt.png", photo()))
+    error = page.error[0].value
+    error_id = error.partition("(error ")[2][:8]
+    assert (
+        "ZeroDivisionError" not in error and f"error {error_id}" in caplog.text and "ZeroDivisionError" in caplog.text
+    )

@@ -1,0 +1,29 @@
+"""The home page shows figures of the run folder, and a real classification."""
+
+from streamlit.testing.v1 import AppTest
+
+from core.runs import current_run
+from tests.conftest import ROOT
+
+
+def test_home_shows_the_shipped_runs_own_figures():
+    page = AppTest.from_file(str(ROOT / "Home.py"), default_timeout=60).run()
+    test = current_run().read_json("metrics.json")["test"]
+    shown = {metric.label: metric.value for metric in page.metric}
+    assert shown["Test accuracy"] == f"{test['accuracy']['value']:.1%}"
+    assert shown["Macro-F1"] == f"{test['macro_f1']:.2f}"
+    assert not page.error and not page.exception
+
+
+def test_home_classifies_another_drawn_garment_at_each_click():
+    page = AppTest.from_file(str(ROOT / "Home.py"), default_timeout=60).run()
+    first = [caption.value for caption in page.caption]
+    page.button[0].click().run()
+    assert any("Classified and explained in" in caption.value for caption in page.caption)
+    assert page.session_state["demonstration"] == 1 and first
+
+
+def test_home_links_to_every_page():
+    source = (ROOT / "core" / "ui_home.py").read_text(encoding="utf-8")
+    for path in (ROOT / "pages").glob("*.py"):
+        assert f"pages/{path.name}" in source

@@ -1,0 +1,37 @@
+"""The snapshot shows the boxes where they are, and a bar for each class."""
+
+import numpy as np
+from PIL import Image
+
+from core.classifier import Answer
+from core.labels import LabelSet
+from core.roi import Region
+from core.snapshot import MARGIN, Card, snapshot
+from tests.conftest import GROUPS
+
+LABELS = LabelSet.from_json(GROUPS)
+ANSWER = Answer([("Tshirts", 0.9), ("Jeans", 0.1)], "Tops", True, 5.0, "Tshirts")
+
+
+def drawn(cards: list[Card]) -> np.ndarray:
+    photo = Image.new("RGB", (300, 400), (0, 0, 0))
+    return np.asarray(snapshot(photo, (600, 800), cards, LABELS, "footer"))
+
+
+def test_a_box_stands_where_its_region_is():
+    heat = Image.new("RGB", (20, 20))
+    pixels = drawn([Card("Region 1", "#ff0000", Region(100, 200, 500, 700), ANSWER, heat)])
+    rows, columns = np.nonzero((pixels[MARGIN : MARGIN + 400, MARGIN : MARGIN + 300] == (255, 0, 0)).all(axis=2))
+    assert (columns.min(), rows.min(), columns.max(), rows.max()) == (50, 100, 250, 350)
+
+
+def test_bars_are_as_long_as_the_probabilities_and_coloured_by_group():
+    pixels = drawn([Card("Whole photo", None, None, ANSWER, Image.new("RGB", (20, 20)))]).astype(int)
+    blue = (np.abs(pixels - (0x3B, 0x7D, 0xD8)).sum(axis=2) == 0).any(axis=0).sum()
+    orange = (np.abs(pixels - (0xD9, 0x82, 0x2B)).sum(axis=2) == 0).any(axis=0).sum()
+    assert abs(blue - 9 * orange) < 12
+
+
+def test_the_sheet_grows_with_the_cards():
+    card = Card("Region 1", "#ff0000", None, ANSWER, Image.new("RGB", (20, 20)))
+    assert len(drawn([card] * 5)) > len(drawn([card]))
