@@ -1,0 +1,101 @@
+"""A small catalogue, a small recipe and a small network for the trainer's tests.
+
+`python tests/train_cases.py ARGUMENTS` is `python -m train ARGUMENTS` with the small network, for tests that kill processes.
+"""
+
+from __future__ import annotations
+
+import csv
+import sys
+from copy import deepcopy
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from torch import nn
+from torchvision.models.resnet import Bottleneck, ResNet
+
+from core import graph, model
+
+ROOT = Path(__file__).resolve().parent.parent
+HEADER = ["id", "gender", "articleType", "baseColour", "season", "year", "usage", "productDisplayName"]
+CLASSES = [
+    *("Tshirts", "Shirts", "Tops", "Sweatshirts", "Jackets", "Sweaters", "Blazers", "Waistcoat"),
+    *("Jeans", "Trousers", "Shorts", "Skirts", "Track Pants", "Leggings", "Swimwear"),
+]
+SETTINGS = {
+    "name": "small",
+    "batch_size": 16,
+    "dropout": 0.2,
+    "sampler": "square_root",
+    "ema_decay": 0.5,
+    "val_fraction": 0.2,
+    "test_fraction": 0.2,
+    "seed": 7,
+    "augmentation": {"min_scale": 0.7, "flip": 0.5, "rotation": 10.0, "brightness": 0.2, "erasing": 0.3, "mixup": 0.2},
+    "stages": [
+        {"name": "head", "unfreeze": ["head"], "epochs": 2, "lr": 1e-2, "height": 40, "width": 32},
+        {"name": "+ layer4", "unfreeze": ["layer4"], "epochs": 2, "lr": 1e-3, "height": 40, "width": 32},
+        {
+            **{"name": "everything", "unfreeze": ["layer3", "layer2", "layer1", "stem"], "epochs": 2, "lr": 1e-3},
+            **{"lr_decay_per_block": 0.5, "warmup_steps": 2, "height": 48, "width": 36},
+        },
+    ],
+}
+
+
+class SmallNet(model.GarmentNet):
+    """ResNet50's modules and names with one thin block a layer: a hundred times less to compute."""
+
+    def __init__(self, n_classes: int, dropout: float = 0.0):
+        ResNet.__init__(self, Bottleneck, [1, 1, 1, 1], num_classes=n_classes, width_per_group=4)
+        self.dropout = nn.Dropout(dropout)
+
+
+def settings(**changes) -> dict:
+    """`SETTINGS` with changes at the top level."""
+    return deepcopy(SETTINGS) | changes
+
+
+def stage(unfreeze: list[str], epochs: int = 1, **changes) -> dict:
+    return {
+        "name": "+".join(unfreeze),
+        "unfreeze": unfreeze,
+        "epochs": epochs,
+        "lr": 1e-3,
+        "height": 32,
+        "width": 32,
+    } | changes
+
+
+def photo(number: int, size: tuple[int, int] = (30, 40)) -> Image.Image:
+    """Coarse random blocks: no two numbers give near-duplicates."""
+    blocks = np.random.default_rng(number).integers(0, 256, (12, 12, 3), dtype=np.uint8)
+    return Image.fromarray(blocks).resize(size, Image.Resampling.NEAREST)
+
+
+def write_catalogue(folder: Path, rows: list[tuple[int, str]], size: tuple[int, int] = (30, 40)) -> Path:
+    """`styles.csv` with these (id, articleType) rows and a photo for each; returns the folder."""
+    (folder / "images").mkdir(parents=True)
+    for photo_id, _ in rows:
+        photo(photo_id, size).save(folder / "images" / f"{photo_id}.jpg", quality=95)
+    with (folder / "styles.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(HEADER)
+        writer.writerows([i, "Men", kind, "Blue", "Summer", 2012, "Casual", f"{kind} {i}"] for i, kind in rows)
+    return folder
+
+
+def small_rows(per_class: int = 6, others: int = 10) -> list[tuple[int, str]]:
+    """Rows of every class, a few of another product, and three custom ones."""
+    kinds = [kind for kind in CLASSES for _ in range(per_class)] + ["Watches"] * others
+    return [(1000 + i, kind) for i, kind in enumerate(kinds)] + [(60001 + i, "Tops") for i in range(3)]
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT))
+    model.GarmentNet = SmallNet
+    graph.BLOCKS_PER_LAYER = (1, 1, 1, 1)
+    from train.__main__ import main
+
+    sys.exit(main())
