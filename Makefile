@@ -22,10 +22,10 @@ lint: $(VENV)/dev ## check style and types, as the pre-commit hooks do
 	$(BIN)/pyright
 
 bench: $(VENV)/dev ## measure what README and docs claim
-	$(BIN)/python benchmarks/latency.py
+	$(BIN)/python -m benchmarks.latency
 
 bench-train: $(VENV)/dev ## measure the trainer's input pipeline against its training step
-	$(BIN)/python benchmarks/train.py
+	$(BIN)/python -m benchmarks.train
 
 setup: $(VENV)/dev ## install everything, for development
 
