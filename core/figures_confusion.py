@@ -142,8 +142,8 @@ def _fading(colour: str, theme: str) -> list:
 
 
 def _two_sided(theme: str) -> list:
-    strongest = STRONGEST[theme]
-    return [[0, _rgba(WARN, strongest)], [0.5, _rgba(OTHER, 0)], [1, _rgba(VALIDATION, strongest)]]
+    worse, better = ([_rgba(colour, opacity) for opacity in (0, STRONGEST[theme])] for colour in (WARN, VALIDATION))
+    return [[0, worse[1]], [0.5, worse[0]], [0.5, better[0]], [1, better[1]]]
 
 
 def _grid(
@@ -173,7 +173,9 @@ def _grid(
     )
     figure = go.Figure([cells, _click_points(words, view)])
     _lay_out_grid(figure, labels, view)
-    for shape in _group_outlines(labels, view.order) + _selection_outline(view):
+    n = len(view.order)
+    outer = _frame(0, 0, n, n, OTHER, 1)
+    for shape in [outer, *_group_outlines(labels, view.order), *_selection_outline(view)]:
         figure.add_shape(shape)
     return figure
 
@@ -209,13 +211,13 @@ def _lay_out_grid(figure: go.Figure, labels: LabelSet, view: View) -> None:
         "automargin": True,
         "ticks": "",
     }
-    figure.update_xaxes(**axis, side="top", tickangle=-45, ticklabeloverflow="allow", range=[-0.5, n - 0.5])
+    figure.update_xaxes(**axis, side="top", tickangle=-60, ticklabeloverflow="allow", range=[-0.5, n - 0.5])
     figure.update_yaxes(**axis, range=[n - 0.5, -0.5])
     corner = {"x": 0, "xanchor": "right", "xshift": -6, "y": 1, "yanchor": "bottom", "yshift": 6, "align": "right"}
     figure.add_annotation(text=CORNER, xref="paper", yref="paper", showarrow=False, **corner)
     figure.update_layout(
         height=CELL_HEIGHT * n + 90,
-        margin={"l": 10, "r": 36, "t": 10, "b": 10},  # the last slanted label reaches beyond its column
+        margin={"l": 10, "r": 30, "t": 10, "b": 10},  # the last slanted label reaches beyond its column
         hovermode="closest",
         hoverdistance=-1,
         dragmode=False,

@@ -21,8 +21,9 @@ from core.ui_predictions import FACETS, Selection, Source, run_predictions
 MEASURES = {"recall": "Recall", "precision": "Precision", "f1": "F1"}
 TARGETS = (0.95, 0.98, 0.99)
 LISTED = 200
-PERCENT = st.column_config.NumberColumn(format="percent")
-SHARE = st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1)
+PERCENT = "%.1f%%"
+BAR = st.column_config.ProgressColumn(format=PERCENT, min_value=0, max_value=100)
+DETAILS_LAST = ("colour", "usage")
 
 
 def tabs(source: Source, selection: Selection, counts: np.ndarray, view: View) -> None:
@@ -56,12 +57,12 @@ def when_to_answer(source: Source, selection: Selection) -> None:
     with right:
         st.markdown("“Answer only above” in the sidebar moves the point. To be right at least this often:")
         st.dataframe(
-            confusion.thresholds_for(curve, TARGETS),
+            confusion.thresholds_for(curve, TARGETS) * [100, 1, 100],
             hide_index=True,
             column_config={
-                "accuracy": st.column_config.NumberColumn("right", format="percent"),
-                "threshold": st.column_config.NumberColumn("answer above", format="%.3f"),
-                "coverage": st.column_config.NumberColumn("photos answered", format="percent"),
+                "accuracy": st.column_config.NumberColumn("Right", format="%.0f%%"),
+                "threshold": st.column_config.NumberColumn("Answer above", format="%.3f"),
+                "coverage": st.column_config.NumberColumn("Photos answered", format=PERCENT),
             },
         )
 
@@ -76,7 +77,7 @@ def classes(source: Source, selection: Selection, counts: np.ndarray) -> None:
     """Precision, recall and F1 of every class, and the precision-recall curve of one."""
     labels = source.predictions.labels
     table = metrics.classification_table_from_counts(counts, labels.names)
-    st.dataframe(_readable(table), hide_index=True, column_config={"Recall": SHARE, "Precision": SHARE, "F1": SHARE})
+    st.dataframe(_readable(table), hide_index=True, column_config={"Recall": BAR, "Precision": BAR, "F1": BAR})
     left, right = st.columns(2, gap="large")
     with left:
         measure = st.segmented_control(
@@ -103,11 +104,11 @@ def _readable(table: pd.DataFrame) -> pd.DataFrame:
         {
             "Class": table["class"],
             "Photos": table["support"],
-            "Recall": table["recall"],
+            "Recall": 100 * table["recall"],
             "Recall, 95%": interval("recall"),
-            "Precision": table["precision"],
+            "Precision": 100 * table["precision"],
             "Precision, 95%": interval("precision"),
-            "F1": table["f1"],
+            "F1": 100 * table["f1"],
             "Called so": table["predicted"],
         }
     )
@@ -143,14 +144,14 @@ def pairs(source: Source, counts: np.ndarray) -> None:
                     "They are": [labels.names[i] for i in table["true"]],
                     "They were called": [labels.names[i] for i in table["predicted"]],
                     "Photos": table["count"],
-                    "Of the class": table["rate"],
+                    "Of the class": 100 * table["rate"],
                     "95% interval": [
                         f"{100 * row['low']:.1f} to {row['high']:.1%}" for row in table.to_dict("records")
                     ],
                 }
             ),
             hide_index=True,
-            column_config={"Of the class": PERCENT},
+            column_config={"Of the class": st.column_config.NumberColumn(format=PERCENT)},
             key="matrix_pairs",
             on_select=lambda: _choose_pair(table, labels),
             selection_mode="single-row",
@@ -261,7 +262,7 @@ def label_errors(source: Source, selection: Selection) -> None:
         icon=":material/download:",
         on_click="ignore",
     )
-    _photo_table(table.head(LISTED), source)
+    _photo_table(table, source, {"label": "labelled", "p_label": "sure of that", "p_suggested": "sure of this"})
 
 
 def suspect_table(predictions: Predictions, suspects: pd.DataFrame) -> pd.DataFrame:
@@ -282,15 +283,25 @@ def _suspects(_predictions: Predictions, key: str) -> pd.DataFrame:
     return confusion.suspected_label_errors(_predictions.probabilities, _predictions.true)
 
 
-def _photo_table(table: pd.DataFrame, source: Source) -> None:
-    """A table of photos, with thumbnails where the photos are here."""
-    config = {name: PERCENT for name in table.columns if name.startswith("p_")}
+def _photo_table(table: pd.DataFrame, source: Source, titles: dict[str, str]) -> None:
+    """The first photos of a table, with thumbnails where the photos are here; probabilities are columns that begin with p_."""
+    shown = table.head(LISTED).drop(columns="duplicate_group", errors="ignore")
+    shares = [name for name in shown if name.startswith("p_")]
+    shown = shown.assign(**{name: 100 * shown[name] for name in shares})
+    last = [name for name in DETAILS_LAST if name in shown]
+    order = [*shown.columns.drop(last), *last]
+    config = {name: st.column_config.NumberColumn(titles.get(name), format=PERCENT) for name in shares}
+    config |= {name: st.column_config.Column(title) for name, title in titles.items() if name not in shares}
     if source.photos:
-        found = source.photos.read(list(table["id"]))
-        table = table.copy()
-        table.insert(0, "photo", [thumbnail_url(found.get(str(photo))) for photo in table["id"]])
-        config["photo"] = st.column_config.ImageColumn("photo", width="small")
-    st.dataframe(table, hide_index=True, column_config=config, row_height=64 if source.photos else None)
+        found = source.photos.read(list(shown["id"]))
+        shown = shown.assign(photo=[thumbnail_url(found.get(str(photo))) for photo in shown["id"]])
+        order = ["photo", *order]
+        config["photo"] = st.column_config.ImageColumn("", width="small")
+    st.dataframe(
+        shown, hide_index=True, column_order=order, column_config=config, row_height=64 if source.photos else None
+    )
+    if len(table) > LISTED:
+        st.caption(f"The first {LISTED} of {len(table):,}.")
 
 
 def stages(source: Source, selection: Selection, view: View) -> None:
@@ -386,4 +397,5 @@ def comparison(source: Source, selection: Selection, view: View) -> None:
     which = st.segmented_control(
         "Photos right only in", [0, 1], format_func=lambda i: names[i], default=0, required=True, key="matrix_which"
     )
-    _photo_table(confusion.disagreements(compared, a, b, first_right=which == 0).head(LISTED), source)
+    titles = {"label": "in truth", "first": names[0], "p_first": "sure", "second": names[1], "p_second": "sure "}
+    _photo_table(confusion.disagreements(compared, a, b, first_right=which == 0), source, titles)

@@ -23,6 +23,8 @@ from core.ui_predictions import Selection, Source
 CLASSIFY_PAGE = "pages/1_Classify.py"
 PHOTOS_A_PAGE = 6
 THUMBNAIL = (60, 80)
+# Where a matrix is too narrow for its numbers, its colours and the words of the chosen cell remain.
+NARROW = "<style>.stPlotlyChart {container-type: inline-size} @container (max-width: 430px) {.heatmap-label {display: none}}</style>"
 SHOW = {"true": "% of truth", "predicted": "% of answers", "all": "% of all", "counts": "Counts"}
 ORDER = {"group": "Tops and bottoms", "size": "Size", "alphabet": "Alphabet", "similarity": "What is confused"}
 CHART_CONFIG = {"displayModeBar": False}
@@ -91,6 +93,7 @@ def controls(source: Source, counts: np.ndarray, cell: tuple[int, int] | None) -
 def matrix(counts: np.ndarray, source: Source, view: View) -> None:
     """The matrix; a click on a cell chooses it, a click on the chosen one lets it go."""
     labels = source.predictions.labels
+    st.html(NARROW)
     st.plotly_chart(
         figures.matrix_figure(counts, labels, view),
         key="matrix_chart",
