@@ -15,13 +15,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from core.decide import Controls, apply_controls, energy, top_k
+from core.decide import Controls, apply_controls, energy, softmax, top_k
 from core.engine import Engine
 from core.explain import at_photo_size, class_maps, contrast
 from core.graph import head_of
 from core.images import Photo, decode_photo
 from core.labels import LabelSet
-from core.metrics import softmax
 from core.preprocess import content_box, letterbox
 from core.roi import Region, clamp
 from core.runs import Run, current_run, runs_folder

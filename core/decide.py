@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import logsumexp
+from scipy.special import softmax as scipy_softmax
 
 from core.labels import ALL, LabelSet
 
@@ -30,6 +31,14 @@ class Controls:
     def __post_init__(self) -> None:
         if not 0 <= self.upper_body_bias <= 1:
             raise ValueError(f"upper_body_bias is {self.upper_body_bias}; it must be from 0 to 1.")
+
+
+def softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
+    """Probabilities of logits divided by a temperature (Guo et al. 2017), (..., n_classes) -> (..., n_classes).
+
+    Log-probabilities do as well as logits: the two differ by a constant a row, which softmax does not see.
+    """
+    return scipy_softmax(np.asarray(logits, np.float64) / temperature, axis=-1)
 
 
 def apply_controls(probability: np.ndarray, labels: LabelSet, controls: Controls) -> np.ndarray:

@@ -8,10 +8,10 @@ from pathlib import Path
 import pandas as pd
 
 from core.classifier import Classifier
+from core.decide import softmax
 from core.errors import InvalidData, UnreadablePhoto
 from core.images import ACCEPTED_SUFFIXES, Photo, decode_photo
 from core.labels import LabelSet
-from core.metrics import softmax
 
 BATCH = 16
 

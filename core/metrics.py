@@ -16,6 +16,8 @@ from scipy import special
 from scipy.optimize import minimize_scalar
 from sklearn.metrics import f1_score, precision_recall_fscore_support, roc_auc_score
 
+from core.decide import softmax as softmax  # serving needs it without the libraries above
+
 TEMPERATURE_RANGE = (0.05, 20.0)
 
 
@@ -144,14 +146,6 @@ def _precision_recall_f1(counts: np.ndarray) -> np.ndarray:
         zero_division=np.nan,  # pyright: ignore[reportArgumentType]
     )
     return np.array(measures[:3])
-
-
-def softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
-    """Probabilities of logits divided by a temperature (Guo et al. 2017), (..., n_classes) -> (..., n_classes).
-
-    Log-probabilities do as well as logits: the two differ by a constant a row, which softmax does not see.
-    """
-    return special.softmax(np.asarray(logits, np.float64) / temperature, axis=-1)
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
