@@ -1,0 +1,81 @@
+"""The run folder in the making: whole files only, one trainer at a time, a heartbeat that does not wear out the disk."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from core.errors import TrainingStopped
+from train import folder as module
+from train.folder import Progress, has_trainer, only_trainer, replaced, resume_command, write_csv, write_json
+
+
+def test_a_reader_sees_the_old_file_until_the_new_one_is_whole(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("old")
+    with replaced(path) as partial:
+        partial.write_text("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("failure", [OSError("disk full"), KeyboardInterrupt()])
+def test_what_interrupts_a_write_leaves_the_old_file_alone(tmp_path, failure):
+    path = tmp_path / "file"
+    path.write_text("old")
+    with pytest.raises(type(failure)), replaced(path) as partial:
+        partial.write_text("ne")
+        raise failure
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_json_and_csv_are_written_as_they_read(tmp_path):
+    write_json(tmp_path / "a.json", {"größe": [1, 0.1, None]})
+    assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == {"größe": [1, 0.1, None]}
+    write_csv(tmp_path / "a.csv", pd.DataFrame({"x": [1 / 3, None], "name": ["a,b", "ü"]}))
+    assert (tmp_path / "a.csv").read_bytes().decode() == 'x,name\n0.333333,"a,b"\n,ü\n'
+
+
+def test_a_second_trainer_is_turned_away_until_the_first_lets_go(tmp_path):
+    assert not has_trainer(tmp_path)
+    with only_trainer(tmp_path):
+        assert has_trainer(tmp_path)
+        with pytest.raises(TrainingStopped, match=f"Another trainer is working on {tmp_path}"), only_trainer(tmp_path):
+            pass
+    assert not has_trainer(tmp_path)
+    with only_trainer(tmp_path):
+        pass
+
+
+def test_what_a_killed_trainer_left_half_written_is_swept_out(tmp_path):
+    (tmp_path / ".checkpoint.safetensors.part").write_bytes(b"half")
+    (tmp_path / "checkpoint.safetensors").write_bytes(b"whole")
+    with only_trainer(tmp_path):
+        assert not list(tmp_path.glob("*.part")) + list(tmp_path.glob(".*.part"))
+        assert (tmp_path / "checkpoint.safetensors").exists()
+
+
+def test_the_resume_command_survives_a_shell(tmp_path):
+    assert resume_command(tmp_path / "my runs") == f"python -m train --resume '{tmp_path}/my runs'"
+
+
+def test_the_heartbeat_is_written_at_once_then_at_most_every_two_seconds(tmp_path, monkeypatch):
+    clock = [100.0]
+    monkeypatch.setattr(module.time, "time", lambda: clock[0])
+    progress = Progress(tmp_path, stages=2, epochs=5)
+
+    def on_disk():
+        return json.loads((tmp_path / "progress.json").read_text())
+
+    progress.update(step=1)
+    assert (on_disk()["step"], on_disk()["updated"], on_disk()["epochs"]) == (1, 100.0, 5)
+    clock[0] = 101.9
+    progress.update(step=2)
+    assert on_disk()["step"] == 1
+    clock[0] = 102.0
+    progress.update(step=3)
+    assert on_disk()["step"] == 3
+    progress.update(now=True, state="exporting")
+    assert (on_disk()["state"], on_disk()["step"]) == ("exporting", 3)
