@@ -21,10 +21,11 @@ from core.explain import at_photo_size, class_maps, contrast
 from core.graph import head_of
 from core.images import Photo, decode_photo
 from core.labels import LabelSet
-from core.preprocess import content_box, letterbox
+from core.preprocess import BACKGROUND, Box, content_box, letterbox
 from core.roi import Region, clamp
 from core.runs import Run, current_run, runs_folder
 
+HOTTEST = 0.2  # share of a heat map painted over to test it
 CLOSE_CALL = 0.15  # two candidates nearer than this in probability are worth showing side by side
 
 
@@ -41,7 +42,7 @@ class Reading:
 
     logits: np.ndarray
     maps: np.ndarray
-    content: tuple[int, int, int, int]
+    content: Box
     input_size: tuple[int, int]
 
     def heat(self, class_index: int, size: tuple[int, int]) -> np.ndarray:
@@ -124,14 +125,20 @@ class Classifier:
         """One batched forward pass over photos or regions of photos. Raises InvalidRegion as `pixels` does."""
         if not inputs:
             return []
-        logits, features = self.engine.run(np.stack([self.pixels(photo, region) for photo, region in inputs]))
-        input_size = (self.engine.height, self.engine.width)
+        pixels = np.stack([self.pixels(photo, region) for photo, region in inputs])
+        return self._readings(pixels, [content_box(_size(*item), *self.input_size) for item in inputs])
+
+    def _readings(self, pixels: np.ndarray, contents: list[Box]) -> list[Reading]:
+        logits, features = self.engine.run(pixels)
         return [
-            Reading(
-                logits[i], class_maps(features[i], self.head_weight), content_box(_size(*item), *input_size), input_size
-            )
-            for i, item in enumerate(inputs)
+            Reading(logits[i], class_maps(features[i], self.head_weight), content, self.input_size)
+            for i, content in enumerate(contents)
         ]
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """(height, width) of the network's input."""
+        return self.engine.height, self.engine.width
 
     def answer(self, reading: Reading, controls: Controls = Controls(), k: int | None = None) -> Answer:  # noqa: B008
         """The answer that a reading gives under a visitor's controls, with the first k classes (all of them if None)."""
@@ -140,6 +147,19 @@ class Classifier:
         score = float(energy(reading.logits))
         first = self.labels.names[int(plain.argmax())]
         return Answer(ranking, self.labels.group_of(ranking[0][0]), score >= self.threshold, score, first)
+
+    def without_hottest(self, photo: Photo, region: Region | None, reading: Reading, class_index: int) -> Reading:
+        """The reading with the hottest places of a class's heat map painted over, to see whether the answer needed them.
+
+        The network's input is masked where the map is in its top HOTTEST share, with the letterbox's white (compare
+        Samek et al. 2017, "Evaluating the visualization of what a deep neural network has learned").
+        """
+        pixels = self.pixels(photo, region)
+        left, top, right, bottom = reading.content
+        heat = reading.heat(class_index, (right - left, bottom - top))
+        inside = pixels[top:bottom, left:right]
+        inside[heat >= np.quantile(heat, 1 - HOTTEST)] = BACKGROUND
+        return self._readings(pixels[None], [reading.content])[0]
 
     def predict(self, photos: Sequence[bytes | Image.Image], controls: Controls = Controls()) -> list[Answer]:  # noqa: B008
         """Answers for encoded or decoded photos, in one batched pass.

@@ -7,6 +7,7 @@ import io
 import json
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 import pandas as pd
 import streamlit as st
@@ -14,15 +15,17 @@ from PIL import Image
 from streamlit_drawable_canvas import st_canvas
 
 from core import samples
-from core.classifier import Answer, Classifier, Reading
-from core.decide import BIASED_GROUP, Controls
+from core.classifier import HOTTEST, Answer, Classifier, Reading
+from core.decide import BIASED_GROUP, Controls, apply_controls, softmax
 from core.errors import InvalidRegion, UnreadablePhoto
 from core.explain import contrast_overlay, overlay
 from core.figures import probability_bars
 from core.images import ACCEPTED_SUFFIXES, Photo, decode_photo
 from core.labels import ALL, LabelSet
 from core.palette import REGION
+from core.predictions import prediction_file, read_predictions
 from core.roi import STROKE_WIDTH, Region, canvas_rect, clamp, regions_from_canvas
+from core.runs import Run
 from core.snapshot import Card, snapshot
 from core.ui import APP_NAME, column_width
 
@@ -282,10 +285,15 @@ def photo_buttons(photo: Photo, marked: list[Marked]) -> None:
             on_click=reset_regions,
             args=(photo.sha256,),
         )
+        st.button("Heat map", icon=":material/local_fire_department:", shortcut="h", on_click=_toggle_heat)
         st.button("Close photo", icon=":material/close:", on_click=remove_photo, args=(photo.sha256,))
         if several:
             st.button("Back", icon=":material/arrow_back:", shortcut="left", on_click=step_photo, args=(-1,))
             st.button("Next", icon=":material/arrow_forward:", shortcut="right", on_click=step_photo, args=(1,))
+
+
+def _toggle_heat() -> None:
+    st.session_state["heat"] = not st.session_state["heat"]
 
 
 def read(classifier: Classifier, photo: Photo, marked: list[Marked]) -> list[Reading]:
@@ -298,8 +306,9 @@ def read(classifier: Classifier, photo: Photo, marked: list[Marked]) -> list[Rea
     return [cache[key] for key in keys]
 
 
-def controls(labels: LabelSet) -> tuple[Controls, int]:
+def controls(run: Run) -> tuple[Controls, int]:
     """Group filter, upper-body bias and number of classes; all of them stand in the page's address."""
+    labels = run.labels
     st.subheader("Answer", divider="gray")
     group = st.segmented_control(
         "Kinds",
@@ -322,8 +331,22 @@ def controls(labels: LabelSet) -> tuple[Controls, int]:
         help=f"Probabilities of {BIASED_GROUP.lower()} are multiplied by this, then all are scaled to add up to 100%. "
         f"1 is off; the published desktop program used {REFERENCE_BIAS}.",
     )
+    file = prediction_file(run)
+    if bias < 1 and file:
+        st.caption(_effect_of_bias(bias, run.path(file), labels))
     top_k = st.slider("Kinds listed", 1, len(labels), 5, key="top_k", bind="query-params")
     return Controls(group or ALL, bias), top_k
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _effect_of_bias(bias: float, file: Path, _labels: LabelSet) -> str:
+    """What a bias does to the accuracy on the run's test photos, in words."""
+    predictions = read_predictions(file, file.name, _labels)
+    biased = apply_controls(predictions.probabilities, _labels, Controls(ALL, bias)).argmax(axis=1)
+    before, after = ((chosen == predictions.true).mean() for chosen in (predictions.predicted, biased))
+    return (
+        f"With this bias {after:.1%} of the {len(predictions)} test photos are named right; without it, {before:.1%}."
+    )
 
 
 @dataclass(frozen=True)
@@ -335,12 +358,14 @@ class HeatSettings:
         opacity: in [0, 1].
         class_name: the class to explain; the answer itself if None.
         against: the class it is held against, showing the difference of both maps; None for a plain map.
+        tested: whether to say what the answer would be with the hottest places painted over.
     """
 
     shown: bool
     opacity: float
     class_name: str | None
     against: str | None
+    tested: bool
 
 
 ANSWER, NOTHING = "the answer", "nothing"
@@ -367,7 +392,17 @@ def heat_controls(labels: LabelSet) -> HeatSettings:
         help="Shows what speaks for the one (blue) and what for the other (red).",
     )
     opacity = st.slider("Opacity", 0.0, 1.0, 0.55, 0.05, key="opacity", bind="query-params", disabled=not shown)
-    return HeatSettings(shown, opacity, None if name == ANSWER else name, None if against == NOTHING else against)
+    tested = st.toggle(
+        "Test the map",
+        False,
+        key="test",
+        bind="query-params",
+        disabled=not shown,
+        help=f"Paints over the hottest {HOTTEST:.0%} and asks the network again: if the map is faithful, the probability falls.",
+    )
+    return HeatSettings(
+        shown, opacity, None if name == ANSWER else name, None if against == NOTHING else against, tested and shown
+    )
 
 
 def card(
@@ -384,6 +419,17 @@ def card(
                 st.image(picture, width="stretch", alt=f"{mark.name}. {meaning}", caption=meaning)
             with st.container(width="stretch"):
                 st.plotly_chart(figure, key=f"bars-{mark.name}", config={"displayModeBar": False})
+        if heat.tested:
+            _test(classifier, photo, mark, reading, heat.class_name or answer.label)
+
+
+def _test(classifier: Classifier, photo: Photo, mark: Marked, reading: Reading, name: str) -> None:
+    """Say what becomes of a class's probability without the places its map calls hottest."""
+    index = classifier.labels.index(name)
+    masked = classifier.without_hottest(photo, mark.region, reading, index)
+    before, after = (softmax(r.logits, classifier.temperature)[index] for r in (reading, masked))
+    meaning = "so the map shows what mattered" if after < before else "so the map does not show what mattered here"
+    st.caption(f"With the hottest {HOTTEST:.0%} painted over, {name} goes from {before:.0%} to {after:.0%}, {meaning}.")
 
 
 def heated(

@@ -11,7 +11,7 @@ st.title("Classify", anchor=False)
 with ui.errors_shown():
     classifier = ui.classifier()
     with st.sidebar:
-        controls, top_k = page.controls(classifier.labels)
+        controls, top_k = page.controls(classifier.run)
         heat = page.heat_controls(classifier.labels)
     left, right = st.columns([1, 1], gap="large")
     with left:

@@ -97,6 +97,21 @@ def test_the_threshold_decides_the_scope(random_run, photos):
     assert not answer.in_scope and len(answer.ranking) == 15
 
 
+def test_painting_over_the_hottest_places_covers_their_share_and_keeps_the_letterbox(random_classifier, photos):
+    reading = random_classifier.read([(photos[0], None)])[0]
+    seen = []
+    run = random_classifier.engine.run
+    random_classifier.engine.run = lambda pixels: seen.append(pixels) or run(pixels)
+    try:
+        masked = random_classifier.without_hottest(photos[0], None, reading, int(reading.logits.argmax()))
+    finally:
+        random_classifier.engine.run = run
+    changed = (seen[0][0] != random_classifier.pixels(photos[0])).any(axis=2)
+    white = (seen[0][0] == 255).all(axis=2)
+    assert changed.any() and white[changed].all() and white.mean() >= 0.2
+    assert masked.content == reading.content and not np.allclose(masked.logits, reading.logits)
+
+
 def test_unreadable_bytes_are_refused(random_classifier):
     with pytest.raises(UnreadablePhoto):
         random_classifier.predict([b"this is text"])

@@ -12,7 +12,9 @@ from tests.conftest import GROUPS
 
 LABELS = LabelSet.from_json(GROUPS)
 TOPS, BOTTOMS = LABELS.mask("tops"), LABELS.mask("bottoms")
-distributions = st.lists(st.floats(0.001, 1), min_size=15, max_size=15).map(lambda values: np.array(values) / sum(values))
+distributions = st.lists(st.floats(0.001, 1), min_size=15, max_size=15).map(
+    lambda values: np.array(values) / sum(values)
+)
 
 
 @given(distributions, st.sampled_from(LABELS.group_choices), st.floats(0, 1))

@@ -79,7 +79,9 @@ def test_a_region_is_classified_alone(folder, tmp_path, capsys):
     main(["predict", str(tmp_path / "cropped.png"), "--json"])
     main(["predict", str(folder / "a.png"), "--roi", "100,100,300,500", "--json"])
     cropped, region = records(capsys)
-    assert region["label"] == cropped["label"] and region["probability"] == pytest.approx(cropped["probability"], abs=1e-3)
+    assert region["label"] == cropped["label"] and region["probability"] == pytest.approx(
+        cropped["probability"], abs=1e-3
+    )
 
 
 def test_heat_maps_have_the_photos_proportions_and_never_overwrite(folder, tmp_path):
