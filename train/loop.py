@@ -277,13 +277,20 @@ class Trainer:
             self.scaler.scale(loss * share).backward()
             mean_loss += loss.detach() * share
             correct += (logits.argmax(1) == labels).sum()
+        self._update(active)
+        return mean_loss, correct
+
+    def _update(self, active: ActiveStage) -> None:
+        """Move the weights along their gradients, unless those overflowed in half precision: then only the loss scale falls."""
+        scale = self.scaler.get_scale()
         self.scaler.step(active.optimizer)
         self.scaler.update()
         active.optimizer.zero_grad(set_to_none=True)
+        if self.scaler.get_scale() < scale:
+            return
         active.schedule.step()
         if self.averaged:
             self.averaged.update_parameters(self.network)
-        return mean_loss, correct
 
     def _check(self, losses: list[Tensor], position: Position, step: int) -> None:
         finite = torch.isfinite(torch.stack(losses)).tolist()
