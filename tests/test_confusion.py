@@ -9,7 +9,7 @@ from sklearn.metrics import average_precision_score, confusion_matrix
 from core import confusion
 from core.errors import InvalidData
 from core.labels import LabelSet
-from core.metrics import softmax, wilson_interval
+from core.metrics import risk_coverage, softmax, wilson_interval
 from core.predictions import predictions_from_table
 from tests.prediction_tables import EMPTY, LABELS, NAMES, prediction_table
 
@@ -311,3 +311,56 @@ def test_what_cannot_be_compared_is_told_so(table, predictions, everything, chan
 def test_a_comparison_keeps_to_its_mask(predictions, everything):
     mask = predictions.mask({"colour": ["Red"]})
     assert confusion.compare(predictions, predictions, mask).rows_a.tolist() == np.flatnonzero(mask).tolist()
+
+
+def test_the_headline_counts_answered_photos_only():
+    counts = np.array([[90, 6], [2, 2]])
+    assert confusion.accuracy_words(counts, 100, 0) == "92.0% of 100 photos are right"
+    assert confusion.accuracy_words(counts, 125, 0.8) == "Answering only above 0.80: 92.0% right on 80.0% of photos"
+
+
+def test_the_lines_below_the_headline():
+    low, high = binomtest(92, 100).proportion_ci(method="wilson")
+    assert confusion.detail_words(np.array([[90, 6], [2, 2]]), ("Tops", "Jeans"), 125) == (
+        f"95% interval {low:.1%} to {high:.1%}, 100 of 125 photos answered. ".replace("% to", " to")
+        + "Most frequent mistake: 6 of 96 Tops were called Jeans, 6.2%, 2.9 to 13.0%."
+    )
+    assert confusion.detail_words(np.diag([3, 4]), ("Tops", "Jeans"), 7).endswith("100.0%. No mistake at all.")
+
+
+def test_the_threshold_for_an_accuracy_is_the_lowest_that_reaches_it(predictions):
+    curve = risk_coverage(predictions.confidence, predictions.correct)
+    found = confusion.thresholds_for(curve, [0.9, 0.99]).set_index("accuracy")
+    for target in (0.9, 0.99):
+        reaching = [
+            threshold
+            for threshold in predictions.confidence
+            if predictions.correct[predictions.confidence >= threshold].mean() >= target
+        ]
+        assert found.loc[target, "threshold"] == min(reaching)
+        assert found.loc[target, "coverage"] == (predictions.confidence >= min(reaching)).mean()
+
+
+def test_an_accuracy_that_no_threshold_reaches_has_none():
+    curve = risk_coverage(np.array([0.9, 0.8]), np.array([False, True]))
+    assert confusion.thresholds_for(curve, [0.9])[["threshold", "coverage"]].isna().all(axis=None)
+
+
+@pytest.mark.parametrize("first_right", [True, False])
+def test_disagreements_list_who_says_what(table, predictions, everything, first_right):
+    other = other_run(table)
+    second = predictions_from_table(other, "b.csv", LABELS)
+    listed = confusion.disagreements(
+        confusion.compare(predictions, second, everything), predictions, second, first_right
+    )
+    both = table.merge(other, on="id", suffixes=("_a", "_b")).set_index("id")
+    right_a, right_b = both["label_a"] == both["prediction_a"], both["label_b"] == both["prediction_b"]
+    expected = both[right_a & ~right_b if first_right else ~right_a & right_b]
+    assert set(listed["id"]) == set(expected.index) and len(listed)
+    for row in listed.to_dict("records"):
+        given = expected.loc[row["id"]]
+        assert [row["label"], row["first"], row["second"]] == given[
+            ["label_a", "prediction_a", "prediction_b"]
+        ].tolist()
+    wrong = listed["p_second" if first_right else "p_first"]
+    assert wrong.is_monotonic_decreasing
