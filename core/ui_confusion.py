@@ -195,7 +195,7 @@ def _open_button(data: bytes, row: dict) -> None:
         "", key=f"matrix_open_{row['row']}", icon=":material/open_in_new:", help="Open in Classify, with its heat map"
     ):
         st.session_state["incoming_photo"] = {"name": f"{row['id']}.jpg", "data": data}
-        st.switch_page(CLASSIFY_PAGE)
+        st.switch_page(CLASSIFY_PAGE, query_params={})  # without them it refuses to leave bound ones behind
 
 
 def _thumbnail(data: bytes, name: str) -> None:

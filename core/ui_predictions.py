@@ -6,6 +6,7 @@ What a link should carry is bound to the URL, under keys that begin with `matrix
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,7 +88,7 @@ def choose_source() -> Source:
         for folder, message in broken.items():
             st.caption(f":material/warning: {folder} is left out. {message}")
     own: Source | None = st.session_state.get(OWN_SOURCE)
-    names = {run.run_id: run.manifest["name"] for run in runs} | ({OWN: own.name} if own else {})
+    names = _distinct_names(runs) | ({OWN: f"{own.name} (yours)"} if own else {})
     if not names:
         _end("There is no run yet. Train one with `python -m train`, and its test predictions are shown here.")
     with above:
@@ -102,6 +103,17 @@ def choose_source() -> Source:
     if chosen == OWN and own:
         return own
     return run_source(next(run for run in runs if run.run_id == chosen))
+
+
+def _distinct_names(runs: Sequence[Run]) -> dict[str, str]:
+    """Run id to what to call it: its name, with the id where two runs share it (the URL tells runs apart by this)."""
+    names = Counter(run.manifest["name"] for run in runs)
+    return {
+        run.run_id: run.manifest["name"]
+        if names[run.manifest["name"]] == 1
+        else f"{run.manifest['name']} ({run.run_id})"
+        for run in runs
+    }
 
 
 def _first_choice(runs: Sequence[Run]) -> str:

@@ -1,0 +1,414 @@
+"""The confusion page as a script: every number it shows against pandas and scipy, and what it says to missing and wrong input."""
+
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from scipy.stats import binomtest
+from streamlit.testing.v1 import AppTest
+
+from tests.conftest import GROUPS, ROOT
+from tests.prediction_tables import NAMES, prediction_table, write_run
+
+PAGE = "pages/3_Confusion_matrix.py"
+TABS = ["When to answer", "Classes", "Confused pairs", "Trust", "Label errors", "Stages", "Compare runs"]
+
+
+def with_answers(table: pd.DataFrame) -> pd.DataFrame:
+    return table.assign(answer=table[list(NAMES)].idxmax(axis=1), confidence=table[list(NAMES)].max(axis=1))
+
+
+@pytest.fixture(scope="module")
+def table():
+    return with_answers(prediction_table())
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory, table):
+    """Three runs: one with predictions of its test and of its stages, an older one of the same photos, and a published one."""
+    folder = tmp_path_factory.mktemp("runs")
+    test = table.drop(columns=["answer", "confidence"])
+    stages = {f"validation_stage{k}.csv": prediction_table(200, seed=10 + k) for k in (1, 2, 3, 4)}
+    older = test.assign(**dict(zip(NAMES, np.roll(test[list(NAMES)].to_numpy(), 3, axis=0).T, strict=True)))
+    write_run(folder / "shipped", {"predictions.csv": test, **stages}, created="2026-03-01T00:00:00+00:00")
+    write_run(folder / "older", {"predictions.csv": older})
+    write_run(folder / "published", {}, origin="published", created="2025-01-01T00:00:00+00:00")
+    (folder / "current.json").write_text('{"run_id": "shipped"}')
+    return folder
+
+
+@pytest.fixture
+def open_page(runs, monkeypatch):
+    monkeypatch.setenv("GARMENTS_RUNS", str(runs))
+    monkeypatch.delenv("GARMENTS_DATA", raising=False)
+
+    def open_(**query: str) -> AppTest:
+        app = AppTest.from_file(str(ROOT / PAGE), default_timeout=60)
+        for key, value in query.items():
+            app.query_params[key] = value
+        return app.run()
+
+    return open_
+
+
+@pytest.fixture
+def page(open_page):
+    return open_page()
+
+
+def text(app: AppTest) -> str:
+    """What the page says, as it is read: Markdown's backslashes taken out."""
+    return "\n".join(element.value for element in [*app.subheader, *app.markdown, *app.caption]).replace("\\", "")
+
+
+def cards(app: AppTest) -> list[str]:
+    """The photos listed, their names first."""
+    return [
+        element.value.replace("\\", "")
+        for element in app.markdown
+        if ":gray[:small[id " in element.value.replace("\\", "")
+    ]
+
+
+def interval(right: int, n: int) -> str:
+    ends = binomtest(right, n).proportion_ci(method="wilson")
+    return f"{100 * ends.low:.1f} to {ends.high:.1%}"
+
+
+def right(table: pd.DataFrame) -> int:
+    return int((table["label"] == table["answer"]).sum())
+
+
+def test_the_headline_is_pandas_accuracy_and_scipys_interval(page, table):
+    assert not page.exception and not page.error
+    assert page.subheader[0].value == f"{right(table) / len(table):.1%} of 300 photos are right"
+    assert f"95% interval {interval(right(table), 300)}." in text(page)
+    mistakes = table[table["label"] != table["answer"]].groupby(["label", "answer"]).size()
+    assert f"Most frequent mistake: {mistakes.max()} of " in text(page)
+
+
+def test_the_threshold_answers_fewer_photos(page, table):
+    page.slider("matrix_above").set_value(0.8).run()
+    answered = table[table["confidence"] >= 0.8]
+    assert page.subheader[0].value == (
+        f"Answering only above 0.80: {right(answered) / len(answered):.1%} right on {len(answered) / 300:.1%} of photos"
+    )
+    assert f"95% interval {interval(right(answered), len(answered))}, {len(answered)} of 300 photos answered" in text(
+        page
+    )
+
+
+@pytest.mark.parametrize(
+    ("widget", "key", "value", "condition"),
+    [
+        ("button_group", "matrix_group", ["Bottoms"], lambda t: t["group"] == "Bottoms"),
+        ("button_group", "matrix_gender", ["Women"], lambda t: t["product"].str.contains(" Women ")),
+        ("button_group", "matrix_colour", ["Red", "Blue"], lambda t: t["colour"].isin(["Red", "Blue"])),
+        (
+            "button_group",
+            "matrix_duplicates",
+            ["near-duplicate"],
+            lambda t: t["duplicate_group"].duplicated(keep=False),
+        ),
+        ("slider", "matrix_confidence", (0.5, 0.9), lambda t: t["confidence"].between(0.5, 0.9)),
+    ],
+)
+def test_a_filter_changes_the_headline(page, table, widget, key, value, condition):
+    getattr(page, widget)(key).set_value(value).run()
+    kept = table[condition(table)]
+    assert page.subheader[0].value == f"{right(kept) / len(kept):.1%} of {len(kept)} photos are right"
+
+
+def test_reset_brings_every_photo_back(page, table):
+    page.button_group("matrix_colour").set_value(["Red"]).run()
+    page.slider("matrix_above").set_value(0.8).run()
+    next(button for button in page.button if button.label == "Reset filters").click().run()
+    assert page.subheader[0].value.endswith("of 300 photos are right")
+
+
+def behind(table: pd.DataFrame, true: str, called: str) -> pd.DataFrame:
+    photos = table[(table["label"] == true) & (table["answer"] == called)]
+    return photos.sort_values("confidence", ascending=False)
+
+
+def choose(app: AppTest, true: str, called: str) -> AppTest:
+    app.selectbox("matrix_true").set_value(true)
+    return app.selectbox("matrix_called").set_value(called).run()
+
+
+def test_a_cell_lists_its_photos_most_confident_first(page, table):
+    choose(page, "Tops", "Shirts")
+    photos, of = behind(table, "Tops", "Shirts"), (table["label"] == "Tops").sum()
+    assert (
+        f"**{len(photos)} of {of} Tops were called Shirts, {len(photos) / of:.1%}, {interval(len(photos), of)}.**"
+        in text(page)
+    )
+    listed = cards(page)
+    assert len(listed) == min(len(photos), 6) > 1
+    for card, (_, photo) in zip(listed, photos.iterrows(), strict=False):
+        assert card.startswith(photo["product"])
+        assert f"**Shirts {photo['Shirts']:.1%}, Tops {photo['Tops']:.1%}**" in card
+        assert f"id {photo['id']} · {photo['colour']} · {photo['usage']}" in card
+
+
+def test_right_answers_are_paged(page, table):
+    choose(page, "Jeans", "Jeans")
+    photos = behind(table, "Jeans", "Jeans")
+    assert [card.split("  \n")[0] for card in cards(page)] == photos["product"].tolist()[:6]
+    assert f"**Jeans {photos['Jeans'].iloc[0]:.1%}**" in cards(page)[0]
+    page.get("pagination")[0].set_value(2).run()
+    assert [card.split("  \n")[0] for card in cards(page)] == photos["product"].tolist()[6:12]
+
+
+def test_a_cell_survives_another_normalisation_and_the_words_follow(page, table):
+    choose(page, "Tops", "Shirts")
+    before = cards(page)
+    page.button_group("matrix_show").set_value("predicted").run()
+    called, photos = (table["answer"] == "Shirts").sum(), len(behind(table, "Tops", "Shirts"))
+    assert f"{photos} of {called} photos called Shirts were Tops in truth, {photos / called:.1%}" in text(page)
+    assert cards(page) == before
+
+
+def test_a_link_opens_its_cell(open_page, table):
+    page = open_page(matrix_true="Tops", matrix_called="Shirts", matrix_colour="Red")
+    red = table[table["colour"] == "Red"]
+    assert [card.split("  \n")[0] for card in cards(page)] == behind(red, "Tops", "Shirts")["product"].tolist()[:6]
+
+
+def test_a_link_to_a_class_that_there_is_not_opens_the_page(open_page):
+    page = open_page(matrix_true="Socks", matrix_called="Shirts", matrix_run="gone", matrix_tab="Nowhere")
+    assert not page.exception and page.selectbox("matrix_true").value is None
+
+
+def test_without_a_cell_the_most_frequent_mistakes_lead_to_theirs(page, table):
+    mistakes = table[table["label"] != table["answer"]].groupby(["label", "answer"]).size()
+    button = page.button("matrix_pair_0")
+    assert button.label.endswith(f"({mistakes.max()})")
+    button.click().run()
+    pair = page.selectbox("matrix_true").value, page.selectbox("matrix_called").value
+    assert mistakes[pair] == mistakes.max()
+
+
+def test_an_empty_cell_and_a_class_without_samples_say_so(page):
+    choose(page, "Swimwear", "Shirts")
+    assert "There are no Swimwear (n=0)" in text(page) and "No photo lies in this cell." in text(page)
+
+
+def test_names_are_shown_as_they_are_and_never_as_markup(open_page, runs, table, tmp_path, monkeypatch):
+    hostile = "[x](javascript:alert(1)) <script>alert(1)</script> **bold**"
+    test = table.drop(columns=["answer", "confidence"]).assign(product=hostile)
+    write_run(tmp_path / "runs" / "hostile", {"predictions.csv": test})
+    monkeypatch.setenv("GARMENTS_RUNS", str(tmp_path / "runs"))
+    page = open_page(matrix_true="Jeans", matrix_called="Jeans")
+    assert all(card.startswith(hostile) for card in cards(page)) and cards(page)
+    raw = next(element.value for element in page.markdown if "javascript" in element.value)
+    assert r"\[x\]\(javascript" in raw and r"\<script\>" in raw and r"\*\*bold" in raw
+
+
+@pytest.mark.parametrize("tab", TABS)
+def test_every_tab_opens(open_page, tab):
+    page = open_page(matrix_tab=tab)
+    assert not page.exception and not page.error
+    assert len(page.get("plotly_chart")) + len(page.dataframe) >= 2
+
+
+def test_classes_are_pandas_rates(open_page, table):
+    page = open_page(matrix_tab="Classes")
+    shown = page.dataframe[0].value.set_index("Class")
+    for name in NAMES:
+        members, called = table[table["label"] == name], table[table["answer"] == name]
+        assert (shown.loc[name, "Photos"], shown.loc[name, "Called so"]) == (len(members), len(called))
+        if len(members):
+            hits = right(members)
+            assert shown.loc[name, "Recall"] == pytest.approx(100 * hits / len(members))
+            assert shown.loc[name, "Recall, 95%"] == interval(hits, len(members))
+            assert shown.loc[name, "Precision"] == pytest.approx(100 * hits / len(called))
+        else:
+            assert np.isnan(shown.loc[name, "Recall"]) and shown.loc[name, "Recall, 95%"] == ""
+
+
+def test_pairs_are_pandas_mistakes(open_page, table):
+    shown = open_page(matrix_tab="Confused pairs").dataframe[0].value
+    mistakes = table[table["label"] != table["answer"]].groupby(["label", "answer"]).size()
+    assert (
+        dict(zip(zip(shown["They are"], shown["They were called"], strict=True), shown["Photos"], strict=True))
+        == mistakes.to_dict()
+    )
+
+
+def test_trust_is_pandas_ranks_and_the_definition_of_calibration_error(open_page, table):
+    page = open_page(matrix_tab="Trust")
+    ranks = table[list(NAMES)].rank(axis=1, ascending=False, method="first")
+    own = np.array([ranks.loc[i, label] for i, label in table["label"].items()])
+    for k, metric in zip((1, 2, 3), page.metric, strict=False):
+        assert metric.value == f"{(own <= k).mean():.1%}"
+    assert page.metric[3].value == f"{calibration_error(table['confidence'], table):.1%}"
+    powers = table[list(NAMES)] ** 1.3  # the run's temperature
+    before = powers.max(axis=1) / powers.sum(axis=1)
+    assert f"before temperature {calibration_error(before, table):.1%}" in text(page)
+
+
+def calibration_error(confidence: pd.Series, table: pd.DataFrame) -> float:
+    correct = table["label"] == table["answer"]
+    bins = pd.cut(confidence, np.linspace(0, 1, 16))
+    gaps = (correct.groupby(bins, observed=True).mean() - confidence.groupby(bins, observed=True).mean()).abs()
+    return float((gaps * bins.value_counts().reindex(gaps.index)).sum() / len(table))
+
+
+def test_stages_show_the_validation_photos(open_page, runs):
+    page = open_page(matrix_tab="Stages")
+    last = with_answers(pd.read_csv(runs / "shipped" / "validation_stage4.csv"))
+    assert f"After stage 4, everything: {right(last) / 200:.1%} of 200 photos are right." in text(page)
+    page.select_slider("matrix_stage").set_value(2).run()
+    page.toggle("matrix_change").set_value(True).run()
+    second = with_answers(pd.read_csv(runs / "shipped" / "validation_stage2.csv"))
+    assert f"After stage 2, layer4: {right(second) / 200:.1%} of 200 photos are right." in text(page)
+    assert "Blue is better than before" in text(page)
+
+
+def test_two_runs_are_compared_photo_by_photo(open_page, runs, table):
+    page = open_page(matrix_tab="Compare runs")
+    other = with_answers(pd.read_csv(runs / "older" / "predictions.csv"))
+    both = table.merge(other, on="id")
+    right_a, right_b = both["label_x"] == both["answer_x"], both["label_y"] == both["answer_y"]
+    only_a, only_b = (right_a & ~right_b).sum(), (~right_a & right_b).sum()
+    assert f"{only_a:,} photos are right in Run shipped only, {only_b:,} in Run older only" in text(page)
+    assert binomtest(only_a, only_a + only_b).pvalue < 0.001 and "less than 0.1% of tests" in text(page)
+    assert set(page.dataframe[0].value["id"]) == set(both["id"][right_a & ~right_b])
+
+
+def test_a_run_without_predictions_says_so(open_page):
+    page = open_page(matrix_run="Run published")
+    assert len(page.info) == 1 and "“Run published” has no predictions of single photos" in page.info[0].value
+    assert not page.exception and not page.get("plotly_chart")
+
+
+def test_no_run_at_all_says_so(open_page, tmp_path, monkeypatch):
+    monkeypatch.setenv("GARMENTS_RUNS", str(tmp_path))
+    page = open_page()
+    assert "There is no run yet" in page.info[0].value and not page.exception
+
+
+def test_a_damaged_file_is_told_so(open_page, table, tmp_path, monkeypatch):
+    run = write_run(tmp_path / "runs" / "damaged", {"predictions.csv": prediction_table(50)})
+    (run.folder / "predictions.csv").write_text("id,label\n")
+    monkeypatch.setenv("GARMENTS_RUNS", str(tmp_path / "runs"))
+    page = open_page()
+    assert "is damaged or was replaced" in page.error[0].value and not page.exception
+
+
+def test_filters_that_keep_nothing_and_thresholds_above_all_say_so(open_page):
+    page = open_page(matrix_confidence=["0.0", "0.01"])
+    assert "No photo passes these filters" in page.info[0].value
+    page = open_page(matrix_confidence=["0.0", "0.5"], matrix_above="0.9")
+    assert "nowhere as sure as 0.90" in page.info[0].value
+    assert not page.exception
+
+
+def upload(page: AppTest, data: bytes | pd.DataFrame, name: str = "mine.csv") -> AppTest:
+    content = data if isinstance(data, bytes) else data.to_csv(index=False).encode()
+    return page.file_uploader("matrix_upload").set_value((name, content, "text/csv")).run()
+
+
+def test_an_uploaded_test_set_is_analysed_and_kept(page):
+    mine = with_answers(prediction_table(120, seed=5))
+    upload(page, mine.drop(columns=["answer", "confidence"]))
+    assert page.selectbox("matrix_run").value == "own" and not page.error
+    assert page.subheader[0].value == f"{right(mine) / 120:.1%} of 120 photos are right"
+    page.selectbox("matrix_run").set_value("shipped").run()
+    assert page.subheader[0].value.endswith("of 300 photos are right")
+    page.selectbox("matrix_run").set_value("own").run()
+    assert page.subheader[0].value.endswith("of 120 photos are right")
+
+
+@pytest.mark.parametrize("tab", TABS)
+def test_an_uploaded_test_set_without_details_opens_in_every_tab(open_page, tab):
+    page = open_page(matrix_tab=tab)
+    upload(page, prediction_table(120, seed=5)[["id", "label", *NAMES]])
+    assert not page.exception and not page.error and page.subheader[0].value.endswith("of 120 photos are right")
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "mine.csv is not a readable table"),
+        (b"id,label\n1,Jeans\n", "mine.csv lacks Tshirts, Shirts, Tops, Jeans, Skirts and 1 more"),
+        (prediction_table(20).iloc[:0], "mine.csv has no rows"),
+        (prediction_table(20).assign(label="Socks"), "labels that are no class of this run: Socks"),
+        (prediction_table(20).assign(Jeans=np.nan), "empty or infinite probabilities in 20 of 20 rows"),
+    ],
+)
+def test_a_wrong_upload_is_told_so_and_the_run_stays(page, data, message):
+    upload(page, data)
+    assert message in page.error[0].value
+    assert page.subheader[0].value.endswith("of 300 photos are right") and not page.exception
+
+
+def test_an_upload_of_one_class_is_shown_with_a_warning(page):
+    table = prediction_table(200)
+    upload(page, table[table["label"] == "Jeans"])
+    assert "All these photos are Jeans" in page.warning[0].value and not page.exception
+
+
+@pytest.fixture
+def photos(open_page, tmp_path, table, monkeypatch) -> bytes:
+    """The data set on this machine, with the photos of all but the first product of a cell; gives the bytes of each."""
+    (tmp_path / "images").mkdir()
+    buffer = io.BytesIO()
+    Image.new("RGB", (60, 80), "red").save(buffer, "JPEG")
+    for photo in behind(table, "Tops", "Shirts")["id"][1:]:
+        (tmp_path / "images" / f"{photo}.jpg").write_bytes(buffer.getvalue())
+    monkeypatch.setenv("GARMENTS_DATA", str(tmp_path))
+    return buffer.getvalue()
+
+
+def test_photos_are_shown_where_they_are(open_page, photos, table):
+    page = choose(open_page(), "Tops", "Shirts")
+    count = min(len(behind(table, "Tops", "Shirts")), 6)
+    assert len(page.get("image")) == count - 1 > 0
+    assert "GARMENTS_DATA" not in text(page)
+
+
+def test_without_the_data_set_the_page_says_how_to_see_photos(page):
+    choose(page, "Tops", "Shirts")
+    assert not page.get("image") and "set `GARMENTS_DATA` to its zip or folder" in text(page)
+
+
+def test_a_photo_opens_in_the_classify_page(open_page, photos, table, random_run, runs, tmp_path, monkeypatch):
+    folder = tmp_path / "runs"
+    folder.mkdir()
+    (folder / "random").symlink_to(random_run.folder)  # the classify page needs a network
+    (folder / "shipped").symlink_to(runs / "shipped")
+    (folder / "current.json").write_text('{"run_id": "random"}')
+    monkeypatch.setenv("GARMENTS_RUNS", str(folder))
+    app = AppTest.from_file(str(ROOT / "Home.py"), default_timeout=60)
+    app.switch_page(PAGE)
+    app.query_params["matrix_true"], app.query_params["matrix_called"] = "Tops", "Shirts"
+    app.run()
+    next(button for button in app.button if str(button.key).startswith("matrix_open_")).click().run()
+    first_with_photo = behind(table, "Tops", "Shirts").iloc[1]
+    assert [photo.name for photo in app.session_state["photos"].values()] == [f"{first_with_photo['id']}.jpg"]
+    assert app.title[0].value == "Classify" and not app.exception
+
+
+def test_a_folder_of_labelled_photos_is_classified_and_analysed(tmp_path, random_runs):
+    for name in ("Jeans", "shirts"):
+        (tmp_path / "mine" / name).mkdir(parents=True)
+        for i in range(3):
+            Image.new("RGB", (60, 80), (40 * i, 90, 120)).save(tmp_path / "mine" / name / f"{i}.png")
+    (tmp_path / "mine" / "Jeans" / "broken.jpg").write_bytes(b"no photo")
+    page = AppTest.from_file(str(ROOT / PAGE), default_timeout=60).run()
+    page.text_input("matrix_folder").set_value(str(tmp_path / "mine")).run()
+    next(button for button in page.button if button.label == "Classify the folder").click().run()
+    assert page.subheader[0].value.endswith("of 6 photos are right") and not page.exception
+    assert "Jeans/broken.jpg is left out." in page.warning[0].value
+    assert page.selectbox("matrix_true").options == [name for names in GROUPS.values() for name in names]
+
+
+def test_a_folder_that_is_none_is_told_so(random_runs):
+    page = AppTest.from_file(str(ROOT / PAGE), default_timeout=60).run()
+    page.text_input("matrix_folder").set_value("/nowhere").run()
+    next(button for button in page.button if button.label == "Classify the folder").click().run()
+    assert "/nowhere is no folder on this machine" in page.error[0].value and not page.exception
