@@ -93,6 +93,21 @@ def test_a_full_disk_leaves_the_checkpoint_before_and_nothing_half_written(tmp_p
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_write_that_the_system_cuts_short_is_an_os_error(tmp_path):
+    resource = pytest.importorskip("resource", reason="needs a Unix")
+    path = tmp_path / "checkpoint.safetensors"
+    save_checkpoint({"epoch": 1}, path)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            save_checkpoint({"weight": torch.zeros(200_000)}, path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert load_checkpoint(path) == {"epoch": 1}
+    assert list(tmp_path.iterdir()) == [path]
+
+
 @pytest.mark.parametrize("damage", [lambda data: data[:100], lambda data: b"", lambda data: b"no safetensors at all"])
 def test_a_damaged_file_is_named(tmp_path, damage):
     path = tmp_path / "checkpoint.safetensors"

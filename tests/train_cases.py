@@ -1,16 +1,23 @@
 """A small catalogue, a small recipe and a small network for the trainer's tests.
 
-`python tests/train_cases.py ARGUMENTS` is `python -m train ARGUMENTS` with the small network, for tests that kill processes.
+`PYTHONPATH=. python tests/train_cases.py ARGUMENTS` is `python -m train ARGUMENTS` with the small network, for tests that kill processes.
 """
 
 from __future__ import annotations
 
 import csv
+import json
+import os
+import subprocess
 import sys
+import time
+from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from PIL import Image
 from torch import nn
 from torchvision.models.resnet import Bottleneck, ResNet
@@ -68,6 +75,19 @@ def stage(unfreeze: list[str], epochs: int = 1, **changes) -> dict:
     } | changes
 
 
+def recipe_file(path: Path, **changes) -> Path:
+    """A recipe file with `SETTINGS` and changes."""
+    values = settings(**changes)
+    tables = {"[augmentation]": [values.pop("augmentation")], "[[stages]]": values.pop("stages")}
+    lines = [f"{key} = {json.dumps(value)}" for key, value in values.items()]
+    for title, rows in tables.items():
+        lines += [
+            f"{title}\n" + "\n".join(f"{key} = {json.dumps(value)}" for key, value in row.items()) for row in rows
+        ]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
 def photo(number: int, size: tuple[int, int] = (30, 40)) -> Image.Image:
     """Coarse random blocks: no two numbers give near-duplicates."""
     blocks = np.random.default_rng(number).integers(0, 256, (12, 12, 3), dtype=np.uint8)
@@ -92,8 +112,42 @@ def small_rows(per_class: int = 6, others: int = 10) -> list[tuple[int, str]]:
     return [(1000 + i, kind) for i, kind in enumerate(kinds)] + [(60001 + i, "Tops") for i in range(3)]
 
 
+def run_until(command: list[str], reached: Callable[[], bool], delay: float = 0.0) -> int:
+    """Run a command in the repository, and SIGKILL it `delay` seconds after `reached`; returns its exit status, -9 if killed."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while process.poll() is None and not reached():
+        time.sleep(0.02)
+    time.sleep(delay)
+    process.kill()
+    return process.wait()
+
+
+def epochs_done(folder: Path) -> int:
+    """Rows of a run's history so far."""
+    path = folder / "history.csv"
+    return len(path.read_text().splitlines()) - 1 if path.exists() else 0
+
+
+def differences(folder: Path, expected: Path) -> list[str]:
+    """What two whole run folders differ in, times and names apart."""
+    names = [sorted(path.name for path in f.iterdir()) for f in (folder, expected)]
+    if names[0] != names[1]:
+        return [f"files: {names[0]} and {names[1]}"]
+    return [
+        name for name in names[0] if name != "manifest.json" and _content(folder / name) != _content(expected / name)
+    ]
+
+
+def _content(path: Path) -> Any:
+    if path.name == "history.csv":
+        return pd.read_csv(path).drop(columns=["seconds", "images_per_second"]).to_csv()
+    if path.name == "metrics.json":
+        return {part: values for part, values in json.loads(path.read_text()).items() if part != "latency"}
+    return path.read_bytes()
+
+
 if __name__ == "__main__":
-    sys.path.insert(0, str(ROOT))
     model.GarmentNet = SmallNet
     graph.BLOCKS_PER_LAYER = (1, 1, 1, 1)
     from train.__main__ import main

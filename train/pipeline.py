@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import time
 import traceback
 from collections.abc import Iterator
@@ -76,13 +77,21 @@ def start(recipe: Recipe, given: dict[str, Any], job: Job, runs: Path) -> Path:
         material = _prepare(recipe, job, world, job.init)
         folder = runs / world.share(f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{recipe.name}")
         if world.leads:
-            folder.mkdir(parents=True)
-            write_json(folder / "resume.json", asdict(job))
-            resolved = recipe.model_dump() | {"init": Path(job.init).name}
-            write_json(folder / "config.json", {"given": given, "resolved": resolved})
+            _open_folder(folder, recipe, given, job)
         world.wait()
         _carry_out(folder, recipe, job, material, world)
     return folder
+
+
+def _open_folder(folder: Path, recipe: Recipe, given: dict[str, Any], job: Job) -> None:
+    folder.mkdir(parents=True)
+    resolved = recipe.model_dump() | {"init": Path(job.init).name}
+    try:
+        write_json(folder / "config.json", {"given": given, "resolved": resolved})
+        write_json(folder / "resume.json", asdict(job))
+    except OSError:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def resume(folder: Path, device: str) -> None:
