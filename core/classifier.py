@@ -102,7 +102,7 @@ class Classifier:
     def __init__(self, run: Run, threads: int = 0):
         self.run = run
         self.engine = Engine(run, threads)
-        self.head_weight = head_of(run.path("model.safetensors"))
+        self.head_weight, self.head_bias = head_of(run.path("model.safetensors"))
         self.labels: LabelSet = run.labels
         self.temperature: float = run.manifest["temperature"]
         self.threshold: float = run.manifest["in_scope"]["threshold"]

@@ -97,10 +97,10 @@ def build_graph(weights_file: Path, mean: list[float], std: list[float]) -> onnx
     return _model(graph, n_classes=len(weights["fc.bias"]))
 
 
-def head_of(weights_file: Path) -> np.ndarray:
-    """Weight of the linear head, float32 (n_classes, 2048)."""
+def head_of(weights_file: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Weight (n_classes, 2048) and bias (n_classes,) of the linear head, float32."""
     with safe_open(weights_file, framework="numpy") as file:
-        return file.get_tensor("fc.weight").astype(np.float32)
+        return file.get_tensor("fc.weight").astype(np.float32), file.get_tensor("fc.bias").astype(np.float32)
 
 
 def _model(graph: _Graph, n_classes: int) -> onnx.ModelProto:

@@ -24,6 +24,7 @@ from core.images import ACCEPTED_SUFFIXES, Photo, decode_photo
 from core.labels import ALL, LabelSet
 from core.palette import REGION
 from core.predictions import prediction_file, read_predictions
+from core.propose import find_garments
 from core.roi import STROKE_WIDTH, Region, canvas_rect, clamp, regions_from_canvas
 from core.runs import Run
 from core.snapshot import Card, snapshot
@@ -267,16 +268,36 @@ def _marked(objects: list[dict], size: tuple[int, int], photo: Photo) -> list[Ma
 
 def reset_regions(sha256: str) -> None:
     """Take all boxes off a photo."""
-    st.session_state.get("drawings", {}).pop(sha256, None)
+    _replace_regions(sha256, [])
+
+
+def _propose(classifier: Classifier, photo: Photo) -> None:
+    found = find_garments(classifier, photo)
+    if not found:
+        st.toast("Nothing in this photo stands out as a garment. Draw a box by hand.", icon=":material/search_off:")
+    _replace_regions(photo.sha256, [Marked(number, region) for number, region in enumerate(found, 1)])
+
+
+def _replace_regions(sha256: str, marked: list[Marked]) -> None:
+    """Put other boxes on a photo: its canvas is mounted anew with them."""
+    st.session_state.setdefault("drawings", {})[sha256] = marked
     versions = st.session_state.setdefault("canvas_version", {})
     versions[sha256] = versions.get(sha256, 0) + 1
 
 
-def photo_buttons(photo: Photo, marked: list[Marked]) -> None:
+def photo_buttons(classifier: Classifier, photo: Photo, marked: list[Marked]) -> None:
     """What can be done with the photo and its boxes, each with its key."""
     st.caption("Draw boxes round garments. The pencil above the photo moves, resizes and deletes them.")
     several = len(photos()) > 1
     with st.container(horizontal=True):
+        st.button(
+            "Find garments",
+            icon=":material/search:",
+            shortcut="g",
+            on_click=_propose,
+            args=(classifier, photo),
+            help="Lets the network propose boxes, in place of those on the photo. Then move, resize or delete them.",
+        )
         st.button(
             "Remove boxes",
             icon=":material/deselect:",

@@ -24,7 +24,7 @@ with ui.errors_shown():
 
     with left:
         marked = page.regions(photo)
-        page.photo_buttons(photo, marked)
+        page.photo_buttons(classifier, photo, marked)
     with right:
         readings = page.read(classifier, photo, marked)
         answers = [classifier.answer(reading, controls, top_k) for reading in readings]

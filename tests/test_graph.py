@@ -58,7 +58,9 @@ def test_the_graph_is_valid_and_holds_no_batch_norm(graph):
     assert "BatchNormalization" not in {node.op_type for node in graph.graph.node}
 
 
-def test_the_head_is_the_last_layers_weight(weights):
-    head = head_of(weights)
-    assert head.dtype == np.float32
-    assert np.array_equal(head, load_network(weights, 15).fc.weight.detach().numpy())
+def test_the_head_is_the_last_layer(weights):
+    weight, bias = head_of(weights)
+    layer = load_network(weights, 15).fc
+    assert weight.dtype == bias.dtype == np.float32
+    assert np.array_equal(weight, layer.weight.detach().numpy())
+    assert np.array_equal(bias, layer.bias.detach().numpy())

@@ -1,0 +1,64 @@
+"""The results table of the README, from the run folders: `python -m benchmarks.results`. A test keeps the README equal to it."""
+
+from __future__ import annotations
+
+from core.runs import Run, current_run, find_runs
+
+
+def rows() -> list[list[str]]:
+    """The published reference first, then every measured run, newest last."""
+    runs = sorted(find_runs()[0], key=lambda run: (run.manifest["origin"] == "measured", run.manifest["created"]))
+    shipped = current_run().run_id
+    return [_row(run, run.run_id == shipped) for run in runs]
+
+
+def _row(run: Run, shipped: bool) -> list[str]:
+    history = run.read_csv("history.csv")
+    test = run.read_json("metrics.json")["test"]
+    name = f"**{run.manifest['name']}** (shipped)" if shipped else run.manifest["name"]
+    best, hours = (
+        f"{history['val_accuracy'].max():.1%}",
+        f"{history['seconds'].sum() / 3600:.1f} h, {history['device'].iloc[-1]}",
+    )
+    if run.manifest["origin"] == "published":
+        return [
+            name,
+            test["accuracy"]["as_published"],
+            best,
+            "not published",
+            "not published",
+            "not published",
+            "not published",
+            hours,
+        ]
+    accuracy, size = test["accuracy"], run.manifest["input"]
+    return [
+        name,
+        f"{accuracy['value']:.1%} ({accuracy['low']:.1%} to {accuracy['high']:.1%})",
+        best,
+        f"{test['macro_f1']:.2f}",
+        f"{test['calibration_error']['after']:.3f}",
+        f"{test['in_scope']['auroc']:.3f}",
+        f"{size['height']}x{size['width']}",
+        hours,
+    ]
+
+
+def table() -> str:
+    """The table as Markdown."""
+    head = [
+        "run",
+        "test accuracy (95%)",
+        "best validation",
+        "macro-F1",
+        "calibration error",
+        "other products, AUROC",
+        "input",
+        "training",
+    ]
+    lines = [head, ["---"] * len(head), *rows()]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+if __name__ == "__main__":
+    print(table())
