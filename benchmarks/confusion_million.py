@@ -1,9 +1,9 @@
 """How long the confusion page takes over a million predictions: `python benchmarks/confusion_million.py`.
 
 Makes up a run of a million rows as Parquet in a temporary folder, then runs the page's script as the server does (Streamlit's AppTest,
-without a browser). The first view is timed once in a fresh process state (file read and validated); each change is made nine times
-after one burn-in, every time with a new value, so that no cache answers.
-Expected on 2 cores: first view below 3 s, median of each change below 0.5 s; the script exits with 1 otherwise.
+without a browser). The first view is timed three times with empty caches (file read and validated, the first time with the imports);
+each change is made nine times after one burn-in, every time with a new value, so that no cache answers.
+Expected on 2 idle cores: median of first views below 3 s, of each change below 0.5 s; the script exits with 1 otherwise.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ sys.path.insert(0, str(ROOT))
 from core.runs import SCHEMA, sha256_of  # noqa: E402
 
 ROWS = 1_000_000
-REPEATS = 9
+FIRST_VIEWS, REPEATS = 3, 9
 FIRST_VIEW_LIMIT, CHANGE_LIMIT = 3.0, 0.5
 TIMEOUT = 60
 GROUPS = {
@@ -131,19 +131,23 @@ def _timed(app: AppTest, change: Callable[[int], object], i: int) -> float:
     return seconds(app.run)
 
 
+def report(name: str, times: list[float]) -> float:
+    """Print one line; returns the median."""
+    median = statistics.median(times)
+    print(f"{name:<40} {median:5.2f} s  ({min(times):.2f} to {max(times):.2f}, n={len(times)})")
+    return median
+
+
 def main() -> int:
     """Measure, print, and say by the exit code whether the limits hold."""
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
     with tempfile.TemporaryDirectory() as folder:
         os.environ["GARMENTS_RUNS"] = folder
         write_run(Path(folder) / "million")
-        app, first = open_page()
-        print(f"{'first view':<40} {first:5.2f} s")
-        slow = first > FIRST_VIEW_LIMIT
-        for name, times in changes(app).items():
-            median = statistics.median(times)
-            print(f"{name:<40} {median:5.2f} s  ({min(times):.2f} to {max(times):.2f}, n={len(times)})")
-            slow |= median > CHANGE_LIMIT
+        views = [open_page() for _ in range(FIRST_VIEWS)]
+        slow = report("first view", [seconds for _, seconds in views]) > FIRST_VIEW_LIMIT
+        for name, times in changes(views[-1][0]).items():
+            slow |= report(name, times) > CHANGE_LIMIT
     return int(slow)
 
 

@@ -191,7 +191,7 @@ def _click_points(words: np.ndarray, view: View) -> go.Scatter:
         customdata=np.stack([true, predicted], axis=1).tolist(),  # an array would come back from a click as an object
         text=[escape(sentence).replace(" were ", "<br>were ", 1) for sentence in words[true, predicted]],
         mode="markers",
-        marker={"symbol": "square", "size": CELL_HEIGHT - 4, "opacity": 0},
+        marker={"size": 2, "opacity": 0},  # overlapping markers would make Plotly take a neighbour for the nearest
         selected=invisible,
         unselected=invisible,
         hovertemplate="%{text}<extra></extra>",
@@ -210,6 +210,7 @@ def _lay_out_grid(figure: go.Figure, labels: LabelSet, view: View) -> None:
         "fixedrange": True,
         "automargin": True,
         "ticks": "",
+        "tickfont": {"color": INK[view.theme]},
     }
     figure.update_xaxes(**axis, side="top", tickangle=-60, ticklabeloverflow="allow", range=[-0.5, n - 0.5])
     figure.update_yaxes(**axis, range=[n - 0.5, -0.5])

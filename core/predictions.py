@@ -104,24 +104,25 @@ class Predictions:
 
 
 def _categorical(values: ArrayLike) -> pd.Categorical:
-    encoded = (
-        pa.array(pd.Series(values).astype("str"), pa.string(), from_pandas=True)
-        .fill_null(NOT_STATED)
-        .dictionary_encode()
-    )
-    return _sorted_categories(encoded)
-
-
-def _sorted_categories(encoded: pa.DictionaryArray) -> pd.Categorical:
-    categorical = pd.Categorical.from_codes(encoded.indices.to_numpy(), encoded.dictionary.to_pylist())
-    return categorical.reorder_categories(sorted(categorical.categories))
+    return _sorted_categories(_texts(values).fill_null(NOT_STATED))
 
 
 def _gender_words(products: ArrayLike) -> pd.Categorical:
     """The first word of a product's name that says whom it is for, or "none"."""
-    names = pa.array(products, pa.string(), from_pandas=True)
-    words = pc.call_function("extract_regex", [names], pc.ExtractRegexOptions(GENDER_WORD)).flatten()[0]
-    return _sorted_categories(words.fill_null("none").dictionary_encode())
+    words = pc.call_function("extract_regex", [_texts(products)], pc.ExtractRegexOptions(GENDER_WORD)).flatten()[0]
+    return _sorted_categories(words.fill_null("none"))
+
+
+def _texts(values: ArrayLike) -> pa.StringArray:
+    """Arrow strings in one piece, null where a value is missing."""
+    texts = pa.array(pd.Series(values).astype("str"), pa.string(), from_pandas=True)
+    return texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
+
+
+def _sorted_categories(texts: pa.StringArray) -> pd.Categorical:
+    encoded = texts.dictionary_encode()
+    categorical = pd.Categorical.from_codes(encoded.indices.to_numpy(), encoded.dictionary.to_pylist())
+    return categorical.reorder_categories(sorted(categorical.categories))
 
 
 def _duplicate_status(groups: ArrayLike) -> pd.Categorical:

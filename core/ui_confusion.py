@@ -6,6 +6,7 @@ import base64
 import io
 import math
 import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -182,11 +183,12 @@ def photo_list(rows: pd.DataFrame, photos: PhotoFiles | None) -> None:
 
 def _card_text(row: dict) -> str:
     """Name, id, the two probabilities, colour and usage of a photo, as Markdown of three lines."""
-    name = literal(str(row.get("product") or f"Photo {row['id']}"))
+    known = {name: str(value) for name, value in row.items() if pd.notna(value)}
+    name = literal(known.get("product", f"Photo {row['id']}"))
     answers = f"{literal(row['prediction'])} {row['p_predicted']:.1%}"
     if row["prediction"] != row["label"]:
         answers += f", {literal(row['label'])} {row['p_true']:.1%}"
-    details = [f"id {row['id']}", *(str(row[column]) for column in ("colour", "usage") if row.get(column))]
+    details = [f"id {row['id']}", *(known[column] for column in ("colour", "usage") if column in known)]
     return f"{name}  \n**{answers}**  \n:gray[:small[{literal(' · '.join(details))}]]"
 
 
@@ -194,8 +196,14 @@ def _open_button(data: bytes, row: dict) -> None:
     if st.button(
         "", key=f"matrix_open_{row['row']}", icon=":material/open_in_new:", help="Open in Classify, with its heat map"
     ):
-        st.session_state["incoming_photo"] = {"name": f"{row['id']}.jpg", "data": data}
+        st.session_state["incoming_photo"] = {"name": _file_name(row["id"]), "data": data}
         st.switch_page(CLASSIFY_PAGE, query_params={})  # without them it refuses to leave bound ones behind
+
+
+def _file_name(photo: object) -> str:
+    """A name for a photo: an id of the own folder has a suffix already, one of the catalogue has none."""
+    path = Path(str(photo))
+    return path.name if path.suffix else f"{path.name}.jpg"
 
 
 def _thumbnail(data: bytes, name: str) -> None:

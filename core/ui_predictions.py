@@ -196,7 +196,7 @@ def _keep(make: Callable[[], Source]) -> None:
 
 
 def _uploaded(data: bytes, name: str, runs: Sequence[Run]) -> Source:
-    labels = next((run.labels for run in runs if prediction_file(run)), None) or ui.shipped_run().labels
+    labels = next((run.labels for run in runs if run.run_id == _first_choice(runs)), None) or ui.shipped_run().labels
     return Source(name, hashlib.sha256(data).hexdigest(), read_predictions(data, name, labels), None, None)
 
 

@@ -412,3 +412,18 @@ def test_a_folder_that_is_none_is_told_so(random_runs):
     page.text_input("matrix_folder").set_value("/nowhere").run()
     next(button for button in page.button if button.label == "Classify the folder").click().run()
     assert "/nowhere is no folder on this machine" in page.error[0].value and not page.exception
+
+
+def test_a_filter_value_that_another_run_lacks_is_let_go(page):
+    page.button_group("matrix_colour").set_value(["Red"]).run()
+    mine = prediction_table(120, seed=5)
+    upload(page, mine[mine["colour"] != "Red"])
+    count = (mine["colour"] != "Red").sum()
+    assert page.subheader[0].value.endswith(f"of {count} photos are right") and not page.exception
+
+
+def test_a_photo_without_details_is_listed_by_its_id(page):
+    mine = prediction_table(60, seed=5).assign(product=None, colour=None, usage=None)
+    choose(upload(page, mine), "Jeans", "Jeans")
+    first = with_answers(mine).pipe(behind, "Jeans", "Jeans").iloc[0]
+    assert cards(page)[0].startswith(f"Photo {first['id']}  \n") and cards(page)[0].endswith(f"[id {first['id']}]]")

@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from core.errors import InvalidData
@@ -144,3 +145,22 @@ def test_a_row_may_stray_from_1_by_rounding_only():
     assert len(predictions_from_table(near, "p.csv", two)) == 1
     with pytest.raises(InvalidData, match="do not add up"):
         predictions_from_table(near.assign(a=0.98), "p.csv", two)
+
+
+def test_a_detail_that_no_row_states_is_one_value():
+    empty = prediction_table(20).assign(product=None, colour=None)
+    for predictions in (
+        predictions_from_table(empty, "p.csv", LABELS),
+        read_predictions(empty.to_csv(index=False).encode(), "p.csv", LABELS),
+    ):
+        assert set(predictions.facets["colour"]) == {NOT_STATED} and set(predictions.facets["gender"]) == {"none"}
+
+
+def test_a_table_in_several_chunks_is_read_whole():
+    """Arrow reads large files in pieces."""
+    table = prediction_table(40)
+    chunked = pa.concat_tables([pa.Table.from_pandas(table.iloc[:15]), pa.Table.from_pandas(table.iloc[15:])])
+    typed = chunked.to_pandas(types_mapper=pd.ArrowDtype)
+    facets = predictions_from_table(typed, "p.parquet", LABELS).facets
+    assert facets["colour"].value_counts().to_dict() == table["colour"].value_counts().to_dict()
+    assert len(facets["gender"]) == 40

@@ -1,0 +1,159 @@
+"""The confusion matrix in a real browser: a click on a cell lists the photos behind that cell."""
+
+import io
+import re
+from collections.abc import Iterator
+
+import pandas as pd
+import pytest
+from PIL import Image
+from playwright.sync_api import Page, expect
+
+from core.labels import LabelSet
+from tests.browser.conftest import running_server
+from tests.conftest import GROUPS
+from tests.prediction_tables import prediction_table, write_run
+
+pytestmark = pytest.mark.browser
+
+LABELS = LabelSet.from_json(GROUPS)
+NAMES = LABELS.names
+SHOWN_AT_ONCE = 6
+
+
+@pytest.fixture(scope="module")
+def table() -> pd.DataFrame:
+    """2,000 photos, so that every cell that is clicked has some; one class has none."""
+    table = prediction_table(2000, labels=LABELS, empty="Waistcoat")
+    return table.assign(answer=table[list(NAMES)].idxmax(axis=1), confidence=table[list(NAMES)].max(axis=1))
+
+
+@pytest.fixture(scope="module")
+def matrix_server(tmp_path_factory, table) -> Iterator[str]:
+    """The dashboard over a run of these photos, with the data set on the machine."""
+    folder = tmp_path_factory.mktemp("browser")
+    write_run(folder / "runs" / "shipped", {"predictions.csv": table.drop(columns=["answer", "confidence"])}, LABELS)
+    (folder / "images").mkdir()
+    buffer = io.BytesIO()
+    Image.new("RGB", (60, 80), "teal").save(buffer, "JPEG")
+    for photo in table["id"]:
+        (folder / "images" / f"{photo}.jpg").write_bytes(buffer.getvalue())
+    with running_server(GARMENTS_RUNS=str(folder / "runs"), GARMENTS_DATA=str(folder)) as address:
+        yield f"{address}/Confusion_matrix"
+
+
+def wait_for_rest(page: Page) -> None:
+    """Until the script has ended and one matrix stands, the one before having gone."""
+    expect(page.locator("[data-testid=stApp][data-test-script-state=notRunning]")).to_be_attached()
+    expect(page.locator(".st-key-matrix_chart .nsewdrag")).to_have_count(1)
+
+
+def click_cell(page: Page, row: int, column: int, at: float = 0.5) -> None:
+    """Click in a cell, counted from the top and from the left as it is drawn; `at` 0 is its upper left corner, 1 its lower right."""
+    wait_for_rest(page)
+    area = page.locator(".st-key-matrix_chart .nsewdrag")
+    area.scroll_into_view_if_needed()
+    box = area.bounding_box()
+    assert box
+    x = box["x"] + box["width"] * (column + at) / len(NAMES)
+    y = box["y"] + box["height"] * (row + at) / len(NAMES)
+    page.mouse.move(x - 1, y - 1)
+    page.mouse.move(x, y)
+    page.mouse.click(x, y)
+
+
+def listed(page: Page) -> list[str]:
+    """Ids of the photos listed, in their order."""
+    cards = page.locator("[class*=st-key-matrix_photo_]").all_inner_texts()
+    return [re.search(r"id (\d+)", card)[1] for card in cards]
+
+
+def behind(table: pd.DataFrame, true: str, called: str) -> list[str]:
+    photos = table[(table["label"] == true) & (table["answer"] == called)].sort_values("confidence", ascending=False)
+    return [str(photo) for photo in photos["id"]]
+
+
+def expect_photos(page: Page, table: pd.DataFrame, true: str, called: str) -> None:
+    photos, of = behind(table, true, called), (table["label"] == true).sum()
+    verb = "recognised" if true == called else f"called {called}"
+    expect(page.get_by_text(f"{len(photos)} of {of} {true} were {verb}, {len(photos) / of:.1%}").first).to_be_visible()
+    wait_for_rest(page)
+    assert listed(page) == photos[:SHOWN_AT_ONCE] and photos
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+def test_corners_and_diagonal_list_the_photos_of_their_cell(matrix_server, open_page, table, width):
+    page = open_page(matrix_server, width=width)
+    last = len(NAMES) - 1
+    for row, column, at in ((0, 0, 0.1), (0, last, 0.5), (last, 0, 0.9), (last, last, 0.9), (2, 2, 0.1), (9, 9, 0.5)):
+        click_cell(page, row, column, at)
+        expect_photos(page, table, NAMES[row], NAMES[column])
+
+
+def test_in_another_order_a_click_finds_the_class_that_is_drawn_there(matrix_server, open_page, table):
+    page = open_page(f"{matrix_server}?matrix_order=Alphabet&matrix_diagonal=false")
+    order = sorted(NAMES)
+    for row, column in ((0, len(NAMES) - 1), (3, 3), (5, 1)):
+        click_cell(page, row, column)
+        expect_photos(page, table, order[row], order[column])
+
+
+def test_a_second_click_lets_the_cell_go_and_a_third_takes_it_again(matrix_server, open_page, table):
+    page = open_page(matrix_server)
+    click_cell(page, 2, 0)
+    expect_photos(page, table, "Tops", "Tshirts")
+    click_cell(page, 2, 0)
+    expect(page.get_by_text("Click a cell to see its photos")).to_be_visible()
+    click_cell(page, 2, 0)
+    expect_photos(page, table, "Tops", "Tshirts")
+
+
+def test_the_cell_is_in_the_link_and_survives_another_normalisation(matrix_server, open_page, table):
+    page = open_page(matrix_server)
+    click_cell(page, 2, 0)
+    expect_photos(page, table, "Tops", "Tshirts")
+    page.get_by_text("Counts", exact=True).click()
+    wait_for_rest(page)
+    expect_photos(page, table, "Tops", "Tshirts")
+    expect(page).to_have_url(re.compile("matrix_true=Tops.*|.*matrix_called=Tshirts"))
+    expect_photos(open_page(page.url), table, "Tops", "Tshirts")
+
+
+def test_hovering_says_a_cell_in_words(matrix_server, open_page, table):
+    page = open_page(matrix_server)
+    wait_for_rest(page)
+    box = page.locator(".st-key-matrix_chart .nsewdrag").bounding_box()
+    assert box
+    page.mouse.move(box["x"] + box["width"] * 0.5 / len(NAMES), box["y"] + box["height"] * 2.5 / len(NAMES))
+    photos, of = len(behind(table, "Tops", "Tshirts")), (table["label"] == "Tops").sum()
+    expect(page.locator(".st-key-matrix_chart .hoverlayer")).to_contain_text(f"{photos} of {of} Tops")
+    expect(page.locator(".st-key-matrix_chart .hoverlayer")).to_contain_text(f"were called Tshirts, {photos / of:.1%}")
+
+
+def test_a_photo_opens_in_the_classify_page(matrix_server, open_page, table):
+    page = open_page(f"{matrix_server}?matrix_true=Tops&matrix_called=Tshirts")
+    expect_photos(page, table, "Tops", "Tshirts")
+    page.locator("[class*=st-key-matrix_open_] button").first.click()
+    expect(page).to_have_url(re.compile("/Classify"))
+
+
+def test_the_list_downloads_as_csv_with_every_photo_of_the_cell(matrix_server, open_page, table):
+    page = open_page(f"{matrix_server}?matrix_true=Jeans&matrix_called=Jeans")
+    expect_photos(page, table, "Jeans", "Jeans")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="CSV", exact=True).click()
+    rows = pd.read_csv(download.value.path())
+    assert [str(photo) for photo in rows["id"]] == behind(table, "Jeans", "Jeans")
+
+
+def test_the_page_logs_no_error(matrix_server, open_page):
+    page = open_page("about:blank")
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(matrix_server)
+    for tab in ("Classes", "Confused pairs", "Trust", "Label errors", "Stages", "Compare runs"):
+        wait_for_rest(page)
+        page.get_by_role("tab", name=tab).click()
+        expect(page.get_by_role("tab", name=tab)).to_have_attribute("aria-selected", "true")
+    wait_for_rest(page)
+    assert errors == []
