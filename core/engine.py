@@ -57,4 +57,5 @@ class Engine:
 
     def run(self, pixels: np.ndarray) -> Activations:
         """One forward pass over letterboxed photos, uint8 (B, H, W, 3); any H and W."""
-        return Activations(*self._session.run(["logits", "features"], {"pixels": pixels}))
+        logits, features = self._session.run(["logits", "features"], {"pixels": pixels})
+        return Activations(np.asarray(logits), np.asarray(features))

@@ -32,10 +32,9 @@ def find_garments(classifier: Classifier, photo: Photo) -> list[Region]:
     touch share a box.
     """
     logits = _dense_logits(classifier, photo)  # (n_classes, h, w)
-    evidence = _stretched(np.asarray(logsumexp(logits, axis=0)))
-    by_group = [
-        _stretched(logsumexp(logits[classifier.labels.mask(group)], axis=0)) for group in classifier.labels.groups
-    ]
+    evidence = _stretched(_logsumexp(logits))
+    masks = [classifier.labels.mask(group) for group in classifier.labels.groups]
+    by_group = [_stretched(_logsumexp(logits[mask])) for mask in masks]
     least, most = evidence.min(), evidence.max()
     garment = evidence > least + EVIDENCE_SHARE * (most - least)
     best = np.argmax(by_group, axis=0)
@@ -48,7 +47,12 @@ def _dense_logits(classifier: Classifier, photo: Photo) -> np.ndarray:
     width, height = (max(CELL, round(side * scale / CELL) * CELL) for side in photo.size)
     pixels = np.asarray(photo.image.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=3.0))
     features = classifier.engine.run(pixels[None]).features[0]  # (2048, h, w)
-    return np.tensordot(classifier.head_weight, features, axes=1) + classifier.head_bias[:, None, None]
+    return np.asarray(np.tensordot(classifier.head_weight, features, axes=1) + classifier.head_bias[:, None, None])
+
+
+def _logsumexp(logits: np.ndarray) -> np.ndarray:
+    """Over the classes, (n, h, w) -> (h, w)."""
+    return np.asarray(logsumexp(logits, axis=0))
 
 
 def _stretched(values: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ import streamlit as st
 import streamlit.components.v2 as components
 
 from core.classifier import Classifier
-from core.errors import GarmentError
+from core.errors import BrokenRun, GarmentError
 from core.runs import Run, current_run, runs_folder, sha256_of
 
 APP_NAME = "Garment Lens"
@@ -44,6 +44,14 @@ def errors_shown() -> Iterator[None]:
 def shipped_run() -> Run:
     """The run the product classifies with. Raises BrokenRun."""
     return current_run(runs_folder())
+
+
+def shipped_run_id() -> str:
+    """Name of the run the product classifies with; empty if there is none."""
+    try:
+        return shipped_run().run_id
+    except BrokenRun:
+        return ""
 
 
 def classifier() -> Classifier:

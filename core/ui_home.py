@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 
 import streamlit as st
@@ -11,6 +10,7 @@ from core import samples
 from core.classifier import Classifier
 from core.explain import overlay
 from core.figures import probability_bars
+from core.history import finished
 from core.images import Photo
 from core.runs import Run, find_runs, runs_folder
 
@@ -92,8 +92,10 @@ def _beside_published() -> str:
     published = [run for run in find_runs(runs_folder())[0] if run.manifest["origin"] == "published"]
     if not published:
         return ""
-    best = published[0].read_csv("history.csv")["val_accuracy"].max()
-    return "" if math.isnan(best) else f"The published reference reached {best:.2%} on its validation photos."
+    best = finished(published[0]).best
+    return (
+        "" if best is None else f"The published reference reached {best['val_accuracy']:.2%} on its validation photos."
+    )
 
 
 def doors() -> None:

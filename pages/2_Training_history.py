@@ -1,0 +1,41 @@
+"""How the network learned: curves, the four stages of unfreezing, settings and data of every run."""
+
+import streamlit as st
+
+from core import ui
+from core import ui_history as page
+
+ui.page("Training history", ":material/show_chart:")
+st.title("Training history", anchor=False)
+
+with ui.errors_shown():
+    found, broken = page.trainings()
+    if not found:
+        st.info(
+            "There is no run yet. See the trainer at work within a minute: `python -m train --smoke`.",
+            icon=":material/model_training:",
+        )
+        page.overview(found, broken)
+        st.stop()
+    chosen = page.choose(found, ui.shipped_run_id())
+    if not chosen:
+        st.info("Choose a run above.", icon=":material/arrow_upward:")
+        page.overview(found, broken)
+        st.stop()
+    for training in chosen:
+        if training.progress:
+            page.live(training)
+    first = chosen[0]
+    page.summary(first)
+    page.curves(chosen)
+    st.subheader("What each stage brought", anchor=False)
+    page.stages(first)
+    st.subheader("Over- or underfitting?", anchor=False)
+    page.gap(first)
+    all_runs, settings, data = st.tabs(["All runs", "Settings", "Data"])
+    with all_runs:
+        page.overview(found, broken)
+    with settings:
+        page.settings(chosen)
+    with data:
+        page.data(first)
