@@ -30,7 +30,7 @@ from train.stages import cosine_schedule, freeze, parameter_groups, train_mode, 
 from train.status import epoch_line, minutes
 
 VALIDATION_BATCH = 128
-STEPS_BETWEEN_READINGS = 10  # losses are read from the device so often; reading each would make a GPU wait
+SECONDS_BETWEEN_READINGS = 1.0  # losses are read from the device so often; reading each would make a GPU wait
 PRECISIONS = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -249,16 +249,18 @@ class Trainer:
         batches = epoch_batches(active.data.train.targets, self.recipe, position.epoch, self.world)
         totals = torch.zeros(3, dtype=torch.float64, device=self.world.device)
         losses: list[Tensor] = []
-        start = time.perf_counter()
+        start = read = time.perf_counter()
         with self._bar(active.data.train, batches, position) as bar:
             for step, (pixels, targets) in enumerate(bar, 1):
                 loss, correct = self._step(active, pixels, targets, augment)
                 losses.append(loss)
                 totals += torch.stack([loss * len(targets), correct, torch.full_like(loss, len(targets))])
-                if step % STEPS_BETWEEN_READINGS == 0 or step == len(batches):
+                now = time.perf_counter()
+                if now - read >= SECONDS_BETWEEN_READINGS or step == len(batches):
+                    read = now
                     self._check(losses, position, step)
                     losses.clear()
-                    self._report(position, step, len(batches), totals.tolist(), time.perf_counter() - start, bar)
+                    self._report(position, step, len(batches), totals.tolist(), now - start, bar)
         return self.world.sum(totals).tolist()
 
     def _step(self, active: ActiveStage, pixels: Tensor, targets: Tensor, augment: Augment) -> tuple[Tensor, Tensor]:
