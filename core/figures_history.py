@@ -26,6 +26,12 @@ CURVES = {
 AXES = {"Epoch": "epoch", "Images seen": "images_seen", "Hours": "hours"}
 
 
+def is_known(trainings: list[Training], curve: str) -> bool:
+    """Whether any of the trainings has a value for a curve."""
+    columns = [column for column in CURVES[curve][:2] if column]
+    return any(bool(training.epochs[columns].notna().to_numpy().any()) for training in trainings)
+
+
 def curves_figure(
     trainings: list[Training], curves: list[str], axis: str, smoothing: float, log_scale: bool
 ) -> go.Figure:

@@ -133,8 +133,8 @@ def summary(training: Training) -> None:
         help="Best validation accuracy over all stages before.",
     )
     columns[3].metric("Images a second", f"{training.epochs['images_per_second'].mean():.0f}")
-    for note in training.manifest.get("notes", []):
-        st.caption(note)
+    if training.manifest.get("notes"):
+        st.caption(" ".join(training.manifest["notes"]))
 
 
 def _points(value: float) -> str:
@@ -164,7 +164,12 @@ def curves(chosen: list[Training]) -> None:
         st.caption(
             "A run without known figures on this axis is left out; an epoch that was not published breaks the count."
         )
-    figure = figures.curves_figure(chosen, list(shown), axis or "Epoch", smoothing, log_scale)
+    known = [curve for curve in shown if figures.is_known(chosen, curve)]
+    if len(known) < len(shown):
+        st.caption(f"Not known of these runs: {', '.join(curve for curve in shown if curve not in known)}.")
+    if not known:
+        return
+    figure = figures.curves_figure(chosen, known, axis or "Epoch", smoothing, log_scale)
     st.plotly_chart(figure, key="curves-chart", alt="Curves of training and validation by epoch", config=CHART)
     data = pd.concat([training.epochs.assign(run=training.run_id) for training in chosen])
     st.download_button(

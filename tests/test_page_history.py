@@ -35,6 +35,10 @@ def test_the_published_run_shows_its_own_figures(runs):
     assert not page.exception and not page.error
 
 
+def test_a_curve_nobody_knows_is_named_instead_of_drawn_empty(runs):
+    assert any(caption.value == "Not known of these runs: Loss." for caption in opened().caption)
+
+
 def test_no_run_at_all_says_how_to_make_one(tmp_path, monkeypatch):
     monkeypatch.setenv("GARMENTS_RUNS", str(tmp_path))
     page = opened()
