@@ -172,11 +172,11 @@ def read_predictions(source: Path | bytes, name: str, labels: LabelSet) -> Predi
 def predictions_from_table(table: pd.DataFrame, name: str, labels: LabelSet) -> Predictions:
     """Validate a table of predictions and bring it into order; arguments and errors as for `read_predictions`."""
     _check_columns(table, name, labels)
-    _check_ids_and_labels(table, name, labels)
+    _check_ids(table, name)
+    true = _true_classes(table, name, labels)
     probabilities = _checked_probabilities(table, name, labels)
     order = np.argsort(-probabilities.max(axis=1), kind="stable")
     kept = table[["id", *(column for column in DETAILS if column in table)]].iloc[order].reset_index(drop=True)
-    true = pd.Index(labels.names).get_indexer(pd.Index(table["label"]))
     return Predictions(labels, kept, probabilities[order], true[order])
 
 
@@ -194,27 +194,34 @@ def _check_columns(table: pd.DataFrame, name: str, labels: LabelSet) -> None:
         raise InvalidData(f"{name} has no rows, so there is nothing to show. Give at least one labelled photo.")
 
 
-def _check_ids_and_labels(table: pd.DataFrame, name: str, labels: LabelSet) -> None:
-    for column in ("id", "label"):
-        _refuse(pd.isna(table[column]), f"{name} has no {column}")
+def _check_ids(table: pd.DataFrame, name: str) -> None:
+    _refuse(pd.isna(table["id"]), f"{name} has no id")
     ids = pd.Index(table["id"])
     if not ids.is_unique:
         repeated = list(ids[ids.duplicated()].unique())
         raise InvalidData(f"{name} has more than one row for id {_listed(repeated)}. Keep one row a photo.")
-    unknown = sorted(set(pd.unique(pd.Series(table["label"]))) - set(labels.names), key=str)
+
+
+def _true_classes(table: pd.DataFrame, name: str, labels: LabelSet) -> np.ndarray:
+    """Class index of each label, int (n,)."""
+    _refuse(pd.isna(table["label"]), f"{name} has no label")
+    texts = _texts(table["label"])
+    found = pc.call_function("index_in", [texts], pc.SetLookupOptions(pa.array(labels.names)))
+    unknown = sorted(texts.filter(found.is_null()).unique().to_pylist())
     if unknown:
         raise InvalidData(
             f"{name} has labels that are no class of this run: {_listed(unknown)}. Known are {', '.join(labels.names)}."
         )
+    return found.to_numpy()
 
 
 def _checked_probabilities(table: pd.DataFrame, name: str, labels: LabelSet) -> np.ndarray:
     """Float (n, n_classes), each in [0, 1], each row adding up to 1."""
     probabilities = np.column_stack([_numbers(table, column, name) for column in labels.names])
-    finite = np.isfinite(probabilities).all(axis=1)
-    _refuse(~finite, f"{name} has empty or infinite probabilities")
-    inside = ((probabilities >= 0) & (probabilities <= 1)).all(axis=1)
-    _refuse(~inside, f"{name} has probabilities below 0 or above 1 (logits and percentages must be converted)")
+    if not (probabilities.min() >= 0 and probabilities.max() <= 1):  # nor is it where there are NaNs
+        _refuse(~np.isfinite(probabilities).all(axis=1), f"{name} has empty or infinite probabilities")
+        outside = ((probabilities < 0) | (probabilities > 1)).any(axis=1)
+        _refuse(outside, f"{name} has probabilities below 0 or above 1 (logits and percentages must be converted)")
     off = np.abs(probabilities.sum(axis=1) - 1) > SUM_TOLERANCE
     _refuse(off, f"{name} has probabilities that do not add up to 1")
     return probabilities
