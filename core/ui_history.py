@@ -11,6 +11,7 @@ import streamlit as st
 from core import figures_history as figures
 from core import history
 from core.history import Training
+from core.report import html_report
 from core.runs import runs_folder
 
 CHART = {"displaylogo": False, "toImageButtonOptions": {"format": "svg", "filename": "training"}}
@@ -135,6 +136,15 @@ def summary(training: Training) -> None:
     columns[3].metric("Images a second", f"{training.epochs['images_per_second'].mean():.0f}")
     if training.manifest.get("notes"):
         st.caption(" ".join(training.manifest["notes"]))
+    st.download_button(
+        "Report",
+        lambda: html_report(training),
+        f"{training.run_id}.html",
+        "text/html",
+        icon=":material/print:",
+        on_click="ignore",
+        help="One HTML file that works offline and prints well.",
+    )
 
 
 def _points(value: float) -> str:
