@@ -20,7 +20,7 @@ from core.palette import BAD, GOOD, OTHER, SERIES, VALIDATION, WARN, group_colou
 
 CELL_HEIGHT = 34
 INK = {"light": "#1c2430", "dark": "#ffffff"}
-STRONGEST = {"light": 0.7, "dark": 1.0}  # opacity of the full hue under that ink
+STRONGEST = {"light": 0.7, "dark": 0.8}  # opacity of the full hue under that ink
 CORNER = "they are ↓<br>called →"
 
 
@@ -298,14 +298,14 @@ def risk_coverage_figure(curve: pd.DataFrame, coverage: float, accuracy: float) 
     return figure
 
 
-def class_bars_figure(table: pd.DataFrame, measure: str, labels: LabelSet) -> go.Figure:
+def class_bars_figure(table: pd.DataFrame, measure: str, labels: LabelSet, theme: str) -> go.Figure:
     """One measure (`recall`, `precision` or `f1`) of every class, best on top, with its interval where it has one."""
     shown = table[table[measure].notna()].iloc[::-1]
     shown = shown.iloc[np.argsort(shown[measure].to_numpy(), kind="stable")]
     error = None
     if f"{measure}_low" in shown:
         above, below = shown[f"{measure}_high"] - shown[measure], shown[measure] - shown[f"{measure}_low"]
-        error = {"type": "data", "array": above, "arrayminus": below, "color": OTHER, "thickness": 1.5, "width": 3}
+        error = {"type": "data", "array": above, "arrayminus": below, "color": INK[theme], "thickness": 1, "width": 3}
     bars = go.Bar(
         x=shown[measure],
         y=shown["class"].map(escape),

@@ -30,7 +30,7 @@ def tabs(source: Source, selection: Selection, counts: np.ndarray, view: View) -
     """The tabs; only the open one is computed."""
     drawn: dict[str, Callable[[], None]] = {
         "When to answer": lambda: when_to_answer(source, selection),
-        "Classes": lambda: classes(source, selection, counts),
+        "Classes": lambda: classes(source, selection, counts, view),
         "Confused pairs": lambda: pairs(source, counts),
         "Trust": lambda: trust(source, selection),
         "Label errors": lambda: label_errors(source, selection),
@@ -73,7 +73,7 @@ def _risk_coverage(_predictions: Predictions, key: str, chosen: bytes) -> pd.Dat
     return metrics.risk_coverage(_predictions.confidence[mask], _predictions.correct[mask])
 
 
-def classes(source: Source, selection: Selection, counts: np.ndarray) -> None:
+def classes(source: Source, selection: Selection, counts: np.ndarray, view: View) -> None:
     """Precision, recall and F1 of every class, and the precision-recall curve of one."""
     labels = source.predictions.labels
     table = metrics.classification_table_from_counts(counts, labels.names)
@@ -89,7 +89,7 @@ def classes(source: Source, selection: Selection, counts: np.ndarray) -> None:
             key="matrix_measure",
             bind="query-params",
         )
-        figure = figures.class_bars_figure(table, measure, labels)
+        figure = figures.class_bars_figure(table, measure, labels, view.theme)
         st.plotly_chart(figure, key="matrix_bars", config=CHART_CONFIG, alt="Bars of one measure, a class each")
     with right:
         _precision_recall(source, selection)

@@ -173,7 +173,7 @@ def test_the_risk_coverage_curve_is_its_table(predictions):
 @pytest.mark.parametrize("measure", ["recall", "precision", "f1"])
 def test_class_bars_are_best_on_top_and_leave_out_what_is_unknown(counts, measure):
     table = metrics.classification_table_from_counts(counts, NAMES)
-    bars = figures.class_bars_figure(table, measure, LABELS).data[0]
+    bars = figures.class_bars_figure(table, measure, LABELS, "light").data[0]
     expected = table.set_index("class")[measure].dropna().to_dict()
     assert dict(zip(bars.y, bars.x, strict=True)) == expected
     assert list(bars.x) == sorted(bars.x)  # Plotly draws the last one on top
