@@ -24,7 +24,7 @@ def labelled_photos(folder: Path, labels: LabelSet) -> list[tuple[Path, str]]:
     """
     if not folder.is_dir():
         raise InvalidData(
-            f"{folder} is no folder on this machine. Give one that has a folder of photos for each class."
+            f"There is no folder {folder} on this machine. Give one that has a folder of photos for each class."
         )
     classes = {name.lower(): name for name in labels.names}
     children = sorted(child for child in folder.iterdir() if child.is_dir() and not child.name.startswith("."))

@@ -18,14 +18,14 @@ import streamlit as st
 from core import ui
 from core.errors import BrokenRun, GarmentError
 from core.labelled_folder import classify_folder
+from core.labels import LabelSet
 from core.photo_files import PhotoFiles, catalogue_path, catalogue_photos
 from core.predictions import Predictions, prediction_file, predictions_from_table, read_predictions
-from core.runs import Run, find_runs, runs_folder
+from core.runs import Run, find_runs, runs_folder, sha256_of
 
 OWN = "own"  # the choice of run that stands for the visitor's own test set
 OWN_SOURCE = "matrix_own_source"  # where the session keeps it
 OWN_ERROR = "matrix_own_error"
-UPLOAD_MB = 200
 FEW_VALUES = 6  # a filter with more gets a list to search instead of buttons
 FACETS = {
     "group": "Group",
@@ -163,23 +163,25 @@ def _catalogue(path: Path) -> PhotoFiles:
 
 
 def _own_test_set(runs: Sequence[Run]) -> None:
-    """Upload predictions, or have a folder of labelled photos classified; either becomes the choice of run."""
+    """Predictions by upload or by path, or a folder of photos to classify; whichever it is becomes the choice of run."""
     upload = st.file_uploader(
         "Predictions, CSV or Parquet",
         type=["csv", "parquet"],
         key="matrix_upload",
-        max_upload_size=UPLOAD_MB,
         help="Columns id, label and one column of probabilities for each class; product, colour, usage and duplicate_group where "
-        "you have them.",
+        "you have them. Larger files: give their path below.",
     )
     if upload and st.session_state.get("matrix_uploaded") != upload.file_id:
         st.session_state["matrix_uploaded"] = upload.file_id
-        _keep(lambda: _uploaded(upload.getvalue(), upload.name, runs))
-    text = st.text_input(
-        "Or a folder of labelled photos", key="matrix_folder", placeholder="/my/photos with /my/photos/Jeans in it"
+        _keep(lambda: _uploaded(upload.getvalue(), upload.name, _expected_labels(runs)))
+    path = st.text_input(
+        "Or a path on this machine",
+        key="matrix_path",
+        placeholder="/my/photos or /my/predictions.parquet",
+        help="A file of predictions, or a folder that has a folder of photos for each class, such as /my/photos/Jeans.",
     )
-    if st.button("Classify the folder", disabled=not text, icon=":material/play_arrow:"):
-        _keep(lambda: _classified(Path(text).expanduser()))
+    if st.button("Analyse", disabled=not path, icon=":material/play_arrow:"):
+        _keep(lambda: _at(Path(path).expanduser(), runs))
     if message := st.session_state.get(OWN_ERROR):
         st.error(message, icon=":material/error:")
 
@@ -195,9 +197,20 @@ def _keep(make: Callable[[], Source]) -> None:
         st.session_state["matrix_run"] = OWN
 
 
-def _uploaded(data: bytes, name: str, runs: Sequence[Run]) -> Source:
-    labels = next((run.labels for run in runs if run.run_id == _first_choice(runs)), None) or ui.shipped_run().labels
+def _expected_labels(runs: Sequence[Run]) -> LabelSet:
+    """The classes an own test set must have: those of the run that the page opens with. Raises BrokenRun if there is none."""
+    return next((run.labels for run in runs if run.run_id == _first_choice(runs)), None) or ui.shipped_run().labels
+
+
+def _uploaded(data: bytes, name: str, labels: LabelSet) -> Source:
     return Source(name, hashlib.sha256(data).hexdigest(), read_predictions(data, name, labels), None, None)
+
+
+def _at(path: Path, runs: Sequence[Run]) -> Source:
+    if path.is_file():
+        predictions = read_predictions(path, path.name, _expected_labels(runs))
+        return Source(path.name, sha256_of(path), predictions, None, None)
+    return _classified(path)
 
 
 def _classified(folder: Path) -> Source:

@@ -400,8 +400,8 @@ def test_a_folder_of_labelled_photos_is_classified_and_analysed(tmp_path, random
             Image.new("RGB", (60, 80), (40 * i, 90, 120)).save(tmp_path / "mine" / name / f"{i}.png")
     (tmp_path / "mine" / "Jeans" / "broken.jpg").write_bytes(b"no photo")
     page = AppTest.from_file(str(ROOT / PAGE), default_timeout=60).run()
-    page.text_input("matrix_folder").set_value(str(tmp_path / "mine")).run()
-    next(button for button in page.button if button.label == "Classify the folder").click().run()
+    page.text_input("matrix_path").set_value(str(tmp_path / "mine")).run()
+    next(button for button in page.button if button.label == "Analyse").click().run()
     assert page.subheader[0].value.endswith("of 6 photos are right") and not page.exception
     assert "Jeans/broken.jpg is left out." in page.warning[0].value
     assert page.selectbox("matrix_true").options == [name for names in GROUPS.values() for name in names]
@@ -409,9 +409,9 @@ def test_a_folder_of_labelled_photos_is_classified_and_analysed(tmp_path, random
 
 def test_a_folder_that_is_none_is_told_so(random_runs):
     page = AppTest.from_file(str(ROOT / PAGE), default_timeout=60).run()
-    page.text_input("matrix_folder").set_value("/nowhere").run()
-    next(button for button in page.button if button.label == "Classify the folder").click().run()
-    assert "/nowhere is no folder on this machine" in page.error[0].value and not page.exception
+    page.text_input("matrix_path").set_value("/nowhere").run()
+    next(button for button in page.button if button.label == "Analyse").click().run()
+    assert "There is no folder /nowhere on this machine" in page.error[0].value and not page.exception
 
 
 def test_a_filter_value_that_another_run_lacks_is_let_go(page):
@@ -427,3 +427,11 @@ def test_a_photo_without_details_is_listed_by_its_id(page):
     choose(upload(page, mine), "Jeans", "Jeans")
     first = with_answers(mine).pipe(behind, "Jeans", "Jeans").iloc[0]
     assert cards(page)[0].startswith(f"Photo {first['id']}  \n") and cards(page)[0].endswith(f"[id {first['id']}]]")
+
+
+def test_a_file_of_predictions_is_read_by_its_path(page, tmp_path):
+    mine = with_answers(prediction_table(120, seed=5))
+    mine.drop(columns=["answer", "confidence"]).to_parquet(tmp_path / "mine.parquet")
+    page.text_input("matrix_path").set_value(str(tmp_path / "mine.parquet")).run()
+    next(button for button in page.button if button.label == "Analyse").click().run()
+    assert page.subheader[0].value == f"{right(mine) / 120:.1%} of 120 photos are right" and not page.error
