@@ -80,3 +80,10 @@ def test_batches_carry_the_right_pixels_and_targets(tmp_path):
     assert first_targets.tolist() == [2, 0]
     assert second[:, 0, 0, 0].tolist() == [13, 13]
     assert second_targets.tolist() == [3, 3]
+
+
+def test_on_cuda_batches_come_through_pinned_memory_and_workers():
+    dataset = PixelDataset(np.zeros((4, 2, 2, 3), np.uint8), np.arange(4), np.arange(4))
+    on_gpu, on_cpu = (loader(dataset, [[0, 1]], torch.device(kind)) for kind in ("cuda", "cpu"))
+    assert (on_gpu.pin_memory, on_gpu.num_workers) == (True, 2)
+    assert (on_cpu.pin_memory, on_cpu.num_workers) == (False, 0)

@@ -282,6 +282,29 @@ def test_the_cpu_computes_in_float32_uncompiled_whatever_the_recipe_says(tmp_pat
     assert torch.equal(reduced.network.fc.weight, plain.network.fc.weight)
 
 
+def test_under_autocast_the_loss_and_the_weights_stay_in_float32(tmp_path):
+    """What bfloat16 does on CUDA, with the autocast that the CPU has: the same training but for rounding."""
+    plain, reduced = (trainer(tmp_path / name, **PLAIN, **HEAD_ONLY) for name in ("plain", "reduced"))
+    reduced.autocast = torch.bfloat16
+    dtypes = set()
+    reduced.network.fc.register_forward_hook(lambda _, inputs, output: dtypes.add(output.dtype))
+    plain.run()
+    reduced.run()
+    assert dtypes == {torch.bfloat16, torch.float32}  # training, validation
+    assert {p.dtype for p in reduced.network.parameters()} == {torch.float32}
+    losses = [one.state.history[-1]["train_loss"] for one in (plain, reduced)]
+    assert losses[0] != losses[1]
+    assert losses[1] == pytest.approx(losses[0], rel=0.02)
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_on_cuda_the_forward_pass_is_compiled_if_the_recipe_asks(tmp_path, monkeypatch, asked):
+    monkeypatch.setattr(torch, "compile", lambda network: ("compiled", network))
+    one = trainer(tmp_path, **PLAIN, **HEAD_ONLY, compile=asked)
+    one.world = World(0, 1, torch.device("cuda", 0))
+    assert one._parallel() == (("compiled", one.network) if asked else one.network)
+
+
 def test_validation_restores_each_modules_mode_and_leaves_the_network_alone():
     network = SmallNet(3).train()
     network.layer1.eval()

@@ -1,4 +1,4 @@
-"""From data sets on disk to an index of photos, their decoded pixels in one memory-mapped file, and splits.
+"""From data sets on disk to an index of photos, and their decoded pixels in one memory-mapped file.
 
 The pixels are exactly what the product feeds its engine: `core.preprocess.letterbox` of the decoded photo.
 """
@@ -9,8 +9,6 @@ import hashlib
 import io
 import json
 import os
-import warnings
-from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,22 +20,16 @@ import numpy as np
 import pandas as pd
 from filelock import FileLock
 from PIL import Image
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
-from sklearn.model_selection import StratifiedGroupKFold
 from tqdm import tqdm
 
 from core.errors import InvalidData
 from core.labels import LabelSet
 from core.preprocess import letterbox
 from train.catalogue import Source, read_styles
-from train.config import Recipe
 from train.folder import replaced, write_json
 
 OUT_OF_SCOPE = -1  # target of a photo that shows none of the classes
 HASH_SIZE = 16  # of the difference hash: 256 bits
-# Photos whose hashes differ in at most so many bits are near-duplicates; groups explode from 20 on.
-NEAR_DUPLICATE_BITS = 16
 CACHE_VERSION = 1  # raise when the meaning of the cached pixels changes
 
 
@@ -203,114 +195,3 @@ def _unsquashed(image: Image.Image, key: tuple[int, int], sources: list[Source])
     return image.resize(
         (round(image.height * original.width / original.height), image.height), Image.Resampling.LANCZOS
     )
-
-
-def near_duplicate_groups(hashes: list[bytes]) -> np.ndarray:
-    """Group number of each photo, int of shape (n_photos,): photos linked by a chain of near-duplicate hashes share one."""
-    bits = np.stack([np.frombuffer(value, np.uint64) for value in hashes])  # (n, 4)
-    rows, columns = [], []
-    for start in range(0, len(bits), 256):
-        block = bits[start : start + 256, None, :] ^ bits[None, :, :]  # (256, n, 4)
-        near = np.bitwise_count(block).sum(axis=2, dtype=np.int16) <= NEAR_DUPLICATE_BITS
-        i, j = np.nonzero(near)
-        rows.append(i + start)
-        columns.append(j)
-    i, j = np.concatenate(rows), np.concatenate(columns)
-    links = coo_matrix((np.ones(len(i), bool), (i, j)), shape=(len(bits), len(bits)))
-    return connected_components(links, directed=False)[1]
-
-
-def split(index: Index, recipe: Recipe) -> pd.DataFrame:
-    """Assign every photo to `train`, `val` or `test`.
-
-    Photos of the classes are stratified by class, near-duplicates stay together, and custom photos go to training with whatever is a
-    near-duplicate of them. Photos of anything else only measure how well the network refuses; they are dealt at random.
-
-    Returns:
-        Columns `split` and `duplicate_group`, indexed as `index.photos`. The same data and seed give the same split.
-    """
-    photos = index.photos
-    known = np.flatnonzero(index.in_scope)
-    groups = len(photos) + np.arange(len(photos))  # everyone alone
-    groups[known] = near_duplicate_groups(photos["hash"].iloc[known].tolist())
-    custom = np.unique(groups[photos["id"] >= recipe.custom_ids_from])
-    free = known[~np.isin(groups[known], custom)]
-    rng = np.random.default_rng(recipe.seed)
-    fractions = {"test": recipe.test_fraction, "val": recipe.val_fraction}
-    parts = np.full(len(photos), "train", dtype=object)
-    others = np.flatnonzero(~index.in_scope & (photos["id"] < recipe.custom_ids_from))
-    parts[others] = rng.choice([*fractions, "train"], len(others), p=[*fractions.values(), 1 - sum(fractions.values())])
-    left = 1.0
-    for part, fraction in fractions.items():
-        chosen = _held_out(free, photos["target"].to_numpy(), groups, fraction / left, recipe.seed)
-        parts[chosen] = part
-        free, left = np.setdiff1d(free, chosen), left - fraction
-    return pd.DataFrame({"split": parts, "duplicate_group": groups}, index=photos.index)
-
-
-def _held_out(rows: np.ndarray, targets: np.ndarray, groups: np.ndarray, fraction: float, seed: int) -> np.ndarray:
-    """About a fraction of the rows, whole groups only: of the folds, the first that holds the most classes.
-
-    Raises:
-        InvalidData: there are too few photos to hold any out.
-    """
-    folds = StratifiedGroupKFold(n_splits=round(1 / fraction), shuffle=True, random_state=seed)
-    with warnings.catch_warnings():
-        # Rare classes miss some folds.
-        warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
-        try:
-            chosen = [fold for _, fold in folds.split(rows, targets[rows], groups[rows])]
-        except ValueError as error:
-            raise InvalidData(f"{len(rows)} photos are too few to hold {fraction:.0%} of them out: {error}") from None
-    return rows[max(chosen, key=lambda fold: len(np.unique(targets[rows[fold]])))]
-
-
-def report(index: Index, splits: pd.DataFrame, labels: LabelSet, recipe: Recipe) -> dict[str, Any]:
-    """What was indexed, for `data.json`."""
-    photos = index.photos.assign(split=splits["split"])
-    known = photos[index.in_scope]
-    counts = pd.crosstab(known["articleType"], known["split"])
-    counts = counts.reindex(index=labels.names, columns=["train", "val", "test"], fill_value=0)
-    sizes = np.unique(splits["duplicate_group"][index.in_scope], return_counts=True)[1]
-    return {
-        "sources": [source.path.name for source in index.sources],
-        "fingerprint": index.fingerprint,
-        "photos": len(photos),
-        "in_scope": len(known),
-        "classes": {name: {part: int(n) for part, n in row.items()} for name, row in counts.to_dict("index").items()},
-        "splits": {part: int(n) for part, n in counts.sum().items()},
-        "out_of_scope_splits": dict(Counter(photos.loc[~index.in_scope, "split"])),
-        "near_duplicates": {"groups": int((sizes > 1).sum()), "photos": int(sizes[sizes > 1].sum())},
-        "custom": _custom(index, recipe.custom_ids_from),
-        "problems": index.problems,
-    }
-
-
-def _custom(index: Index, first_id: int) -> dict[str, Any]:
-    """What became of the rows appended to the catalogue."""
-    loaded = int(np.sum(index.photos["id"].to_numpy() >= first_id))
-    failed = [photo_id for photo_id in index.failed if photo_id >= first_id]
-    return {
-        "ids_from": first_id,
-        "appended": loaded + len(failed),
-        "loaded": loaded,
-        "failed": failed,
-        "split": "train",
-    }
-
-
-def summary(facts: dict[str, Any]) -> str:
-    """The report in a few lines, for the terminal."""
-    splits, twins, custom = facts["splits"], facts["near_duplicates"], facts["custom"]
-    lines = [
-        f"Data: {facts['photos']} photos, {facts['in_scope']} of them of the {len(facts['classes'])} classes: {splits['train']} to "
-        f"train, {splits['val']} to validate, {splits['test']} to test. Near-duplicates that stay together: {twins['photos']} photos "
-        f"in {twins['groups']} groups."
-    ]
-    if custom["appended"]:
-        lines.append(f"Custom photos: {custom['loaded']} of {custom['appended']} loaded; they only train.")
-    if facts["problems"]:
-        lines.append(
-            f"Left out: {len(facts['problems'])} rows or photos; data.json lists them, the first: {facts['problems'][0]}"
-        )
-    return "\n".join(lines)

@@ -27,7 +27,7 @@ from core.metrics import (
     top_k_accuracy,
     wilson_interval,
 )
-from train.dataset import Index
+from train.splits import SplitData
 
 TRUE_POSITIVE_RATE = 0.95  # share of photos of our classes that the in-scope threshold lets pass, on validation
 BATCH = 64
@@ -62,14 +62,14 @@ class Scored:
         return Scored(self.rows[chosen], self.logits[chosen], self.targets[chosen])
 
 
-def score(engine: Engine, pixels: np.ndarray, index: Index, splits: pd.DataFrame, part: str) -> Scored:
-    """Logits of every photo of a split, out-of-scope ones included, by the serving engine."""
-    rows = np.flatnonzero(splits["split"] == part)
+def score(engine: Engine, data: SplitData, part: str) -> Scored:
+    """Logits of every photo of a split, out-of-scope ones included, by the serving engine at its own input size."""
+    rows, pixels = data.rows(part), data.pixels(engine.height, engine.width)
     batches = np.array_split(rows, max(1, -(-len(rows) // BATCH)))
     logits = [
         engine.run(pixels[batch]).logits for batch in tqdm(batches, desc=f"scoring {part}", unit="batch", disable=None)
     ]
-    return Scored(rows, np.concatenate(logits), index.photos["target"].to_numpy()[rows])
+    return Scored(rows, np.concatenate(logits), data.targets[rows])
 
 
 def calibrate(validation: Scored) -> tuple[float, dict[str, Any]]:
@@ -145,10 +145,10 @@ def latency(engine: Engine, pixels: np.ndarray) -> dict[str, Any]:
 
 
 def predictions_table(
-    logits: np.ndarray, rows: np.ndarray, index: Index, splits: pd.DataFrame, labels: LabelSet, temperature: float
+    logits: np.ndarray, rows: np.ndarray, data: SplitData, labels: LabelSet, temperature: float
 ) -> pd.DataFrame:
     """`predictions.csv`: one row a photo of our classes, with what is known of it and the calibrated probability of each class."""
-    photos = index.photos.iloc[rows]
+    photos = data.index.photos.iloc[rows]
     names = np.array(labels.names)[photos["target"].to_numpy()]
     known = pd.DataFrame(
         {
@@ -158,7 +158,7 @@ def predictions_table(
             "group": [labels.group_of(name) for name in names],
             "colour": photos["baseColour"].to_numpy(),
             "usage": photos["usage"].to_numpy(),
-            "duplicate_group": splits["duplicate_group"].to_numpy()[rows],
+            "duplicate_group": data.splits["duplicate_group"].to_numpy()[rows],
         }
     )
     return pd.concat([known, pd.DataFrame(softmax(logits, temperature), columns=list(labels.names))], axis=1)

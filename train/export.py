@@ -8,65 +8,54 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 
 from core.engine import Engine
 from core.errors import TrainingStopped
-from core.labels import LabelSet
 from core.metrics import softmax
 from core.model import IMAGENET_MEAN, IMAGENET_STD, load_network, save_weights
 from core.runs import SCHEMA, Run, sha256_of
 from train.checkpoint import load_checkpoint
 from train.config import Recipe, Stage
-from train.dataset import Index, cached_pixels
 from train.evaluate import calibrate, latency, metrics, predictions_table, score
 from train.folder import Progress, replaced, write_csv, write_json
 from train.loop import State, normalise, positions
+from train.splits import SplitData
 
 PROOF_PHOTOS = 64
 LATENCY_PHOTOS = 16
 PRIVATE_FILES = ("checkpoint.safetensors", "best.safetensors", "resume.json", "progress.json", ".lock")
 
 
-def finish(
-    folder: Path,
-    recipe: Recipe,
-    init: str,
-    index: Index,
-    splits: pd.DataFrame,
-    state: State,
-    cache: Path,
-    progress: Progress,
-) -> Run:
+def finish(folder: Path, recipe: Recipe, init: str, data: SplitData, state: State, progress: Progress) -> Run:
     """Export the best weights, score them once, and make the folder whole. Running it again gives the same folder."""
-    labels = recipe.labels()
-    stage = _best_stage(recipe, state)
-    pixels = cached_pixels(index, stage.height, stage.width, cache)
     progress.update(now=True, state="exporting")
     _export_weights(folder)
-    manifest = _described(folder, recipe, init, index, state, labels)
+    manifest = _described(folder, recipe, init, data, state)
     engine = _engine(folder, manifest)
     progress.update(now=True, state="evaluating")
-    validation = score(engine, pixels, index, splits, "val")
+    manifest |= _evaluated(folder, recipe, data, engine)
+    return _close(folder, manifest, progress)
+
+
+def _evaluated(folder: Path, recipe: Recipe, data: SplitData, engine: Engine) -> dict[str, Any]:
+    """Write metrics and predictions; returns what the manifest says of calibration, scope and export."""
+    labels, pixels = recipe.labels(), data.pixels(engine.height, engine.width)
+    validation = score(engine, data, "val")
     temperature, scope = calibrate(validation)
-    test = score(engine, pixels, index, splits, "test")
+    test = score(engine, data, "test")
     measured = {
         "test": metrics(test, labels, temperature, scope["threshold"]),
         "validation": metrics(validation, labels, temperature, scope["threshold"]),
         "latency": latency(engine, pixels[test.rows[:LATENCY_PHOTOS]]),
     }
     write_json(folder / "metrics.json", measured)
-    write_csv(
-        folder / "predictions.csv",
-        predictions_table(test.known.logits, test.known.rows, index, splits, labels, temperature),
-    )
-    _write_stage_predictions(folder, recipe, index, splits, labels, temperature)
-    proof = _prove_equal(
-        engine, load_network(folder / "model.safetensors", len(labels)), pixels[test.known.rows[:PROOF_PHOTOS]]
-    )
-    manifest |= {"temperature": temperature, "in_scope": scope, "export": proof}
-    return _close(folder, manifest, progress)
+    known = test.known
+    write_csv(folder / "predictions.csv", predictions_table(known.logits, known.rows, data, labels, temperature))
+    _write_stage_predictions(folder, recipe, data, temperature)
+    network = load_network(folder / "model.safetensors", len(labels))
+    proof = _prove_equal(engine, network, pixels[known.rows[:PROOF_PHOTOS]])
+    return {"temperature": temperature, "in_scope": scope, "export": proof}
 
 
 def _best_stage(recipe: Recipe, state: State) -> Stage:
@@ -85,7 +74,7 @@ def _export_weights(folder: Path) -> None:
             ) from None
 
 
-def _described(folder: Path, recipe: Recipe, init: str, index: Index, state: State, labels: LabelSet) -> dict[str, Any]:
+def _described(folder: Path, recipe: Recipe, init: str, data: SplitData, state: State) -> dict[str, Any]:
     stage = _best_stage(recipe, state)
     return {
         "schema": SCHEMA,
@@ -97,9 +86,9 @@ def _described(folder: Path, recipe: Recipe, init: str, index: Index, state: Sta
         "architecture": "resnet50",
         "recipe": recipe.name,
         "initial_weights": Path(init).name,
-        "groups": {group: list(names) for group, names in labels.groups.items()},
+        "groups": {group: list(names) for group, names in recipe.labels().groups.items()},
         "input": {"height": stage.height, "width": stage.width, "mean": list(IMAGENET_MEAN), "std": list(IMAGENET_STD)},
-        "data_fingerprint": index.fingerprint,
+        "data_fingerprint": data.index.fingerprint,
         "stages": [{"name": s.name, "unfrozen": s.unfreeze, "epochs": s.epochs} for s in recipe.stages],
         "best_epoch": state.best["epoch"],
         "notes": [],
@@ -119,15 +108,12 @@ def _engine(folder: Path, manifest: dict[str, Any]) -> Engine:
     return Engine(Run(folder, manifest | {"files": {"model.safetensors": sha256_of(folder / "model.safetensors")}}))
 
 
-def _write_stage_predictions(
-    folder: Path, recipe: Recipe, index: Index, splits: pd.DataFrame, labels: LabelSet, temperature: float
-) -> None:
-    rows = np.flatnonzero((splits["split"] == "val") & index.in_scope)
+def _write_stage_predictions(folder: Path, recipe: Recipe, data: SplitData, temperature: float) -> None:
+    labels, rows = recipe.labels(), data.known_rows("val")
     for stage in range(1, len(recipe.stages) + 1):
         logits = load_checkpoint(folder / f"validation_stage{stage}.safetensors")["logits"].numpy()
-        write_csv(
-            folder / f"validation_stage{stage}.csv", predictions_table(logits, rows, index, splits, labels, temperature)
-        )
+        table = predictions_table(logits, rows, data, labels, temperature)
+        write_csv(folder / f"validation_stage{stage}.csv", table)
 
 
 @torch.no_grad()

@@ -14,7 +14,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 
@@ -22,12 +21,13 @@ from core.errors import InvalidData, TrainingStopped
 from core.model import GarmentNet
 from train.batches import PixelDataset, check_shares
 from train.config import Recipe, parse_recipe
-from train.dataset import Index, build_index, cached_pixels, report, split, summary
+from train.dataset import build_index, cached_pixels
 from train.distributed import World, join_world
 from train.export import drop_private_files, finish
 from train.folder import only_trainer, resume_command, write_csv, write_json
 from train.initial_weights import initialise
 from train.loop import Splits, Trainer
+from train.splits import SplitData, report, split, summary
 
 
 @dataclass(frozen=True)
@@ -47,21 +47,6 @@ class Job:
     device: str
 
 
-@dataclass(frozen=True)
-class Material:
-    """What a training starts from.
-
-    Args:
-        index: the photos.
-        splits: to which split each belongs, as `train.dataset.split` says.
-        network: with its initial weights.
-    """
-
-    index: Index
-    splits: pd.DataFrame
-    network: GarmentNet
-
-
 def start(recipe: Recipe, given: dict[str, Any], job: Job, runs: Path) -> Path:
     """Carry out a run in a new folder below `runs`; returns the folder.
 
@@ -74,12 +59,12 @@ def start(recipe: Recipe, given: dict[str, Any], job: Job, runs: Path) -> Path:
         runs: the folder of runs.
     """
     with join_world(job.device) as world:
-        material = _prepare(recipe, job, world, job.init)
+        network, data = _prepare(recipe, job, world, job.init)
         folder = runs / world.share(f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{recipe.name}")
         if world.leads:
             _open_folder(folder, recipe, given, job)
         world.wait()
-        _carry_out(folder, recipe, job, material, world)
+        _carry_out(folder, recipe, job, network, data, world)
     return folder
 
 
@@ -112,12 +97,12 @@ def resume(folder: Path, device: str) -> None:
     recipe = parse_recipe(settings, f"{folder}/config.json")
     trained = (folder / "checkpoint.safetensors").exists()
     with join_world(device) as world:
-        material = _prepare(recipe, job, world, None if trained else job.init)
-        _carry_out(folder, recipe, job, material, world)
+        network, data = _prepare(recipe, job, world, None if trained else job.init)
+        _carry_out(folder, recipe, job, network, data, world)
 
 
-def _prepare(recipe: Recipe, job: Job, world: World, init: str | None) -> Material:
-    """Weights (none to load where a checkpoint will replace them), index and splits.
+def _prepare(recipe: Recipe, job: Job, world: World, init: str | None) -> tuple[GarmentNet, SplitData]:
+    """The network with its initial weights (none to load where a checkpoint will replace them), and the photos in their splits.
 
     The leading process decodes the photos; the others wait and then find them in the cache.
     """
@@ -129,10 +114,10 @@ def _prepare(recipe: Recipe, job: Job, world: World, init: str | None) -> Materi
     index = build_index([Path(path) for path in job.data], labels, cache)
     for size in sorted(_sizes(recipe)):
         cached_pixels(index, *size, cache)
-    splits = split(index, recipe)
+    data = SplitData(index, split(index, recipe), cache)
     if world.leads:
         world.wait()
-    return Material(index, splits, network)
+    return network, data
 
 
 def _fresh_network(recipe: Recipe, n_classes: int, init: str | None, world: World) -> GarmentNet:
@@ -150,27 +135,24 @@ def _sizes(recipe: Recipe) -> set[tuple[int, int]]:
     return {(stage.height, stage.width) for stage in recipe.stages}
 
 
-def _carry_out(folder: Path, recipe: Recipe, job: Job, material: Material, world: World) -> None:
+def _carry_out(folder: Path, recipe: Recipe, job: Job, network: GarmentNet, data: SplitData, world: World) -> None:
     with only_trainer(folder) if world.leads else nullcontext(), _end_explained(folder, world):
         if world.leads:
-            _note_data(folder, recipe, material)
-        splits = {size: _splits(material, size, job) for size in _sizes(recipe)}
-        trainer = Trainer(material.network, recipe, splits, folder, world)
+            _note_data(folder, recipe, data)
+        trainer = Trainer(network, recipe, {size: _splits(data, size) for size in _sizes(recipe)}, folder, world)
         state = trainer.run()
         if trainer.progress:
-            finish(folder, recipe, job.init, material.index, material.splits, state, Path(job.cache), trainer.progress)
+            finish(folder, recipe, job.init, data, state, trainer.progress)
             print(f"Done: {folder}", flush=True)
 
 
-def _note_data(folder: Path, recipe: Recipe, material: Material) -> None:
+def _note_data(folder: Path, recipe: Recipe, data: SplitData) -> None:
     """Write `data.json` and `splits.csv`, once they agree with what the run began with."""
-    index = material.index
-    table = material.splits.assign(id=index.photos["id"])[["id", "split", "duplicate_group"]].loc[index.in_scope]
-    _check_same_split(folder / "splits.csv", table)
-    facts = report(index, material.splits, recipe.labels(), recipe)
+    _check_same_split(folder / "splits.csv", data.table())
+    facts = report(data, recipe.labels(), recipe)
     print(summary(facts), flush=True)
     write_json(folder / "data.json", facts)
-    write_csv(folder / "splits.csv", table)
+    write_csv(folder / "splits.csv", data.table())
 
 
 def _check_same_split(path: Path, table: pd.DataFrame) -> None:
@@ -186,14 +168,10 @@ def _check_same_split(path: Path, table: pd.DataFrame) -> None:
         )
 
 
-def _splits(material: Material, size: tuple[int, int], job: Job) -> Splits:
-    pixels = cached_pixels(material.index, *size, Path(job.cache))
-
-    def part(name: str) -> PixelDataset:
-        rows = np.flatnonzero((material.splits["split"] == name) & material.index.in_scope)
-        return PixelDataset(pixels, rows, material.index.photos["target"].to_numpy()[rows])
-
-    return Splits(part("train"), part("val"))
+def _splits(data: SplitData, size: tuple[int, int]) -> Splits:
+    pixels = data.pixels(*size)
+    train, val = ((rows, data.targets[rows]) for rows in (data.known_rows("train"), data.known_rows("val")))
+    return Splits(PixelDataset(pixels, *train), PixelDataset(pixels, *val))
 
 
 @contextmanager

@@ -1,0 +1,138 @@
+"""The evidence of a run: calibrated on validation, measured once on test, honest where there is nothing to measure."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from train_cases import CLASSES, settings
+
+from core.decide import energy
+from core.metrics import softmax
+from train import evaluate, export
+from train.config import parse_recipe
+from train.dataset import OUT_OF_SCOPE, Index
+from train.evaluate import Scored, calibrate, metrics, predictions_table, score
+from train.splits import SplitData
+
+LABELS = parse_recipe(settings(), "test").labels()
+
+
+def scored(n: int = 400, others: int = 200, sharpness: float = 3.0, seed: int = 0) -> Scored:
+    """Logits too sure of themselves by the factor `sharpness`; those of other products are flat.
+
+    Normal deviates of variance 1 whose mean is 2.5 for the true class have exactly 2.5 times themselves as calibrated logits.
+    """
+    rng = np.random.default_rng(seed)
+    targets = rng.integers(0, 15, n)
+    logits = rng.normal(0, 1, (n, 15))
+    logits[np.arange(n), targets] += 2.5
+    flat = rng.normal(0, 0.3, (others, 15))
+    return Scored(
+        np.arange(n + others),
+        (sharpness * np.concatenate([2.5 * logits, flat])).astype(np.float32),
+        np.concatenate([targets, np.full(others, OUT_OF_SCOPE)]),
+    )
+
+
+def test_the_temperature_takes_back_the_overconfidence_and_lowers_the_calibration_error():
+    temperature, scope = calibrate(scored())
+    assert temperature == pytest.approx(3.0, rel=0.15)
+    error = metrics(scored(seed=1), LABELS, temperature, scope["threshold"])["calibration_error"]
+    assert error["after"] < error["before"] / 2
+
+
+def test_the_threshold_lets_95_percent_of_our_classes_pass():
+    data = scored()
+    _, scope = calibrate(data)
+    assert (energy(data.known.logits) >= scope["threshold"]).mean() == pytest.approx(0.95, abs=0.01)
+    assert scope["false_positive_rate"] == pytest.approx((energy(data.others.logits) >= scope["threshold"]).mean())
+    assert scope["measured_on"] == "400 validation photos of the classes, 200 of other products"
+
+
+def test_metrics_of_our_classes_do_not_depend_on_other_products():
+    with_others, without = (metrics(scored(others=n), LABELS, 1.0, 0.0) for n in (200, 0))
+    for key in ("photos", "accuracy", "macro_f1", "top3_accuracy", "calibration_error", "classes"):
+        assert with_others[key] == without[key], key
+
+
+def test_what_other_products_would_tell_is_unknown_without_any():
+    _, scope = calibrate(scored(others=0))
+    assert scope["false_positive_rate"] is None
+    found = metrics(scored(others=0), LABELS, 1.0, scope["threshold"])["in_scope"]
+    assert (found["auroc"], found["false_positive_rate"], found["other_products"]) == (None, None, 0)
+
+
+def test_a_class_without_photos_has_no_recall_rather_than_zero():
+    data = scored()
+    few = Scored(data.rows, data.logits, np.where(data.targets == 6, OUT_OF_SCOPE, data.targets))
+    row = next(row for row in metrics(few, LABELS, 1.0, 0.0)["classes"] if row["class"] == CLASSES[6])
+    assert row["recall"] is None
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Ten photos, the last two of other products, and pixels that hold their number."""
+    photos = pd.DataFrame(
+        {
+            "id": np.arange(100, 110),
+            "target": [*range(8), OUT_OF_SCOPE, OUT_OF_SCOPE],
+            "productDisplayName": [f"Product {i}, blue" for i in range(10)],
+            "baseColour": "Blue",
+            "usage": "Casual",
+        }
+    )
+    splits = pd.DataFrame({"split": ["train", "test"] * 5, "duplicate_group": np.arange(10) * 7})
+    np.save(tmp_path / "0123456789abcdef-4x3.npy", np.arange(10, dtype=np.uint8).repeat(36).reshape(10, 4, 3, 3))
+    return SplitData(Index(photos, [], [], "0123456789abcdef", []), splits, tmp_path)
+
+
+class Recording:
+    """An engine that answers with the number in the pixels and counts what it was shown."""
+
+    height, width = 4, 3
+
+    def __init__(self):
+        self.seen = []
+
+    def run(self, pixels):
+        self.seen += pixels[:, 0, 0, 0].tolist()
+        return type("Activations", (), {"logits": np.eye(15, dtype=np.float32)[pixels[:, 0, 0, 0]]})
+
+
+def test_a_split_is_scored_once_with_other_products_in_it(data, monkeypatch):
+    monkeypatch.setattr(evaluate, "BATCH", 2)
+    engine = Recording()
+    found = score(engine, data, "test")
+    assert engine.seen == [1, 3, 5, 7, 9]
+    assert found.targets.tolist() == [1, 3, 5, 7, OUT_OF_SCOPE]
+    assert found.known.rows.tolist() == [1, 3, 5, 7]
+    assert found.logits.argmax(axis=1).tolist() == [1, 3, 5, 7, 9]
+
+
+def test_predictions_carry_what_is_known_of_a_photo_and_calibrated_probabilities(data):
+    rows = data.known_rows("test")
+    logits = np.random.default_rng(0).normal(size=(len(rows), 15)).astype(np.float32)
+    table = predictions_table(logits, rows, data, LABELS, temperature=2.0)
+    first = table.iloc[0]
+    assert first[["id", "label", "product", "group", "colour", "usage", "duplicate_group"]].tolist() == [
+        *(101, "Shirts", "Product 1, blue", "Tops", "Blue", "Casual", 7)
+    ]
+    np.testing.assert_allclose(table[CLASSES].to_numpy(), softmax(logits, 2.0), rtol=1e-6)
+
+
+def test_the_test_split_is_looked_at_once(monkeypatch, tmp_path, data):
+    """Calibration and threshold come from validation; the test split is scored by one call."""
+    asked = []
+
+    def watch(engine, data, part):
+        asked.append(part)
+        return scored()
+
+    monkeypatch.setattr(export, "score", watch)
+    monkeypatch.setattr(export, "latency", lambda *_: {})
+    monkeypatch.setattr(export, "predictions_table", lambda *_: pd.DataFrame())
+    monkeypatch.setattr(export, "_write_stage_predictions", lambda *_: None)
+    monkeypatch.setattr(export, "load_network", lambda *_: None)
+    monkeypatch.setattr(export, "_prove_equal", lambda *_: {})
+    monkeypatch.setattr(SplitData, "pixels", lambda *_: np.zeros((600, 1), np.uint8))
+    export._evaluated(tmp_path, parse_recipe(settings(), "test"), data, Recording())
+    assert asked == ["val", "test"]
