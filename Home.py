@@ -4,7 +4,7 @@ import streamlit as st
 
 from core import ui, ui_home
 
-ui.page("Home", ":material/home:")
+ui.page("Home")
 st.title("Garment Lens", anchor=False)
 
 with ui.errors_shown():

@@ -9,18 +9,25 @@ from contextlib import contextmanager
 
 import streamlit as st
 import streamlit.components.v2 as components
+from PIL import Image
 
 from core.classifier import Classifier
 from core.errors import BrokenRun, GarmentError
 from core.runs import Run, current_run, runs_folder, sha256_of
+from core.samples import sample
 
 APP_NAME = "Garment Lens"
 log = logging.getLogger(__name__)
 
 
-def page(title: str, icon: str) -> None:
-    """Configure a page; the first call of each."""
-    st.set_page_config(page_title=f"{title} · {APP_NAME}", page_icon=icon, layout="wide")
+def page(title: str) -> None:
+    """Configure a page; the first call of each. Its icon is drawn here: Streamlit's own would be fetched from another site."""
+    st.set_page_config(page_title=f"{title} · {APP_NAME}", page_icon=_icon(), layout="wide")
+
+
+@st.cache_resource(show_spinner=False)
+def _icon() -> Image.Image:
+    return sample("Tshirts", size=(48, 64))
 
 
 @contextmanager

@@ -5,7 +5,7 @@ import streamlit as st
 from core import ui
 from core import ui_classify as page
 
-ui.page("Classify", ":material/checkroom:")
+ui.page("Classify")
 st.title("Classify", anchor=False)
 
 with ui.errors_shown():

@@ -5,7 +5,7 @@ import streamlit as st
 from core import ui
 from core import ui_history as page
 
-ui.page("Training history", ":material/show_chart:")
+ui.page("Training history")
 st.title("Training history", anchor=False)
 
 with ui.errors_shown():

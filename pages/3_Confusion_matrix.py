@@ -6,7 +6,7 @@ from core import confusion, ui, ui_analysis
 from core import ui_confusion as page
 from core.ui_predictions import choose_source, select_rows
 
-ui.page("Confusion matrix", ":material/grid_on:")
+ui.page("Confusion matrix")
 st.title("Confusion matrix", anchor=False)
 
 with ui.errors_shown():
