@@ -26,7 +26,7 @@ def probability_bars(ranking: list[tuple[str, float]], labels: LabelSet, in_scop
         hovertemplate="%{y}: %{x:.2%}<extra></extra>",
     )
     figure = go.Figure(bars)
-    figure.update_xaxes(range=[0, 1.18], visible=False, fixedrange=True)
+    figure.update_xaxes(range=[0, 1.32], visible=False, fixedrange=True)
     figure.update_yaxes(fixedrange=True, ticksuffix=" ", showgrid=False)
     figure.update_layout(
         height=BAR_HEIGHT * len(names) + 16, margin={"l": 0, "r": 0, "t": 4, "b": 4}, bargap=0.3, showlegend=False

@@ -187,7 +187,7 @@ def stage_table(training: Training) -> pd.DataFrame:
                 "name": epochs["stage_name"].iloc[0],
                 "epochs": len(epochs),
                 "trainable_parameters": epochs["trainable_parameters"].iloc[0],
-                "peak_lr": epochs["lr"].max(),
+                "peak_lr": training.config.get(f"stages.{number}.lr", np.nan),
                 "best_validation": best,
                 "final_train": epochs["train_accuracy"].iloc[-1],
                 "final_validation": epochs["val_accuracy"].iloc[-1],

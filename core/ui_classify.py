@@ -434,6 +434,8 @@ def card(
     with st.container(border=True):
         st.html(_title(photo, mark))
         _headline(answer, classifier)
+        if mark is WHOLE and not answer.in_scope:
+            st.caption("If it shows several garments, draw a box round each.")
         picture, meaning = heated(photo, mark, reading, classifier.labels, answer, heat)
         figure = probability_bars(answer.ranking, classifier.labels, answer.in_scope)
         with st.container(horizontal=True, vertical_alignment="center"):

@@ -74,6 +74,13 @@ def test_the_stage_table_is_as_published(published):
     assert (100 * table["gain"]).tolist()[1:] == pytest.approx([0.07, 7.02, 1.68])
 
 
+def test_the_learning_rate_of_a_stage_is_its_recipes_peak_and_unknown_where_unpublished(published):
+    known = history.Training("x", "x", published.epochs, {"stages.1.lr": 1e-3, "stages.4.lr": 4e-4}, {}, {}, {}, {})
+    rates = history.stage_table(known)["peak_lr"].tolist()
+    assert rates[0] == 1e-3 and rates[3] == 4e-4 and math.isnan(rates[1])
+    assert history.stage_table(published)["peak_lr"].isna().all()
+
+
 def test_trainable_parameters_are_those_of_the_architecture(published):
     from core.model import GarmentNet
     from train.config import load_recipe
