@@ -21,6 +21,7 @@ from train_cases import (
     epochs_done,
     recipe_file,
     run_until,
+    settings,
     small_rows,
     stage,
     write_catalogue,
@@ -29,10 +30,11 @@ from train_cases import (
 from core import graph, model
 from core.model import BLOCKS
 from core.runs import Run, find_runs
-from train import pipeline
+from train import export, pipeline
 from train.__main__ import main
+from train.config import parse_recipe
 from train.folder import only_trainer
-from train.loop import Trainer
+from train.loop import State, Trainer
 
 ALWAYS = {
     *("manifest.json", "config.json", "history.csv", "data.json", "metrics.json", "predictions.csv", "splits.csv"),
@@ -115,7 +117,14 @@ def test_the_manifest_describes_the_run(undisturbed):
     assert manifest["temperature"] > 0
 
 
-def test_the_input_size_is_that_of_the_stage_whose_weights_are_shipped(undisturbed):
+@pytest.mark.parametrize(("epoch", "size"), [(1, (40, 32)), (4, (40, 32)), (5, (48, 36)), (6, (48, 36))])
+def test_weights_are_shipped_with_the_input_size_that_they_were_chosen_at(epoch, size):
+    """Stages may differ in size: the best epoch of an earlier one is served at its own."""
+    shipped = export._best_stage(parse_recipe(settings(), "test"), State(best={"epoch": epoch, "val_accuracy": 0.9}))
+    assert (shipped.height, shipped.width) == size
+
+
+def test_the_manifest_names_that_size(undisturbed):
     manifest = Run.load(undisturbed).manifest
     expected = (48, 36) if manifest["best_epoch"] > 4 else (40, 32)
     assert (manifest["input"]["height"], manifest["input"]["width"]) == expected
