@@ -1,14 +1,21 @@
-"""Trainings as tables: finished runs, runs in progress, and the published reference. Drawing is in `core.figures_history`.
+"""Trainings as tables: finished runs, runs in progress, and the published reference.
 
-A value nobody knows is NaN and stays so; nothing is interpolated. Accuracies and losses are as in `history.csv` (docs/architecture.md).
+Their sentences are in `core.history_words`, their charts in `core.figures_history`. A value nobody knows is NaN and stays so; nothing
+is interpolated. Accuracies and losses are as in `history.csv` (docs/architecture.md).
 """
 
 from __future__ import annotations
 
 import json
 import math
+import os
+import shlex
+import socket
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +23,17 @@ import numpy as np
 import pandas as pd
 
 from core.errors import BrokenRun
-from core.runs import Run, find_runs
+from core.runs import RESTORE_HINT, RUNS_FOLDER, Run
 
-HEARTBEAT_LOST = 30.0  # seconds without a sign of life after which a trainer counts as dead; it gives one every 2 s
-OVERFITTING, UNDERFITTING = 0.05, -0.02  # gap of training over validation accuracy; augmentation makes it negative
+FILES = ("manifest.json", "config.json", "history.csv", "data.json", "metrics.json")  # what is read of a finished run
+PROJECT = RUNS_FOLDER.parent.parent
+HEARTBEAT_LOST = (
+    30.0  # seconds without a sign of life after which a trainer elsewhere counts as dead; it gives one every 2 s
+)
+LONGEST_SILENCE = 3600.0  # likewise while its process is there: it is silent while it validates and exports
+IN_TRAINING = "in training"
+TEXTS = ("stage_name", "device")
+SHARES = ("train_accuracy", "val_accuracy", "val_macro_f1")
 COLUMNS = (
     "epoch", "stage", "stage_name", "trainable_parameters", "lr", "train_loss", "train_accuracy", "val_loss", "val_accuracy",
     "val_macro_f1", "images", "seconds", "images_per_second", "device",
@@ -28,20 +42,20 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Training:
-    """One training, finished or not.
+    """One training, finished or not. Read-only, shared between visitors.
 
     Args:
-        run_id: also its folder's name.
+        folder: its run folder.
         name: to be shown.
-        epochs: one row an epoch: `COLUMNS`, and `images_seen` and `hours`, both counted from the start.
+        epochs: one row an epoch: `COLUMNS`, and counted from the start `images_seen`, `steps` of the optimizer, and `hours`.
         config: settings as resolved, by dotted name.
         data: what was indexed, as in `data.json`; empty if unknown.
         manifest: of a finished run; empty while it trains.
-        metrics: of the test split; empty while it trains.
+        metrics: as in `metrics.json`; empty while it trains.
         progress: what the trainer last said of itself; empty for a finished run.
     """
 
-    run_id: str
+    folder: Path
     name: str
     epochs: pd.DataFrame
     config: dict[str, Any]
@@ -51,85 +65,138 @@ class Training:
     progress: dict[str, Any]
 
     @property
-    def published(self) -> bool:
-        """Whether the figures are somebody's publication rather than measured here."""
-        return self.manifest.get("origin") == "published"
+    def run_id(self) -> str:
+        """Name of its folder."""
+        return self.folder.name
 
-    @property
+    def column(self, name: str) -> pd.Series:
+        """One value an epoch, as floats."""
+        return pd.Series(self.epochs[name], dtype=float)
+
+    @cached_property
     def best(self) -> pd.Series | None:
         """The row of the epoch with the best validation accuracy, the first of equals; None if none is known."""
         known = self.epochs["val_accuracy"].dropna()
         return None if known.empty else self.epochs.loc[known.idxmax()]
 
+    @cached_property
+    def best_accuracy(self) -> float:
+        """Validation accuracy of the best epoch; NaN if none is known."""
+        return math.nan if self.best is None else float(self.best.at["val_accuracy"])
+
+    @property
+    def test_accuracy(self) -> dict[str, Any]:
+        """`value`, `low` and `high` (95% interval); of a publication `low`, `high` and `as_published`; empty if not measured."""
+        return self.metrics.get("test", {}).get("accuracy", {})
+
+    @cached_property
+    def seconds(self) -> float:
+        """Training time in all; NaN if an epoch's is unknown and no total was published."""
+        return self._total("seconds")
+
+    @cached_property
+    def images_per_second(self) -> float:
+        """Photos trained on over training time; NaN or as published likewise."""
+        rate = self._total("images") / self.seconds
+        return self._published("images_per_second") if math.isnan(rate) else rate
+
+    def _total(self, column: str) -> float:
+        values = self.column(column).to_numpy()
+        known = len(values) > 0 and not np.isnan(values).any()
+        return float(values.sum()) if known else self._published(column)
+
+    def _published(self, name: str) -> float:
+        return float(self.metrics.get("training", {}).get(name, math.nan))
+
+
+def read_training(folder: Path) -> Training:
+    """The training in a run folder, finished or in progress.
+
+    Raises:
+        BrokenRun: a file of it is missing, damaged, or does not hold what it should.
+    """
+    if (folder / "progress.json").is_file() and not (folder / "manifest.json").is_file():
+        return in_progress(folder)
+    return finished(Run.load(folder))
+
 
 def finished(run: Run) -> Training:
     """The training behind a whole run. Raises BrokenRun if one of its files is missing or damaged."""
-    manifest = run.manifest
-    optional = {
-        name: run.read_json(name) if name in manifest["files"] else {}
+    config, data, metrics = (
+        _object(run.read_json(name), run.folder / name) if name in run.manifest.get("files", {}) else {}
         for name in ("config.json", "data.json", "metrics.json")
-    }
-    epochs = _with_totals(run.read_csv("history.csv"), f"{run.folder}/history.csv")
-    config = flattened(optional["config.json"].get("resolved", {}))
-    test = optional["metrics.json"].get("test", {})
-    return Training(run.folder.name, manifest["name"], epochs, config, optional["data.json"], manifest, test, {})
+    )
+    settings = flattened(config.get("resolved", {}))
+    epochs = _checked(run.read_csv("history.csv"), run.folder / "history.csv", settings)
+    return Training(run.folder, run.manifest["name"], epochs, settings, data, run.manifest, metrics, {})
 
 
-def in_progress(folder: Path) -> Training | None:
-    """The training that is being made in a folder; None if its trainer has not told anything yet.
-
-    Raises:
-        BrokenRun: a file of it cannot be read.
-    """
-    progress = folder / "progress.json"
-    if not progress.is_file():
-        return None
+def in_progress(folder: Path) -> Training:
+    """The training that is being made in a folder. Raises BrokenRun if a file of it cannot be read."""
+    told, config, data = (_read_object(folder / name) for name in ("progress.json", "config.json", "data.json"))
+    settings, history = flattened(config.get("resolved", {})), folder / "history.csv"
     try:
-        told = json.loads(progress.read_text(encoding="utf-8"))
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("resolved", {})
-        data = folder / "data.json"
-        indexed = json.loads(data.read_text(encoding="utf-8")) if data.is_file() else {}
-        history = folder / "history.csv"
         epochs = pd.read_csv(history) if history.is_file() else pd.DataFrame(columns=list(COLUMNS))
     except (OSError, ValueError) as error:
-        raise BrokenRun(f"The run in {folder} cannot be read ({error}).") from None
-    totals = _with_totals(epochs, str(history))
-    return Training(folder.name, f"{folder.name} (in training)", totals, flattened(config), indexed, {}, {}, told)
+        raise BrokenRun(f"{history} cannot be read ({error}).") from None
+    return Training(folder, folder.name, _checked(epochs, history, settings), settings, data, {}, {}, told)
 
 
-def find_trainings(folder: Path) -> tuple[list[Training], dict[str, str]]:
-    """Every training below a folder, those in progress first, then the newest; and what is wrong with the others, by folder name."""
-    runs, broken = find_runs(folder)
+def _read_object(path: Path) -> dict[str, Any]:
+    """A JSON object from a file; empty if there is no such file."""
+    if not path.is_file():
+        return {}
+    try:
+        return _object(json.loads(path.read_text(encoding="utf-8")), path)
+    except (OSError, ValueError) as error:
+        raise BrokenRun(f"{path} cannot be read ({error}).") from None
+
+
+def _object(value: Any, path: Path) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise BrokenRun(f"{path} holds a {type(value).__name__} where a JSON object is expected. {RESTORE_HINT}")
+    return value
+
+
+def find_trainings(
+    folder: Path, read: Callable[[Path], Training] = read_training
+) -> tuple[list[Training], dict[str, str]]:
+    """Every training below a folder, those being made first, then the newest; and what is wrong with the others, by folder name.
+
+    Args:
+        folder: of run folders; files in it are no concern of this.
+        read: reads one, `read_training` or a cache of it.
+    """
     trainings, problems = [], {}
-    for name, message in broken.items():
+    for child in sorted(folder.iterdir()) if folder.is_dir() else []:
+        if not child.is_dir():
+            continue
         try:
-            training = in_progress(folder / name)
+            trainings.append(read(child))
         except BrokenRun as error:
-            training, message = None, str(error)
-        if training:
-            trainings.append(training)
-        else:
-            problems[name] = message
-    for run in runs:
-        try:
-            trainings.append(finished(run))
-        except BrokenRun as error:
-            problems[run.folder.name] = str(error)
+            problems[child.name] = str(error)
+    trainings.sort(key=lambda training: (status(training) == IN_TRAINING, made_on(training)), reverse=True)
     return trainings, problems
 
 
-def _with_totals(epochs: pd.DataFrame, name: str) -> pd.DataFrame:
+def _checked(epochs: pd.DataFrame, path: Path, settings: dict[str, Any]) -> pd.DataFrame:
+    """The table with its running totals. Raises BrokenRun, naming what is wrong with it."""
     missing = [column for column in COLUMNS if column not in epochs]
     if missing:
-        raise BrokenRun(f"{name} lacks the column(s) {', '.join(missing)}.")
-    return epochs.assign(
-        images_seen=_running_total(epochs.loc[:, "images"]), hours=_running_total(epochs.loc[:, "seconds"]) / 3600
-    )
-
-
-def _running_total(values: pd.Series) -> pd.Series:
-    """Sum so far; from the first unknown value on nobody knows it."""
-    return pd.Series(np.cumsum(values.to_numpy(float)), values.index)
+        raise BrokenRun(f"{path} lacks the column(s) {', '.join(missing)}. {RESTORE_HINT}")
+    if epochs.empty:
+        epochs = epochs.astype(float)
+    words = [name for name in COLUMNS if name not in TEXTS and not pd.api.types.is_numeric_dtype(epochs[name])]
+    if words:
+        raise BrokenRun(f"{path} holds something other than numbers in {', '.join(words)}. {RESTORE_HINT}")
+    if epochs[["epoch", "stage"]].isna().to_numpy().any() or (np.diff(epochs["epoch"].to_numpy(float)) < 1).any():
+        raise BrokenRun(f"{path}: epochs must count up, each with its stage. {RESTORE_HINT}")
+    strange = [name for name in SHARES if not epochs[name].dropna().between(0, 1).all()]
+    if strange:
+        raise BrokenRun(f"{path}: {', '.join(strange)} must lie between 0 and 1. {RESTORE_HINT}")
+    seen = np.cumsum(epochs["images"].to_numpy(float))  # from the first unknown value on nobody knows the sum
+    steps = seen / settings.get("batch_size", math.nan)
+    return epochs.assign(images_seen=seen, steps=steps, hours=np.cumsum(epochs["seconds"].to_numpy(float)) / 3600)
 
 
 def flattened(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -145,58 +212,128 @@ def flattened(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
+def status(training: Training) -> str:
+    """`published`, `finished`, `in training`, `stopped` or `trainer died`."""
+    if training.progress:
+        return state_of(training.progress)
+    return "published" if training.manifest.get("origin") == "published" else "finished"
+
+
+def state_of(progress: dict[str, Any], now: float | None = None) -> str:
+    """How an unfinished run stands: `in training`, `stopped` (its trainer said so) or `trainer died` (it says nothing any more)."""
+    if progress.get("state") == "stopped":
+        return "stopped"
+    silence = (time.time() if now is None else now) - progress.get("updated", 0.0)
+    lives = _process_lives(progress)
+    patience = HEARTBEAT_LOST if lives is None else LONGEST_SILENCE if lives else 0.0
+    return IN_TRAINING if silence < patience else "trainer died"
+
+
+def _process_lives(progress: dict[str, Any]) -> bool | None:
+    """Whether the trainer's process exists; None if it is on another machine, or on Windows, where asking would end it."""
+    if os.name != "posix" or progress.get("host") != socket.gethostname() or "pid" not in progress:
+        return None
+    try:
+        os.kill(progress["pid"], 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def made_on(training: Training) -> str:
+    """When it was finished, or told of last: date and time as ISO 8601 in UTC; empty if unknown."""
+    if "updated" in training.progress:
+        return datetime.fromtimestamp(training.progress["updated"], UTC).isoformat(timespec="seconds")
+    return training.manifest.get("created", "")
+
+
+def resume_command(training: Training) -> str:
+    """What to type, from the project's folder, to go on with a training that ended early."""
+    folder = training.folder.resolve()
+    shown = folder.relative_to(PROJECT) if folder.is_relative_to(PROJECT) else folder
+    return f"python -m train --resume {shlex.quote(shown.as_posix())}"
+
+
+def shown_names(trainings: list[Training]) -> dict[str, str]:
+    """Run id to the name to show; runs of the same name carry their id as well."""
+    names = [training.name for training in trainings]
+    return {
+        training.run_id: training.name if names.count(training.name) == 1 else f"{training.name} ({training.run_id})"
+        for training in trainings
+    }
+
+
 def runs_table(trainings: list[Training]) -> pd.DataFrame:
-    """One row a training, with what is known of it."""
+    """One row a training, with what is known of it; rates and times in all, unknown ones NaN."""
     rows = []
     for training in trainings:
-        best, test = training.best, training.metrics.get("accuracy", {})
-        size = training.manifest.get("input")
+        test, manifest = training.test_accuracy, training.manifest
         rows.append(
             {
                 "run_id": training.run_id,
                 "run": training.name,
-                "made": training.manifest.get("created", "")[:10],
-                "recipe": training.manifest.get("recipe") or training.config.get("name", ""),
-                "input": f"{size['height']}x{size['width']}" if size else "",
-                "initial_weights": training.manifest.get("initial_weights") or training.config.get("init", ""),
-                "best_validation": np.nan if best is None else best["val_accuracy"],
-                "best_epoch": None if best is None else int(best.at["epoch"]),
-                "test_accuracy": test.get("value", np.nan),
-                "test_low": test.get("low", np.nan),
-                "test_high": test.get("high", np.nan),
-                "images_per_second": training.epochs["images_per_second"].mean(),
-                "hours": training.epochs["seconds"].sum() / 3600,
+                "status": status(training),
+                "made": made_on(training)[:10],
+                "recipe": manifest.get("recipe") or training.config.get("name", ""),
+                "input": input_size(training),
+                "initial_weights": manifest.get("initial_weights") or training.config.get("init", ""),
+                "best_validation": training.best_accuracy,
+                "best_epoch": math.nan if training.best is None else training.best["epoch"],
+                "epochs": len(training.epochs),
+                "test_accuracy": test.get("value", math.nan),
+                "test_low": test.get("low", math.nan),
+                "test_high": test.get("high", math.nan),
+                "images_per_second": training.images_per_second,
+                "hours": training.seconds / 3600,
                 "device": training.epochs["device"].iloc[-1] if len(training.epochs) else "",
             }
         )
     return pd.DataFrame(rows)
 
 
+def input_size(training: Training) -> str:
+    """Height x width in pixels, such as `96x72`; of a training in progress that of its last stage; empty if unknown."""
+    stages = sum(name.startswith("stages.") and name.endswith(".height") for name in training.config)
+    last = {side: training.config.get(f"stages.{stages}.{side}") for side in ("height", "width")}
+    size = training.manifest.get("input") or last
+    return f"{size['height']}x{size['width']}" if size["height"] and size["width"] else ""
+
+
 def stage_table(training: Training) -> pd.DataFrame:
     """One row a stage, as published (epochs, best validation, final train, final validation) and more.
 
-    `gain` is the best validation accuracy over that of all stages before; unknown values are NaN.
+    `peak_lr` is the one of the recipe; `gain` is the best validation accuracy over that of all stages before. Unknown values are NaN.
     """
-    rows, before = [], math.nan
-    for number, epochs in training.epochs.groupby("stage", sort=True):
-        known = epochs["val_accuracy"].to_numpy(float)
-        best = float(np.nanmax(known)) if np.isfinite(known).any() else math.nan
+    rows = []
+    for stage, epochs in training.epochs.groupby("stage", sort=True):
+        number = int(stage)  # type: ignore[call-overload]
         rows.append(
             {
-                "stage": int(number),  # type: ignore[call-overload]
+                "stage": number,
                 "name": epochs["stage_name"].iloc[0],
                 "epochs": len(epochs),
                 "trainable_parameters": epochs["trainable_parameters"].iloc[0],
-                "peak_lr": training.config.get(f"stages.{number}.lr", np.nan),
-                "best_validation": best,
+                "peak_lr": training.config.get(f"stages.{number}.lr", math.nan),
+                "best_validation": epochs["val_accuracy"].max(),
                 "final_train": epochs["train_accuracy"].iloc[-1],
                 "final_validation": epochs["val_accuracy"].iloc[-1],
-                "minutes": epochs["seconds"].sum(min_count=1) / 60,
-                "gain": best - before,
+                "minutes": epochs["seconds"].sum(skipna=False) / 60,
             }
         )
-        before = best if math.isnan(before) else max(before, best)
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    if rows:
+        table["gain"] = table["best_validation"] - table["best_validation"].cummax().ffill().shift()
+    return table
+
+
+def gain_by_unfreezing(training: Training) -> float:
+    """Best validation accuracy of all stages over that of the first, which trains only the head; NaN with one stage or unknown."""
+    stages = stage_table(training)
+    if len(stages) < 2:
+        return math.nan
+    return float(stages["best_validation"].max() - stages["best_validation"].iloc[0])
 
 
 def unfrozen_blocks(training: Training, stage: int) -> list[str]:
@@ -217,40 +354,9 @@ def gap(epochs: pd.DataFrame) -> pd.Series:
     return pd.Series(epochs["train_accuracy"].to_numpy(float) - epochs["val_accuracy"].to_numpy(float), epochs.index)
 
 
-def gap_in_words(epochs: pd.DataFrame) -> str:
-    """What the gap of the last known epoch says."""
-    known = gap(epochs).dropna()
-    if known.empty:
-        return "Neither over- nor underfitting can be told: training or validation accuracy is unknown."
-    last = known.iloc[-1]
-    points = f"{abs(100 * last):.1f} points {'above' if last >= 0 else 'below'} validation"
-    if last > OVERFITTING:
-        return f"In the end training accuracy is {points}: the network has begun to learn its photos by heart (overfitting)."
-    if last < UNDERFITTING:
-        return (
-            f"In the end training accuracy is {points}: training photos are made harder by augmentation, and the network "
-            "could take more training (underfitting rather than overfitting)."
-        )
-    return f"In the end training accuracy is {points}: neither over- nor underfitting."
-
-
-def headline(training: Training) -> str:
-    """The training in one sentence."""
-    best = training.best
-    if best is None:
-        return "No epoch has been validated yet."
-    epochs, stages = training.epochs, len(set(training.epochs["stage"]))
-    hours, device = epochs["seconds"].sum() / 3600, epochs["device"].iloc[-1]
-    steps = f"{stages} stages" if int(stages) != 1 else "1 stage"
-    return (
-        f"**{best['val_accuracy']:.2%}** of the validation photos are named right after epoch {best['epoch']:.0f} of {len(epochs)}, "
-        f"reached in {steps} and {hours:.1f} hours on {device}."
-    )
-
-
 def settings_table(trainings: list[Training]) -> pd.DataFrame:
     """Settings by row, a column each training as text, and whether they differ (`differs`); differing ones first."""
-    columns = {training.run_id: pd.Series(training.config, dtype=object).map(str) for training in trainings}
+    columns = {training.run_id: pd.Series(training.config, dtype=object).map(_as_text) for training in trainings}
     table = pd.DataFrame(columns).fillna("")
     table["differs"] = table.nunique(axis=1) > 1
     return (
@@ -260,21 +366,31 @@ def settings_table(trainings: list[Training]) -> pd.DataFrame:
     )
 
 
+def _as_text(value: Any) -> str:
+    if value is None:
+        return ""
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
 def classes_table(training: Training) -> pd.DataFrame:
-    """Photos by class and split; empty if unknown."""
-    return pd.DataFrame(training.data.get("classes", {})).T.rename_axis("class").reset_index()
+    """Photos by class and split, and in all; empty if unknown."""
+    table = pd.DataFrame.from_dict(training.data.get("classes", {}), orient="index")
+    return table.assign(photos=table.sum(axis=1)).rename_axis("class").reset_index() if len(table) else table
 
 
-def state_of(progress: dict[str, Any], now: float | None = None) -> str:
-    """Whether the trainer of an unfinished run is at work: `training`, `stopped` (it said so) or `lost` (it says nothing more)."""
-    if progress.get("state") == "stopped":
-        return "stopped"
-    age = (time.time() if now is None else now) - progress.get("updated", 0.0)
-    return "lost" if age > HEARTBEAT_LOST else "training"
+def kept_when_thinned(values: np.ndarray, points: int = 600) -> np.ndarray:
+    """Positions of the values to draw, for drawing only.
 
-
-def thinned(epochs: pd.DataFrame, points: int = 500) -> pd.DataFrame:
-    """Every so-many-th row, the first and the last among them; for drawing only."""
-    if len(epochs) <= points:
-        return epochs
-    return epochs.iloc[np.unique(np.linspace(0, len(epochs) - 1, points).round().astype(int))]
+    All of them if they are few; else the ends, and of each of `points / 3` equal stretches the smallest, the largest, and one
+    unknown value if there is any: no peak and no gap is lost.
+    """
+    if len(values) <= points:
+        return np.arange(len(values))
+    kept = {0, len(values) - 1}
+    for stretch in np.array_split(np.arange(len(values)), points // 3):
+        unknown = np.isnan(values[stretch])
+        known = stretch[~unknown]
+        kept |= set(stretch[unknown][:1])
+        if len(known):
+            kept |= {known[values[known].argmin()], known[values[known].argmax()]}
+    return np.array(sorted(kept))

@@ -1,4 +1,4 @@
-"""How the network learned: curves, the four stages of unfreezing, settings and data of every run."""
+"""How the network learned: curves, the stages of unfreezing, settings and data of every run."""
 
 import streamlit as st
 
@@ -15,24 +15,32 @@ with ui.errors_shown():
             "There is no run yet. See the trainer at work within a minute: `python -m train --smoke`.",
             icon=":material/model_training:",
         )
+        page.live(found, [])
         page.overview(found, broken)
         st.stop()
-    chosen = page.choose(found, ui.shipped_run_id())
+
+    page.warn_of_dead_link(found)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        chosen = page.choose(found, ui.shipped_run_id())
+        if chosen:
+            page.take_away(chosen[0])
+    page.live(found, chosen)
     if not chosen:
         st.info("Choose a run above.", icon=":material/arrow_upward:")
         page.overview(found, broken)
         st.stop()
-    for training in chosen:
-        if training.progress:
-            page.live(training)
+
     first = chosen[0]
     page.summary(first)
+    if len(chosen) > 1:
+        page.compare(chosen)
     page.curves(chosen)
     st.subheader("What each stage brought", anchor=False)
     page.stages(first)
     st.subheader("Over- or underfitting?", anchor=False)
-    page.gap(first)
-    all_runs, settings, data = st.tabs(["All runs", "Settings", "Data"])
+    page.gap(chosen)
+
+    all_runs, settings, data = st.tabs(["All runs", "Settings", "Data"], key="tab", bind="query-params")
     with all_runs:
         page.overview(found, broken)
     with settings:

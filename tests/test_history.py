@@ -1,17 +1,22 @@
 """Trainings as tables: every figure computed another way, unknown values kept unknown, damaged folders named."""
 
+import csv
 import json
 import math
+import os
 import shutil
+import socket
+from collections import defaultdict
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from core import history
-from core.figures_history import CURVES, blocks_figure, curves_figure, gap_figure, stages_figure
+from core.errors import BrokenRun
 from core.runs import RUNS_FOLDER, Run, sha256_of
 from tests.conftest import ROOT
+from tests.run_factory import BATCH, IMAGES, history_table, write_live_run, write_run
 
 # The published table, typed in once more: epoch, stage, training and validation accuracy in percent, seconds, images a second.
 PUBLISHED = """
@@ -51,7 +56,19 @@ def test_the_published_run_is_as_published(published):
         assert row["stage"] == int(stage)
         found = 100 * row["train_accuracy"], 100 * row["val_accuracy"], row["seconds"], row["images_per_second"]
         assert found == pytest.approx([float(value) for value in (train, validation, seconds, rate)])
-    assert len(published.epochs) == 12 and published.epochs["seconds"].sum() == pytest.approx(4585.5, abs=1)
+    assert len(published.epochs) == 12
+
+
+def test_totals_of_the_published_run_are_those_published_since_an_epoch_is_missing(published):
+    assert published.seconds == 4858 and published.images_per_second == 29.8
+    assert published.test_accuracy == {"low": 0.9, "high": 0.91, "as_published": "about 90-91%"}
+
+
+def test_without_a_published_total_an_unknown_epoch_makes_it_unknown(tmp_path):
+    table = history_table()
+    table.loc[2, ["seconds", "images"]] = np.nan
+    training = history.finished(write_run(tmp_path, "gap", history=table))
+    assert math.isnan(training.seconds) and math.isnan(training.images_per_second)
 
 
 def test_the_missing_epoch_stays_missing(published):
@@ -59,10 +76,8 @@ def test_the_missing_epoch_stays_missing(published):
     assert math.isnan(missing["val_accuracy"]) and math.isnan(missing["train_accuracy"])
     assert math.isnan(history.gap(published.epochs).iloc[3])
     assert published.epochs["hours"].iloc[2] > 0 and published.epochs["hours"].iloc[3:].isna().all()
-    assert (
-        history.smoothed(published.epochs["val_accuracy"], 0.6).isna().tolist()
-        == published.epochs["val_accuracy"].isna().tolist()
-    )
+    unknown = published.epochs["val_accuracy"].isna().tolist()
+    assert history.smoothed(published.column("val_accuracy"), 0.6).isna().tolist() == unknown
 
 
 def test_the_stage_table_is_as_published(published):
@@ -72,13 +87,40 @@ def test_the_stage_table_is_as_published(published):
     final = (100 * table["final_train"]).tolist()
     assert final[0] == pytest.approx(59.94) and math.isnan(final[1]) and final[2:] == pytest.approx([91.75, 94.92])
     assert (100 * table["gain"]).tolist()[1:] == pytest.approx([0.07, 7.02, 1.68])
+    assert math.isnan(table["minutes"][2]) and table["minutes"][1] == pytest.approx((476.7 + 422.0) / 60)
+    assert history.gain_by_unfreezing(published) == pytest.approx(0.9145 - 0.8268)
 
 
-def test_the_learning_rate_of_a_stage_is_its_recipes_peak_and_unknown_where_unpublished(published):
-    known = history.Training("x", "x", published.epochs, {"stages.1.lr": 1e-3, "stages.4.lr": 4e-4}, {}, {}, {}, {})
-    rates = history.stage_table(known)["peak_lr"].tolist()
-    assert rates[0] == 1e-3 and rates[3] == 4e-4 and math.isnan(rates[1])
+def test_stages_equal_those_computed_line_by_line_from_the_file(tmp_path):
+    training = history.finished(write_run(tmp_path, "run"))
+    rows = defaultdict(list)
+    with (tmp_path / "run" / "history.csv").open() as file:
+        for row in csv.DictReader(file):
+            rows[int(row["stage"])].append(row)
+    best_before = []
+    for found in history.stage_table(training).to_dict("records"):
+        stage = rows[found["stage"]]
+        best = max(float(row["val_accuracy"]) for row in stage)
+        assert found["best_validation"] == best
+        assert found["minutes"] == pytest.approx(sum(float(row["seconds"]) for row in stage) / 60)
+        assert found["final_train"] == float(stage[-1]["train_accuracy"])
+        assert found["final_validation"] == float(stage[-1]["val_accuracy"])
+        if best_before:
+            assert found["gain"] == pytest.approx(best - max(best_before))
+        best_before.append(best)
+
+
+def test_the_learning_rate_of_a_stage_is_its_recipes_peak_and_unknown_where_unpublished(tmp_path, published):
+    training = history.finished(write_run(tmp_path, "run"))
+    assert history.stage_table(training)["peak_lr"].tolist() == [1e-3, 1e-3, 5e-4, 4e-4]
     assert history.stage_table(published)["peak_lr"].isna().all()
+
+
+def test_axes_count_from_the_start(tmp_path):
+    epochs = history.finished(write_run(tmp_path, "run")).epochs
+    assert epochs["images_seen"].tolist() == [IMAGES * i for i in range(1, 9)]
+    assert epochs["steps"].tolist() == [IMAGES // BATCH * i for i in range(1, 9)]
+    assert epochs["hours"].iloc[-1] == pytest.approx(epochs["seconds"].sum() / 3600)
 
 
 def test_trainable_parameters_are_those_of_the_architecture(published):
@@ -96,8 +138,14 @@ def test_the_best_epoch_is_the_first_of_equals(published):
 
 
 def test_unfrozen_blocks_add_up_over_the_stages(published):
+    assert history.unfrozen_blocks(published, 0) == []
     assert history.unfrozen_blocks(published, 1) == ["head"]
     assert set(history.unfrozen_blocks(published, 4)) == {"head", "layer4", "layer3", "layer2", "layer1", "stem"}
+
+
+def test_blocks_of_a_run_in_training_come_from_its_settings(tmp_path):
+    training = history.read_training(write_live_run(tmp_path, "live", 1))
+    assert history.unfrozen_blocks(training, 2) == ["head", "layer4"]
 
 
 def test_smoothing_is_an_exponential_moving_average():
@@ -110,20 +158,11 @@ def test_smoothing_is_an_exponential_moving_average():
     np.testing.assert_array_equal(history.smoothed(values, 0.0), values)
 
 
-@pytest.mark.parametrize(
-    ("train", "val", "word"), [(0.95, 0.85, "overfitting)"), (0.90, 0.88, "neither"), (0.80, 0.88, "underfitting")]
-)
-def test_the_gap_is_put_into_words(train, val, word):
-    epochs = pd.DataFrame({"train_accuracy": [train], "val_accuracy": [val]})
-    assert word in history.gap_in_words(epochs) and f"{100 * abs(train - val):.1f} points" in history.gap_in_words(
-        epochs
-    )
-
-
-def test_settings_that_differ_come_first(published):
-    other = history.Training("other", "other", published.epochs, published.config | {"batch_size": 32}, {}, {}, {}, {})
-    table = history.settings_table([published, other])
+def test_settings_that_differ_come_first(tmp_path):
+    runs = [write_run(tmp_path, "a"), write_run(tmp_path, "b", settings={"batch_size": 32})]
+    table = history.settings_table([history.finished(run) for run in runs])
     assert table["setting"].iloc[0] == "batch_size" and table["differs"].tolist().count(True) == 1
+    assert table.iloc[0][["a", "b"]].tolist() == ["64", "32"]
 
 
 def test_nested_settings_are_flattened():
@@ -134,85 +173,128 @@ def test_nested_settings_are_flattened():
     }
 
 
-def live_run(folder, updated: float, **told):
-    folder.mkdir(parents=True)
-    (folder / "progress.json").write_text(
-        json.dumps({"run_id": folder.name, "state": "training", "updated": updated} | told)
-    )
-    (folder / "config.json").write_text('{"resolved": {"name": "default"}}')
+def test_runs_of_the_same_name_are_told_apart(tmp_path):
+    runs = [write_run(tmp_path, run_id, name=name) for run_id, name in (("a", "x"), ("b", "x"), ("c", "y"))]
+    names = history.shown_names([history.finished(run) for run in runs])
+    assert names == {"a": "x (a)", "b": "x (b)", "c": "y"}
 
 
-def test_a_run_in_progress_is_found_before_its_first_epoch(tmp_path):
-    live_run(tmp_path / "live", updated=1000)
+def test_the_table_of_runs_holds_what_the_files_say(tmp_path):
+    run = write_run(tmp_path, "a")
+    row = history.runs_table([history.finished(run)]).iloc[0]
+    with (tmp_path / "a" / "history.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    seconds = sum(float(line["seconds"]) for line in rows)
+    best = max(rows, key=lambda line: float(line["val_accuracy"]))
+    assert row["best_validation"] == float(best["val_accuracy"]) and row["best_epoch"] == int(best["epoch"])
+    assert row["hours"] == pytest.approx(seconds / 3600)
+    assert row["images_per_second"] == pytest.approx(sum(int(line["images"]) for line in rows) / seconds)
+    assert row[["test_accuracy", "test_low", "test_high"]].tolist() == [0.9, 0.87, 0.92]
+    assert row[["status", "made", "recipe", "input"]].tolist() == ["finished", "2026-01-01", "default", "96x72"]
+
+
+def test_runs_being_made_come_first_then_the_newest(tmp_path, published):
+    write_run(tmp_path, "old", created="2025-01-01T00:00:00+00:00")
+    write_run(tmp_path, "new", created="2026-02-01T00:00:00+00:00")
+    write_live_run(tmp_path, "dead", updated=1_750_000_000)  # in June 2025
+    write_live_run(tmp_path, "live")
+    found, _ = history.find_trainings(tmp_path)
+    assert [training.run_id for training in found] == ["live", "new", "dead", "old"]
+
+
+def test_a_run_is_found_before_its_first_epoch(tmp_path):
+    write_live_run(tmp_path, "live")
     (training,), problems = history.find_trainings(tmp_path)
-    assert training.run_id == "live" and training.best is None and not problems
-    assert history.headline(training) == "No epoch has been validated yet."
+    assert training.best is None and math.isnan(training.best_accuracy) and math.isnan(training.seconds)
+    assert not problems and history.stage_table(training).empty and len(history.runs_table([training])) == 1
+
+
+def test_a_history_of_no_epoch_is_no_fault(tmp_path):
+    folder = write_live_run(tmp_path, "live")
+    (folder / "history.csv").write_text(",".join(history.COLUMNS) + "\n")
+    assert history.read_training(folder).best is None
 
 
 @pytest.mark.parametrize(
-    ("age", "told", "state"), [(5, {}, "training"), (60, {}, "lost"), (5, {"state": "stopped"}, "stopped")]
+    ("age", "told", "state"),
+    [
+        (29, {}, "in training"),
+        (31, {}, "trainer died"),
+        (5, {"state": "stopped"}, "stopped"),
+        (29, {"state": "evaluating"}, "in training"),
+    ],
 )
-def test_a_trainer_that_is_silent_for_half_a_minute_is_lost(age, told, state):
-    assert history.state_of({"updated": 1000.0} | told, now=1000.0 + age) == state
+def test_a_trainer_elsewhere_that_is_silent_for_half_a_minute_died(age, told, state):
+    assert history.state_of({"updated": 1000.0, "host": "elsewhere", "pid": 1} | told, now=1000.0 + age) == state
+
+
+@pytest.mark.skipif(os.name != "posix", reason="asking for a process would end it there")
+def test_a_trainer_here_lives_as_long_as_its_process(tmp_path):
+    here = {"updated": 1000.0, "host": socket.gethostname()}
+    pid = os.spawnlp(os.P_NOWAIT, "true", "true")
+    os.waitpid(pid, 0)
+    assert history.state_of(here | {"pid": os.getpid()}, now=1000.0 + 600) == "in training"
+    assert history.state_of(here | {"pid": os.getpid()}, now=1000.0 + 7200) == "trainer died"
+    assert history.state_of(here | {"pid": pid}, now=1000.0 + 1) == "trainer died"
+
+
+def test_the_command_to_go_on_names_the_folder(tmp_path):
+    training = history.read_training(write_live_run(tmp_path, "a run", 1))
+    assert history.resume_command(training) == f"python -m train --resume '{tmp_path}/a run'"
+    shipped = history.Training(RUNS_FOLDER / "x", "x", training.epochs, {}, {}, {}, {}, {})
+    assert history.resume_command(shipped) == "python -m train --resume artifacts/runs/x"
 
 
 def test_broken_folders_are_listed_with_what_is_wrong(tmp_path):
     shutil.copytree(RUNS_FOLDER / "published-reference", tmp_path / "damaged")
     (tmp_path / "damaged" / "history.csv").write_text("epoch\n1\n")
     (tmp_path / "empty").mkdir()
-    live_run(tmp_path / "half", updated=1000)
-    (tmp_path / "half" / "config.json").write_text("{")
+    (tmp_path / "current.json").write_text("{}")
+    (write_live_run(tmp_path, "half") / "config.json").write_text("{")
+    (write_live_run(tmp_path, "list") / "progress.json").write_text("[1]")
     trainings, problems = history.find_trainings(tmp_path)
-    assert not trainings
+    assert not trainings and set(problems) == {"damaged", "empty", "half", "list"}
     assert "history.csv is damaged" in problems["damaged"]
     assert "manifest.json is missing" in problems["empty"]
     assert "cannot be read" in problems["half"]
+    assert "holds a list where a JSON object is expected" in problems["list"]
 
 
-def test_thinning_keeps_the_ends():
-    epochs = pd.DataFrame({"epoch": range(1, 5001)})
-    thin = history.thinned(epochs, 500)
-    assert len(thin) == 500 and thin["epoch"].iloc[0] == 1 and thin["epoch"].iloc[-1] == 5000
+@pytest.mark.parametrize(
+    ("column", "values", "message"),
+    [
+        ("lr", ["fast"] * 8, "something other than numbers in lr"),
+        ("epoch", [1, 2, 2, 3, 4, 5, 6, 7], "epochs must count up"),
+        ("stage", [1, None, 2, 2, 3, 3, 4, 4], "epochs must count up, each with its stage"),
+        ("val_accuracy", [90.0] * 8, "val_accuracy must lie between 0 and 1"),
+    ],
+)
+def test_a_history_that_cannot_be_is_refused(tmp_path, column, values, message):
+    run = write_run(tmp_path, "run", history=history_table().assign(**{column: values}))
+    with pytest.raises(BrokenRun, match=message):
+        history.finished(run)
 
 
-def test_the_curves_hold_what_the_table_holds(published):
-    figure = curves_figure([published], list(CURVES), "Epoch", 0.0, False)
-    drawn = {(trace.name, trace.yaxis): trace for trace in figure.data}
-    accuracy = drawn["validation", "y"]
-    np.testing.assert_array_equal(np.asarray(accuracy.y, float), published.epochs["val_accuracy"])
-    assert accuracy.connectgaps is False
-    assert sum(shape.type == "rect" for shape in figure.layout.shapes) == 4 * len(CURVES)
+def test_a_history_without_a_column_is_refused(tmp_path):
+    run = write_run(tmp_path, "run", history=history_table().drop(columns=["lr", "seconds"]))
+    with pytest.raises(BrokenRun, match=r"lacks the column\(s\) lr, seconds"):
+        history.finished(run)
 
 
-def test_the_learning_rate_is_never_smoothed():
-    epochs = pd.DataFrame(
-        {"epoch": range(6), "stage": 1, "stage_name": "head", "lr": [1, 5, 1, 5, 1, 5.0], "val_accuracy": np.nan}
-    )
-    training = history.Training("x", "x", epochs, {}, {}, {}, {}, {})
-    (trace,) = curves_figure([training], ["Learning rate"], "Epoch", 0.9, False).data
-    assert list(trace.y) == [1, 5, 1, 5, 1, 5]
+def test_few_values_are_all_drawn():
+    assert history.kept_when_thinned(np.zeros(600)).tolist() == list(range(600))
 
 
-def test_smoothed_curves_keep_their_raw_points_behind(published):
-    figure = curves_figure([published], ["Accuracy"], "Epoch", 0.5, False)
-    assert [trace.mode for trace in figure.data] == ["markers", "lines+markers"] * 2
+def test_thinning_keeps_ends_peaks_and_gaps():
+    values = np.sin(np.arange(5000.0))
+    values[1234], values[2345], values[3456] = 9, -9, np.nan
+    kept = history.kept_when_thinned(values, 600)
+    assert len(kept) <= 602 and {0, 4999, 1234, 2345, 3456} <= set(kept) and (np.diff(kept) > 0).all()
 
 
-def test_two_runs_are_overlaid_in_two_colours(published):
-    other = history.Training("other", "other", published.epochs, {}, {}, {}, {}, {})
-    figure = curves_figure([published, other], ["Accuracy"], "Epoch", 0.0, False)
-    assert len({trace.line.color for trace in figure.data}) == 2 and len(figure.data) == 4
-
-
-def test_gap_and_stage_charts_hold_their_tables(published):
-    np.testing.assert_allclose(np.asarray(gap_figure(published).data[0].y, float), history.gap(published.epochs))
-    bars = {trace.name: trace for trace in stages_figure(history.stage_table(published)).data}
-    assert list(bars["final training"].text) == ["59.9%", "not known", "91.8%", "94.9%"]
-
-
-def test_the_block_picture_tells_what_trains():
-    texts = [annotation.text for annotation in blocks_figure(["head", "layer4"]).layout.annotations]
-    assert [text for text in texts if "trains" in text] == ["<b>layer4</b><br>trains", "<b>head</b><br>trains"]
+def test_classes_are_counted_in_all(tmp_path):
+    table = history.classes_table(history.finished(write_run(tmp_path, "run")))
+    assert len(table) == 15 and table[["train", "val", "test", "photos"]].iloc[0].tolist() == [9, 2, 3, 14]
 
 
 def test_columns_are_those_the_trainer_writes():
