@@ -1,0 +1,81 @@
+"""The training history page follows a training by itself, in a real browser: from an empty folder over a killed trainer to the end."""
+
+import csv
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import ROOT, running_server
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+A_MINUTE = 60_000  # milliseconds
+THE_REST = 4 * A_MINUTE
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("live") / "runs"
+
+
+@pytest.fixture(scope="module")
+def live_server(runs: Path) -> Iterator[str]:
+    with running_server(GARMENTS_RUNS=str(runs)) as address:
+        yield address
+
+
+@contextmanager
+def trainer(*arguments: str) -> Iterator[subprocess.Popen]:
+    """A trainer at work, killed in the end if it has not ended by itself."""
+    command = [sys.executable, "-m", "train", *arguments]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait(20)
+
+
+def best_of(run: Path) -> float:
+    with (run / "history.csv").open() as file:
+        return max(float(row["val_accuracy"]) for row in csv.DictReader(file))
+
+
+def expect_metric(page: Page, label: str, value: str) -> None:
+    expect(page.get_by_test_id("stMetric").filter(has_text=label)).to_contain_text(value)
+
+
+@pytest.mark.timeout(600)
+def test_a_training_is_followed_from_its_first_epoch_over_a_kill_to_its_end(live_server, runs, open_page):
+    page = open_page(f"{live_server}/Training_history")
+    expect(page.get_by_text("There is no run yet.")).to_be_visible()
+    reloads: list[str] = []
+    page.on("load", lambda loaded: reloads.append(loaded.url))
+
+    with trainer("--smoke", "--runs", str(runs), "--cache", str(runs.parent / "cache")) as first:
+        expect(page.get_by_test_id("stProgress")).to_be_visible(timeout=2 * A_MINUTE)
+        expect(page.get_by_role("heading", name=re.compile(r"at epoch \d of \d.*, so far"))).to_be_visible(
+            timeout=2 * A_MINUTE
+        )
+        os.kill(first.pid, signal.SIGKILL)
+        first.wait(20)
+    (run,) = [path for path in runs.iterdir() if path.is_dir()]
+    alert = page.get_by_role("alert").filter(has_text="died")
+    expect(alert).to_contain_text(f"python -m train --resume {run}")
+
+    with trainer("--resume", str(run)) as second:
+        expect(alert).to_have_count(0, timeout=A_MINUTE)
+        expect(page.get_by_text("Finished, 4 stages")).to_be_visible(timeout=THE_REST)
+        assert second.wait(60) == 0
+    expect_metric(page, "Best validation accuracy", f"{100 * best_of(run):.2f}%")
+    expect(page.get_by_test_id("stProgress")).to_have_count(0)
+    expect(page.get_by_role("heading", name="of 5, up from")).to_be_visible()
+    assert not reloads
