@@ -70,7 +70,7 @@ def test_a_box_changes_the_label(server, open_page, outfit):
 
 
 def test_controls_answer_and_stand_in_the_address(server, open_page, outfit):
-    page = open_page(f"{server}/Classify?group=bottoms&top_k=3")
+    page = open_page(f"{server}/Classify?group=Bottoms&top_k=3")
     upload(page, outfit[0])
     expect(page.get_by_text("Whole photo ·")).to_be_visible()
     bottoms = {"Jeans", "Trousers", "Shorts", "Skirts", "Track Pants", "Leggings", "Swimwear"}
@@ -137,6 +137,7 @@ def test_the_saved_view_is_a_picture_of_photo_and_answers(server, open_page, out
 def test_the_camera_takes_a_photo(server, open_page):
     page = open_page(f"{server}/Classify", permissions=["camera"])
     page.get_by_role("button", name="Camera").click()
+    page.wait_for_function("document.querySelector('video')?.readyState === 4")
     page.get_by_role("button", name="Take Photo").click()
     expect(page.get_by_text("Whole photo ·")).to_be_visible()
 
