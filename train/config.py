@@ -32,7 +32,7 @@ class Stage(_Settings):
     epochs: Annotated[int, Field(ge=1)]
     lr: Positive  # peak learning rate of the block nearest the head
     lr_decay_per_block: Annotated[float, Field(gt=0, le=1)] = (
-        1.0  # discriminative rates: times this for each block towards the input
+        1.0  # discriminative: times this, block by block to the input
     )
     warmup_steps: Annotated[int, Field(ge=0)] = 0  # linear warm-up before the cosine
     height: Annotated[int, Field(ge=32)]  # input size in pixels (progressive resizing: it may differ by stage)
@@ -43,9 +43,7 @@ class Augmentation(_Settings):
     """Random changes to a training photo; all zero (and scale 1) means none."""
 
     min_scale: Annotated[float, Field(gt=0, le=1)] = 1.0  # RandomResizedCrop: least share of the area kept
-    max_aspect_change: Annotated[float, Field(ge=1)] = (
-        1.0  # RandomResizedCrop: aspect ratio times or divided by at most this
-    )
+    max_aspect_change: Annotated[float, Field(ge=1)] = 1.0  # its aspect ratio, times or divided by at most this
     flip: Fraction = 0.0  # probability of a horizontal flip
     rotation: Annotated[float, Field(ge=0, le=180)] = 0.0  # degrees, either way
     brightness: Fraction = 0.0  # ColorJitter: factor in [1 - x, 1 + x]
@@ -64,22 +62,16 @@ class Recipe(_Settings):
     stages: Annotated[list[Stage], Field(min_length=1)]
     frozen: list[Block] = []  # blocks that no stage unfreezes
     batch_size: Annotated[int, Field(ge=2)] = 64  # over all processes together
-    accumulation: Annotated[int, Field(ge=1)] = (
-        1  # backward passes of batch_size / accumulation photos before an optimizer step
-    )
+    accumulation: Annotated[int, Field(ge=1)] = 1  # parts of a batch that pass one after another, to save memory
     weight_decay: Annotated[float, Field(ge=0)] = 1e-4
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.05
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.4
     sampler: Literal["natural", "square_root", "inverse"] = "natural"  # class frequencies seen in an epoch
     augmentation: Augmentation = Augmentation()
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.0  # of the weights that are validated and shipped; 0 is off
-    precision: Literal["float32", "bfloat16", "float16"] = (
-        "float32"  # autocast on CUDA; the CPU always computes in float32
-    )
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"  # autocast on CUDA; the CPU keeps to float32
     compile: bool = False  # torch.compile on CUDA
-    early_stopping: Annotated[int, Field(ge=0)] = (
-        0  # end a stage after so many epochs without a better validation; 0 is off
-    )
+    early_stopping: Annotated[int, Field(ge=0)] = 0  # ends a stage after so many epochs without a better one; 0 is off
     custom_ids_from: int = 60001  # rows with this id or a higher one go to training only
     val_fraction: Annotated[float, Field(gt=0, lt=0.5)] = 0.09
     test_fraction: Annotated[float, Field(gt=0, lt=0.5)] = 0.10
@@ -135,9 +127,8 @@ def parse_recipe(settings: dict[str, Any], source: str) -> Recipe:
 
 def load_recipe(name_or_path: str) -> Recipe:
     """A recipe from a file, or by the name of one in `train/recipes`. Raises InvalidConfig."""
-    path = (
-        RECIPES / f"{name_or_path}.toml" if "/" not in name_or_path and "." not in name_or_path else Path(name_or_path)
-    )
+    is_name = Path(name_or_path).stem == name_or_path  # neither a folder nor a suffix
+    path = RECIPES / f"{name_or_path}.toml" if is_name else Path(name_or_path)
     try:
         settings = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
