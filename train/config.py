@@ -31,9 +31,7 @@ class Stage(_Settings):
     unfreeze: list[Block]  # blocks that become trainable here and stay so
     epochs: Annotated[int, Field(ge=1)]
     lr: Positive  # peak learning rate of the block nearest the head
-    lr_decay_per_block: Annotated[float, Field(gt=0, le=1)] = (
-        1.0  # discriminative: times this, block by block to the input
-    )
+    lr_decay_per_block: Annotated[float, Field(gt=0, le=1)] = 1.0  # times this, block by block to the input
     warmup_steps: Annotated[int, Field(ge=0)] = 0  # linear warm-up before the cosine
     height: Annotated[int, Field(ge=32)]  # input size in pixels (progressive resizing: it may differ by stage)
     width: Annotated[int, Field(ge=32)]
