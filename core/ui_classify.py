@@ -15,11 +15,11 @@ from PIL import Image
 from streamlit_drawable_canvas import st_canvas
 
 from core import samples
+from core.bars import probability_bars
 from core.classifier import HOTTEST, Answer, Classifier, Reading
 from core.decide import BIASED_GROUP, Controls, apply_controls, softmax
 from core.errors import InvalidRegion, UnreadablePhoto
 from core.explain import contrast_overlay, overlay
-from core.figures import probability_bars
 from core.images import ACCEPTED_SUFFIXES, Photo, decode_photo
 from core.labels import ALL, LabelSet
 from core.palette import REGION
@@ -30,7 +30,7 @@ from core.runs import Run
 from core.snapshot import Card, snapshot
 from core.ui import APP_NAME, column_width
 
-ENOUGH = (1600, 1600)  # pixels a photo is decoded to at least; regions stay sharp and sessions stay small
+ENOUGH = (1200, 1200)  # pixels a photo is decoded to at least; regions stay sharp and sessions stay small
 MAX_PHOTOS = 30
 CANVAS_HEIGHT = 560
 PICTURE_WIDTH = 190
@@ -437,12 +437,11 @@ def card(
         if mark is WHOLE and not answer.in_scope:
             st.caption("If it shows several garments, draw a box round each.")
         picture, meaning = heated(photo, mark, reading, classifier.labels, answer, heat)
-        figure = probability_bars(answer.ranking, classifier.labels, answer.in_scope)
         with st.container(horizontal=True, vertical_alignment="center"):
             with st.container(width=PICTURE_WIDTH):
                 st.image(picture, width="stretch", alt=f"{mark.name}. {meaning}", caption=meaning)
             with st.container(width="stretch"):
-                st.plotly_chart(figure, key=f"bars-{mark.name}", config={"displayModeBar": False})
+                st.html(probability_bars(answer.ranking, classifier.labels, answer.in_scope))
         if heat.tested:
             _test(classifier, photo, mark, reading, heat.class_name or answer.label)
 

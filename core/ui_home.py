@@ -7,9 +7,9 @@ import time
 import streamlit as st
 
 from core import samples
+from core.bars import probability_bars
 from core.classifier import Classifier
 from core.explain import overlay
-from core.figures import probability_bars
 from core.history import finished
 from core.images import Photo
 from core.runs import Run, find_runs, runs_folder
@@ -37,11 +37,7 @@ def demonstration(classifier: Classifier) -> None:
         with right:
             verdict = f"{answer.label} · {answer.probability:.0%}" if answer.in_scope else "Not one of these kinds"
             st.markdown(f"#### {verdict}")
-            st.plotly_chart(
-                probability_bars(answer.ranking, classifier.labels, answer.in_scope),
-                key="home-bars",
-                config={"displayModeBar": False},
-            )
+            st.html(probability_bars(answer.ranking, classifier.labels, answer.in_scope))
             st.caption(f"Classified and explained in {milliseconds:.0f} ms, just now, on this machine.")
             st.button("Another one", icon=":material/refresh:", on_click=_next)
 

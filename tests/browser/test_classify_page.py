@@ -74,9 +74,9 @@ def test_controls_answer_and_stand_in_the_address(server, open_page, outfit):
     upload(page, outfit[0])
     expect(page.get_by_text("Whole photo ·")).to_be_visible()
     bottoms = {"Jeans", "Trousers", "Shorts", "Skirts", "Track Pants", "Leggings", "Swimwear"}
-    ticks = page.locator(".ytick text")
-    expect(ticks).to_have_count(3)
-    assert {tick.strip() for tick in ticks.all_text_contents()} <= bottoms
+    names = page.locator(".bar-name")
+    expect(names).to_have_count(3)
+    assert {name.strip() for name in names.all_text_contents()} <= bottoms
     page.get_by_text("Show where the network looked").click()
     expect(page).to_have_url(re.compile("heat=false"))
 

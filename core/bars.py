@@ -1,0 +1,33 @@
+"""The bars of one answer, as HTML: they stand at once, where a charting library would load first, and never move the page."""
+
+from __future__ import annotations
+
+from html import escape
+
+from core.labels import LabelSet
+from core.palette import group_colour
+
+ROW = (
+    '<div role="listitem" style="display:flex;align-items:center;gap:0.5rem;font-size:0.85rem;line-height:1.7">'
+    '<span class="bar-name" style="flex:0 0 6rem;text-align:right">{name}</span>'
+    '<span style="flex:1;display:flex;align-items:center;gap:0.4rem;min-width:0">'
+    '<span style="width:calc((100% - 3.6rem) * {share:.4f});min-width:2px;height:1.05rem;background:{colour};opacity:{opacity}"></span>'
+    '<span class="bar-value">{share:.1%}</span></span></div>'
+)
+
+
+def probability_bars(ranking: list[tuple[str, float]], labels: LabelSet, in_scope: bool = True) -> str:
+    """Horizontal bars of class probabilities, the most probable on top, coloured by group; faded where the photo is out of scope.
+
+    Args:
+        ranking: class names with probabilities in [0, 1].
+        labels: for the colours of the groups.
+        in_scope: whether the photo looks like one of the classes.
+    """
+    rows = [
+        ROW.format(
+            name=escape(name), share=share, colour=group_colour(labels.group_of(name)), opacity=1 if in_scope else 0.4
+        )
+        for name, share in ranking
+    ]
+    return f'<div role="list" aria-label="Probabilities">{"".join(rows)}</div>'
