@@ -9,9 +9,9 @@ from core.palette import group_colour
 
 ROW = (
     '<div role="listitem" style="display:flex;align-items:center;gap:0.5rem;font-size:0.85rem;line-height:1.7">'
-    '<span class="bar-name" style="flex:0 0 6rem;text-align:right">{name}</span>'
+    '<span class="bar-name" style="flex:0 0 5.3rem;text-align:right">{name}</span>'
     '<span style="flex:1;display:flex;align-items:center;gap:0.4rem;min-width:0">'
-    '<span style="width:calc((100% - 3.6rem) * {share:.4f});min-width:2px;height:1.05rem;background:{colour};opacity:{opacity}"></span>'
+    '<span style="width:calc((100% - 3.2rem) * {share:.4f});min-width:2px;height:1.05rem;background:{colour};opacity:{opacity}"></span>'
     '<span class="bar-value">{share:.1%}</span></span></div>'
 )
 

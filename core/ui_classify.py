@@ -33,7 +33,7 @@ from core.ui import APP_NAME, column_width
 ENOUGH = (1200, 1200)  # pixels a photo is decoded to at least; regions stay sharp and sessions stay small
 MAX_PHOTOS = 30
 CANVAS_HEIGHT = 560
-PICTURE_WIDTH = 190
+PICTURE_WIDTH = 150
 PICTURE = (520, 780)  # largest picture on a card, in pixels
 REFERENCE_BIAS = 0.6
 SAMPLES_IN_A_ROW = 6
