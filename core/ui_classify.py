@@ -194,8 +194,12 @@ def regions(photo: Photo) -> list[Marked]:
     """The photo on a canvas where boxes are drawn; returns the whole photo and then each box, numbered as drawn."""
     width = column_width("canvas-width")
     if width is None:  # the first run of a visit; a canvas laid out twice would lose what is drawn in between
+        st.session_state.pop("mounted_photo", None)
         st.image(_thumbnail(photo.image, photo.sha256))
         return [WHOLE]
+    if st.session_state.get("mounted_photo") != photo.sha256:  # an old canvas would come back as it was first mounted
+        st.session_state["mounted_photo"] = photo.sha256
+        _mount_anew(photo.sha256)
     scale = min(width / photo.width, CANVAS_HEIGHT / photo.height)
     size = max(1, round(photo.width * scale)), max(1, round(photo.height * scale))
     mount = _mount(photo, size)
@@ -282,6 +286,11 @@ def _propose(classifier: Classifier, photo: Photo) -> None:
 def _replace_regions(sha256: str, marked: list[Marked]) -> None:
     """Put other boxes on a photo: its canvas is mounted anew with them."""
     st.session_state.setdefault("drawings", {})[sha256] = marked
+    _mount_anew(sha256)
+
+
+def _mount_anew(sha256: str) -> None:
+    """Give a photo a new canvas, which starts with the boxes kept for it."""
     versions = st.session_state.setdefault("canvas_version", {})
     versions[sha256] = versions.get(sha256, 0) + 1
 

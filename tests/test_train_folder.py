@@ -49,14 +49,6 @@ def test_a_second_trainer_is_turned_away_until_the_first_lets_go(tmp_path):
         pass
 
 
-def test_what_a_killed_trainer_left_half_written_is_swept_out(tmp_path):
-    (tmp_path / ".checkpoint.safetensors.part").write_bytes(b"half")
-    (tmp_path / "checkpoint.safetensors").write_bytes(b"whole")
-    with only_trainer(tmp_path):
-        assert not list(tmp_path.glob("*.part")) + list(tmp_path.glob(".*.part"))
-        assert (tmp_path / "checkpoint.safetensors").exists()
-
-
 def test_the_resume_command_survives_a_shell(tmp_path):
     assert resume_command(tmp_path / "my runs") == f"python -m train --resume '{tmp_path}/my runs'"
 
@@ -79,3 +71,11 @@ def test_the_heartbeat_is_written_at_once_then_at_most_every_two_seconds(tmp_pat
     assert on_disk()["step"] == 3
     progress.update(now=True, state="exporting")
     assert (on_disk()["state"], on_disk()["step"]) == ("exporting", 3)
+
+
+@pytest.mark.parametrize("leftover", [".history.csv.part", ".tmp0beVEO"])
+def test_what_a_killed_writer_left_is_swept_out_before_anything_else(tmp_path, leftover):
+    (tmp_path / leftover).write_text("half")
+    (tmp_path / "history.csv").write_text("whole")
+    with only_trainer(tmp_path):
+        assert not (tmp_path / leftover).exists() and (tmp_path / "history.csv").read_text() == "whole"

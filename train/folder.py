@@ -77,7 +77,10 @@ def only_trainer(folder: Path) -> Iterator[None]:
     except Timeout:
         raise TrainingStopped(f"Another trainer is working on {folder}. Wait for it, or stop it first.") from None
     try:
-        for partial in folder.glob(".*.part"):
+        for partial in [
+            *folder.glob(".*.part"),
+            *folder.glob(".tmp*"),
+        ]:  # ours, and what safetensors writes before it renames
             partial.unlink()
         yield
     finally:

@@ -126,7 +126,8 @@ def test_the_downloads_hold_what_the_page_shows(server, open_page, outfit):
 def test_the_saved_view_is_a_picture_of_photo_and_answers(server, open_page, outfit):
     page = open_page(f"{server}/Classify")
     upload(page, outfit[0])
-    expect(card(page, "Whole photo").locator("h4")).to_be_visible()
+    wait_for_canvas(page)
+    expect(page.get_by_role("button", name="Save view")).to_be_visible()
     with page.expect_download() as download:
         page.keyboard.press("Control+s")
     with Image.open(download.value.path()) as image:
