@@ -1,14 +1,15 @@
-"""Classify photos of clothes from the command line.
+"""Classify photos of clothes from the command line, or export the network.
 
     python -m core predict photo.jpg                       # one line a photo
     python -m core predict folder/ photos.zip --json       # one JSON object a line
     python -m core predict --list paths.txt --csv out.csv --parquet out.parquet
     torchrun --nproc-per-node 4 -m core predict folder/ --csv out.csv
+    python -m core export --onnx garments.onnx             # the network for other runtimes, with all that they need to know
 
 With --csv or --parquet the work is resumable: after a kill the same command continues, and the files are those of an
 uninterrupted run. Several processes (torchrun, or RANK and WORLD_SIZE in the environment) share the photos; the first one writes.
 
-Exit status: 0 if at least one photo was classified, 1 if none or if it could not be done, 2 for wrong usage.
+Exit status: 0 if at least one photo was classified or the export is written, 1 if none or if it could not be done, 2 for wrong usage.
 """
 
 from __future__ import annotations
@@ -32,10 +33,12 @@ from core.heatmap_files import SIZE, save_heatmap
 from core.images import display_name
 from core.journal import Journal
 from core.labels import LabelSet
+from core.onnx_export import export_onnx
 from core.photo_sources import Inventory, PhotoFile, batched, find_photos, listed_paths, take_inventory
 from core.predict import BATCH, Request, predict
 from core.records import Record, save_csv, save_parquet
 from core.roi import parse_roi
+from core.runs import Run, current_run, runs_folder
 
 PHOTOS_WORTH_A_BAR = 20
 SECONDS_IN_A_LOG = 10  # between two lines of progress where nobody watches
@@ -52,7 +55,16 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = line.add_subparsers(required=True, metavar="COMMAND")
     _add_predict(commands.add_parser("predict", help="classify photos"))
+    _add_export(commands.add_parser("export", help="write the network as one ONNX file"))
     return line
+
+
+def _add_export(command: argparse.ArgumentParser) -> None:
+    command.set_defaults(run=_export)
+    command.add_argument("--onnx", type=Path, required=True, metavar="FILE", help="the file to write")
+    command.add_argument(
+        "--run", dest="folder", type=Path, metavar="DIR", help="a run folder (default: the shipped run)"
+    )
 
 
 def _add_predict(command: argparse.ArgumentParser) -> None:
@@ -91,6 +103,13 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("Stopped.", file=sys.stderr)
         return 130
+
+
+def _export(options: argparse.Namespace) -> int:
+    run = Run.load(options.folder) if options.folder else current_run(runs_folder())
+    export_onnx(run, options.onnx)
+    print(f"{options.onnx}: the network of {run.run_id}; its metadata_props say how to use it.")
+    return 0
 
 
 @dataclass(frozen=True)
