@@ -96,13 +96,19 @@ def _beside_published() -> str:
 
 def doors() -> None:
     """The pages, with what each is for."""
-    columns = st.columns(3)
+    columns = st.columns(4)
     pages = [
         (
             "pages/1_Classify.py",
             "Classify a photo",
             ":material/checkroom:",
             "Upload or shoot a photo, draw boxes, see kinds and heat maps.",
+        ),
+        (
+            "pages/4_Batch.py",
+            "Classify many",
+            ":material/photo_library:",
+            "Drop a zip or many photos, get a table and a CSV.",
         ),
         (
             "pages/2_Training_history.py",
