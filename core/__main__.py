@@ -1,10 +1,11 @@
-"""Classify photos of clothes from the command line.
+"""Classify photos of clothes from the command line, and print a network's model card.
 
     python -m core predict photo.jpg                       # one line a photo
     python -m core predict folder/ photos.zip --json       # one JSON object a line
     python -m core predict folder/ --csv out.csv --heatmap maps/
+    python -m core card > docs/model-card.md               # of the shipped run, or of --run artifacts/runs/RUN
 
-Exit status: 0 if at least one photo was classified, 1 if none, 2 for wrong usage.
+Exit status: 0 if at least one photo was classified (or the card printed), 1 if none, 2 for wrong usage.
 """
 
 from __future__ import annotations
@@ -24,8 +25,10 @@ from core.decide import Controls
 from core.errors import GarmentError
 from core.images import display_name
 from core.labels import LabelSet
+from core.model_card import model_card
 from core.predict import RECORD_FIELDS, Request, find_photos, predict
 from core.roi import parse_roi
+from core.runs import Run, current_run, runs_folder
 
 PHOTOS_WORTH_A_BAR = 20
 
@@ -35,7 +38,12 @@ def parser() -> argparse.ArgumentParser:
     line = argparse.ArgumentParser(
         prog="python -m core", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    command = line.add_subparsers(required=True, metavar="predict").add_parser("predict", help="classify photos")
+    commands = line.add_subparsers(required=True, metavar="predict | card")
+    card = commands.add_parser("card", help="print the model card of a run as Markdown")
+    card.add_argument("--run", type=Path, metavar="RUN", help="run folder (default: that of the shipped run)")
+    card.set_defaults(carry_out=_print_card)
+    command = commands.add_parser("predict", help="classify photos")
+    command.set_defaults(carry_out=_predict)
     command.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="photos, folders or zip files")
     command.add_argument("--json", action="store_true", help="print one JSON object a photo")
     command.add_argument("--csv", type=Path, metavar="FILE", help="also write the records as CSV")
@@ -58,10 +66,20 @@ def main(arguments: list[str] | None = None) -> int:
     line = parser()
     options = line.parse_args(arguments)
     try:
-        classifier = Classifier.load()
+        return options.carry_out(options, line)
     except GarmentError as error:
         print(error, file=sys.stderr)
         return 1
+
+
+def _print_card(options: argparse.Namespace, line: argparse.ArgumentParser) -> int:
+    run = Run.load(options.run) if options.run else current_run(runs_folder())
+    sys.stdout.write(model_card(run))
+    return 0
+
+
+def _predict(options: argparse.Namespace, line: argparse.ArgumentParser) -> int:
+    classifier = Classifier.load()
     try:
         request = _request(options, classifier.labels)
     except (GarmentError, ValueError, OSError) as error:
