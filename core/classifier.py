@@ -62,7 +62,8 @@ class Answer:
         ranking: classes with their calibrated probabilities, the most probable first.
         group: of the first class, such as Tops.
         in_scope: whether it looks like one of the classes at all.
-        score: the energy behind that verdict; `in_scope` says whether it reaches the run's threshold.
+        score: the energy behind that verdict; `in_scope` says whether it reaches the run's threshold. Of a network with background
+            outputs it is the log-odds of any class against none of them.
         without_controls: the first class had no filter and no bias been set.
     """
 
@@ -102,8 +103,9 @@ class Classifier:
     def __init__(self, run: Run, threads: int = 0):
         self.run = run
         self.engine = Engine(run, threads)
-        self.head_weight, self.head_bias = head_of(run.path("model.safetensors"))
         self.labels: LabelSet = run.labels
+        weight, bias = head_of(run.path("model.safetensors"))
+        self.head_weight, self.head_bias = weight[: len(self.labels)], bias[: len(self.labels)]
         self.temperature: float = run.manifest["temperature"]
         self.threshold: float = run.manifest["in_scope"]["threshold"]
 
