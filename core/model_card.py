@@ -34,14 +34,6 @@ COLOUR_GROUPS = {
     "purple": ("Purple", "Lavender", "Mauve"),
 }  # fmt: skip
 OTHER_COLOUR = "several, other or not stated"
-WORDS = {
-    "auroc": "AUROC",
-    "macro_f1": "macro-F1",
-    "top3_accuracy": "true kind among the first three",
-    "true_positive_rate": "share of photos of the kinds that pass",
-    "false_positive_rate": "share of other photos that pass",
-}
-
 INTENDED_USE = """It is meant for sorting catalogue photos and for teaching: one garment in a photo, or in a box drawn round it, is named as
 one of the kinds below, with a probability and a heat map. A person should look at answers that matter.
 
@@ -71,7 +63,7 @@ def model_card(run: Run) -> str:
         _section("Results", _results(training.metrics)),
         _section("By kind", _by_kind(training.metrics)),
         *(_slices(predictions) if predictions else ()),
-        _section("Photos from phones", _measured(training.metrics.get("phone", {}))),
+        _section("Photos from phones", _phone(training.metrics)),
         _section("Photos of other things", _in_scope(run, training.metrics)),
         _section("Calibration", _calibration(run, training.metrics)),
         _section("Speed", _speed(training.metrics)),
@@ -100,11 +92,13 @@ def _rate(value: float | None, low: float | None, high: float | None) -> str:
 def _head(run: Run) -> str:
     manifest, size = run.manifest, run.manifest["input"]
     commit = f", commit `{manifest['git_commit'][:12]}`" if manifest.get("git_commit") else ""
+    background = len(manifest.get("background", ()))
+    others = f" for the kinds and {background} for other products," if background else ""
     return (
         f"# Model card: {manifest['name']}\n\n"
         f"Made from the files of run `{run.run_id}` by `python -m core card`; intervals are 95% Wilson intervals.\n\n"
-        f"A ResNet50 with {len(run.labels)} outputs for photos of {size['height']}x{size['width']} pixels (height x width), trained by the "
-        f"`{manifest.get('recipe')}` recipe from `{manifest.get('initial_weights')}`, {manifest['created'][:10]}{commit}."
+        f"A ResNet50 with {len(run.labels)} outputs{others} for photos of {size['height']}x{size['width']} pixels (height x width), "
+        f"trained by the `{manifest.get('recipe')}` recipe from `{manifest.get('initial_weights')}`, {manifest['created'][:10]}{commit}."
     )
 
 
@@ -199,20 +193,30 @@ def _difference(table: pd.DataFrame) -> str:
     return f"Less often right than for {largest['slice']}, beyond chance: {', '.join(worse)}."
 
 
-def _measured(tree: Mapping[str, Any]) -> str:
-    """Every measure below a key of `metrics.json`, as a table, whatever their names."""
-    return _table(["measure", "value"], [[name, value] for name, value in _leaves(tree)])
+def _phone(metrics: Mapping[str, Any]) -> str:
+    """Phone photos carry coarse labels, each allowing some of the kinds."""
+    measured = metrics.get("phone", {}).get("test")
+    if not measured:
+        return ""
+    rows = [
+        ["exact kind, where the label allows only one", *_share(measured["exact"])],
+        ["one of the kinds that the label allows", *_share(measured["allowed_set"])],
+        *([f"{row['label']}: {', '.join(row['allowed'])}", *_share(row)] for row in measured.get("labels", ())),
+    ]
+    words = (
+        f"{measured['photos']:,} photos taken with phones, with coarse labels. "
+        f"Calibration error: {_number(measured['calibration_error'])}; AUROC of telling them "
+        f"from photos of other things: {_number(measured['in_scope']['auroc'])}."
+    )
+    return f"{words}\n\n{_table(['right answer', 'photos', 'share'], rows)}"
 
 
-def _leaves(tree: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
-    for key, value in tree.items():
-        here = (*path, WORDS.get(key, key.replace("_", " ")))
-        if isinstance(value, Mapping) and {"value", "low", "high"} <= value.keys():
-            yield ", ".join(here), _rate(value["value"], value["low"], value["high"])
-        elif isinstance(value, Mapping):
-            yield from _leaves(value, here)
-        elif isinstance(value, (int, float)):
-            yield ", ".join(here), f"{value:,}" if isinstance(value, int) else f"{value:.3f}"
+def _share(measured: Mapping[str, Any]) -> tuple[str, str]:
+    return f"{measured['n']:,}", _rate(measured["value"], measured.get("low"), measured.get("high"))
+
+
+def _number(value: float | None) -> str:
+    return "not known" if value is None or pd.isna(value) else f"{value:.3f}"
 
 
 def _in_scope(run: Run, metrics: Mapping[str, Any]) -> str:
@@ -221,9 +225,18 @@ def _in_scope(run: Run, metrics: Mapping[str, Any]) -> str:
         return ""
     words = (
         f"A photo whose energy score is below {scope['threshold']:.2f} is said to show none of the kinds. The threshold lets "
-        f"{scope['true_positive_rate']:.0%} of the validation photos of the kinds pass. On the test photos:"
+        f"{scope['true_positive_rate']:.0%} of the validation photos of the kinds pass, and "
+        f"{measured['true_positive_rate']:.1%} of the test photos. "
+        "AUROC is the chance that a photo of the kinds scores above one of something else."
     )
-    return f"{words}\n\n{_measured(measured)}"
+    others = {"all other products": measured} | measured.get("kinds", {})
+    rows = [[name, f"{row['other_products']:,}", _number(row["auroc"]), _passing(row)] for name, row in others.items()]
+    return f"{words}\n\n{_table(['test photos of', 'number', 'AUROC', 'pass as one of the kinds'], rows)}"
+
+
+def _passing(row: Mapping[str, Any]) -> str:
+    rate, n = row["false_positive_rate"], row["other_products"]
+    return "n=0" if rate is None else _rate(rate, *wilson_interval(round(rate * n), n))
 
 
 def _calibration(run: Run, metrics: Mapping[str, Any]) -> str:

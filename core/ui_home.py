@@ -63,7 +63,7 @@ def demonstration(classifier: Classifier) -> None:
         )
         with right:
             verdict = f"{answer.label} · {answer.probability:.0%}" if answer.in_scope else "Not one of these kinds"
-            st.markdown(f"#### {verdict}")
+            st.markdown(f"## {verdict}")
             st.html(probability_bars(answer.ranking, classifier.labels, answer.in_scope))
             st.caption(f"Classified and explained in {milliseconds:.0f} ms, just now, on this machine.")
             st.button("Another one", icon=":material/refresh:", on_click=_next)
@@ -104,7 +104,8 @@ def headline(run: Run) -> None:
             "Test accuracy",
             f"{accuracy['value']:.1%}",
             f"{accuracy['low']:.1%} to {accuracy['high']:.1%}{_beside(published_accuracy)}",
-            f"Share of {test['photos']:,} photos never used in training that are named right, with its 95% Wilson interval.",
+            f"Share of {test['photos']:,} photos never used in training that are named right, with its 95% Wilson interval. "
+            "Published is what the original coursework reports of its own test photos.",
         ),
         (
             "One photo takes",
@@ -138,7 +139,7 @@ def headline(run: Run) -> None:
 
 
 def _beside(published: str | None) -> str:
-    return f"; published reference: {published}" if published else ""
+    return f"; published: {published}" if published else ""
 
 
 def _published() -> dict[str, Any]:

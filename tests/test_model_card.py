@@ -15,6 +15,8 @@ from core.model_card import accuracy_by, model_card
 from core.runs import Run, current_run, sha256_of
 from tests.conftest import ROOT
 from tests.run_factory import write_run
+from train.evaluate import phone_metrics
+from train.targets import ClassList
 
 
 def with_metrics(run: Run, **metrics) -> Run:
@@ -61,13 +63,26 @@ def test_sections_without_figures_are_left_out(tmp_path):
 
 
 def test_phone_measures_appear_as_soon_as_they_are_measured(tmp_path):
-    rate = {"value": 0.925, "low": 0.9, "high": 0.95}
-    phone = {"photos": 1234, "exact": rate, "in_scope": {"shoes": {"auroc": 0.99}}}
-    card = model_card(with_metrics(write_run(tmp_path, "phone", weights=b"weights"), phone=phone))
-    assert "| exact | 92.5% (90.0% to 95.0%) |" in card
-    assert "| in scope, shoes, AUROC | 0.990 |" in card
-    assert "| photos | 1,234 |" in card
+    classes = ClassList.load("garments15")
+    labels = np.array(["t-shirt"] * 5 + ["pants"] * 4 + ["shoes"] * 3)
+    logits = np.zeros((12, len(classes.labels)), np.float32)
+    logits[:, classes.labels.index("Tshirts")] = 5
+    measured = phone_metrics(logits, labels, classes, 1.0, 0.0)
+    card = model_card(with_metrics(write_run(tmp_path, "phone", weights=b"weights"), phone={"test": measured}))
+    assert "12 photos taken with phones" in card
+    assert "| exact kind, where the label allows only one | 5 | 100.0% (56.6% to 100.0%) |" in card
+    assert "| pants: Jeans, Trousers, Track Pants, Leggings | 4 | 0.0% (0.0% to 49.0%) |" in card
     assert "Not measured on photos from phones." not in card
+
+
+def test_other_products_appear_by_kind(tmp_path):
+    shoes = {"auroc": 0.99, "other_products": 200, "true_positive_rate": 0.95, "false_positive_rate": 0.05}
+    run = write_run(tmp_path, "scope", weights=b"weights", in_scope={"threshold": 3.0, "true_positive_rate": 0.95})
+    run = with_metrics(
+        run, test=run.read_json("metrics.json")["test"] | {"in_scope": shoes | {"kinds": {"shoes": shoes}}}
+    )
+    card = model_card(run)
+    assert "| shoes | 200 | 0.990 | 5.0% (2.7% to 9.0%) |" in card
 
 
 def test_a_published_run_has_no_card():
