@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench bench-train setup
+.PHONY: help run test lint bench bench-train screenshots setup
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -26,6 +26,9 @@ bench: $(VENV)/dev ## measure what README and docs claim
 
 bench-train: $(VENV)/dev ## measure the trainer's input pipeline against its training step
 	$(BIN)/python -m benchmarks.train
+
+screenshots: $(VENV)/dev ## make the pictures of README and docs anew
+	$(BIN)/python -m tests.browser.screenshots
 
 setup: $(VENV)/dev ## install everything, for development
 
