@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench bench-train screenshots setup
+.PHONY: help run test coverage lint bench bench-train screenshots setup
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -15,6 +15,9 @@ run: $(VENV)/app ## install what the dashboard needs, then start it on 127.0.0.1
 
 test: $(VENV)/dev ## install what the tests need, then run them all
 	$(BIN)/python -m pytest
+
+coverage: $(VENV)/dev ## run the tests and list the lines of core and train that none reaches
+	$(BIN)/python -m pytest --cov=core --cov=train --cov-report=term-missing:skip-covered
 
 lint: $(VENV)/dev ## check style and types, as the pre-commit hooks do
 	$(BIN)/ruff format --check .
