@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 from PIL import Image
+from streamlit.delta_generator import DeltaGenerator
 from streamlit_drawable_canvas import st_canvas
 
 from core import samples
@@ -92,7 +93,8 @@ def upload() -> None:
         type=[suffix.lstrip(".") for suffix in ACCEPTED_SUFFIXES],
         accept_multiple_files=True,
         key="upload",
-        help="Drop files here, choose them, or paste an image with the drop zone focused. They stay in this session and are never stored.",
+        help="Drop files here, choose them, or paste an image with the drop zone focused. They stay in this session; none is stored "
+        "unless you correct an answer and agree to it.",
     )
     with st.popover("Camera", icon=":material/photo_camera:"):
         shot = st.camera_input("Take a photo", key="camera", resolution="1080p")
@@ -438,9 +440,10 @@ def heat_controls(labels: LabelSet) -> HeatSettings:
 
 def card(
     classifier: Classifier, photo: Photo, mark: Marked, reading: Reading, answer: Answer, heat: HeatSettings
-) -> None:
-    """One region's answer: verdict, picture with heat map, bars."""
-    with st.container(border=True):
+) -> DeltaGenerator:
+    """One region's answer: verdict, picture with heat map, bars; returns the card, for what else belongs to it."""
+    box = st.container(border=True)
+    with box:
         st.html(_title(photo, mark))
         _headline(answer, classifier)
         if mark is WHOLE and not answer.in_scope:
@@ -453,6 +456,7 @@ def card(
                 st.html(probability_bars(answer.ranking, classifier.labels, answer.in_scope))
         if heat.tested:
             _test(classifier, photo, mark, reading, heat.class_name or answer.label)
+    return box
 
 
 def _test(classifier: Classifier, photo: Photo, mark: Marked, reading: Reading, name: str) -> None:

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from core import ui
+from core import ui, ui_feedback
 from core import ui_classify as page
 
 ui.page("Classify")
@@ -29,5 +29,6 @@ with ui.errors_shown():
         readings = page.read(classifier, photo, marked)
         answers = [classifier.answer(reading, controls, top_k) for reading in readings]
         for mark, reading, answer in [*zip(marked, readings, answers, strict=True)][::-1]:
-            page.card(classifier, photo, mark, reading, answer, heat)
+            with page.card(classifier, photo, mark, reading, answer, heat):
+                ui_feedback.correct(classifier.run, photo, mark, answer)
         page.downloads(photo, marked, readings, answers, classifier, heat)
