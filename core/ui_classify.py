@@ -15,7 +15,7 @@ from PIL import Image
 from streamlit.delta_generator import DeltaGenerator
 from streamlit_drawable_canvas import st_canvas
 
-from core import samples
+from core import samples, ui_keys
 from core.bars import probability_bars
 from core.classifier import HOTTEST, Answer, Classifier, Reading
 from core.decide import BIASED_GROUP, Controls, apply_controls, softmax
@@ -89,15 +89,18 @@ def upload() -> None:
     if incoming:
         _try_to_add(incoming["data"], incoming["name"])
     files = st.file_uploader(
-        "Photos of clothes",
+        "Photos of clothes (Ctrl + O)",
         type=[suffix.lstrip(".") for suffix in ACCEPTED_SUFFIXES],
         accept_multiple_files=True,
-        key="upload",
+        key=ui_keys.UPLOADER,
         help="Drop files here, choose them, or paste an image with the drop zone focused. They stay in this session; none is stored "
         "unless you correct an answer and agree to it.",
     )
-    with st.popover("Camera", icon=":material/photo_camera:"):
-        shot = st.camera_input("Take a photo", key="camera", resolution="1080p")
+    ui_keys.listen_for_upload()
+    with st.container(horizontal=True):
+        with st.popover("Camera", icon=":material/photo_camera:"):
+            shot = st.camera_input("Take a photo", key="camera", resolution="1080p")
+        ui_keys.help_panel()
     for file in [*files, *([shot] if shot else [])]:
         _take_upload(file)
 
@@ -305,7 +308,7 @@ def photo_buttons(classifier: Classifier, photo: Photo, marked: list[Marked]) ->
         st.button(
             "Find garments",
             icon=":material/search:",
-            shortcut="g",
+            shortcut=ui_keys.FIND.shortcut,
             on_click=_propose,
             args=(classifier, photo),
             help="Lets the network propose boxes, in place of those on the photo. Then move, resize or delete them.",
@@ -313,16 +316,23 @@ def photo_buttons(classifier: Classifier, photo: Photo, marked: list[Marked]) ->
         st.button(
             "Remove boxes",
             icon=":material/deselect:",
-            shortcut="x",
+            shortcut=ui_keys.REMOVE.shortcut,
             disabled=len(marked) == 1,
             on_click=reset_regions,
             args=(photo.sha256,),
         )
-        st.button("Heat map", icon=":material/local_fire_department:", shortcut="h", on_click=_toggle_heat)
+        st.button(
+            "Heat map", icon=":material/local_fire_department:", shortcut=ui_keys.HEAT.shortcut, on_click=_toggle_heat
+        )
+        ui_keys.answers_button()
         st.button("Close photo", icon=":material/close:", on_click=remove_photo, args=(photo.sha256,))
         if several:
-            st.button("Back", icon=":material/arrow_back:", shortcut="left", on_click=step_photo, args=(-1,))
-            st.button("Next", icon=":material/arrow_forward:", shortcut="right", on_click=step_photo, args=(1,))
+            st.button(
+                "Back", icon=":material/arrow_back:", shortcut=ui_keys.BACK.shortcut, on_click=step_photo, args=(-1,)
+            )
+            st.button(
+                "Next", icon=":material/arrow_forward:", shortcut=ui_keys.NEXT.shortcut, on_click=step_photo, args=(1,)
+            )
 
 
 def _toggle_heat() -> None:
@@ -562,7 +572,13 @@ def downloads(
 
     with st.container(horizontal=True):
         st.download_button(
-            "Save view", png, f"{stem}.png", "image/png", icon=":material/image:", shortcut="ctrl+s", on_click="ignore"
+            "Save view",
+            png,
+            f"{stem}.png",
+            "image/png",
+            icon=":material/image:",
+            shortcut=ui_keys.SAVE.shortcut,
+            on_click="ignore",
         )
         csv = pd.DataFrame(rows).to_csv(index=False)
         st.download_button("CSV", csv, f"{stem}.csv", "text/csv", icon=":material/table:", on_click="ignore")

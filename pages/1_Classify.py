@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from core import ui, ui_feedback
+from core import ui, ui_feedback, ui_keys
 from core import ui_classify as page
 
 ui.page("Classify")
@@ -25,7 +25,7 @@ with ui.errors_shown():
     with left:
         marked = page.regions(photo)
         page.photo_buttons(classifier, photo, marked)
-    with right:
+    with right, st.container(key=ui_keys.ANSWERS_BOX):
         readings = page.read(classifier, photo, marked)
         answers = [classifier.answer(reading, controls, top_k) for reading in readings]
         for mark, reading, answer in [*zip(marked, readings, answers, strict=True)][::-1]:
