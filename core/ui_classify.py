@@ -20,7 +20,7 @@ from core.bars import probability_bars
 from core.classifier import HOTTEST, Answer, Classifier, Reading
 from core.decide import BIASED_GROUP, Controls, apply_controls, softmax
 from core.errors import InvalidRegion, UnreadablePhoto
-from core.explain import contrast_overlay, overlay
+from core.explain import contour, contrast_contour, contrast_overlay, overlay, side_by_side
 from core.images import ACCEPTED_SUFFIXES, Photo, decode_photo
 from core.labels import ALL, LabelSet
 from core.palette import REGION
@@ -398,6 +398,7 @@ class HeatSettings:
 
     Args:
         shown: whether at all.
+        view: one of VIEWS.
         opacity: in [0, 1].
         class_name: the class to explain; the answer itself if None.
         against: the class it is held against, showing the difference of both maps; None for a plain map.
@@ -405,6 +406,7 @@ class HeatSettings:
     """
 
     shown: bool
+    view: str
     opacity: float
     class_name: str | None
     against: str | None
@@ -412,6 +414,7 @@ class HeatSettings:
 
 
 ANSWER, NOTHING = "the answer", "nothing"
+OVERLAY, SIDE_BY_SIDE, CONTOUR = VIEWS = ("Overlay", "Side by side", "Contour")
 
 
 def heat_controls(labels: LabelSet) -> HeatSettings:
@@ -424,6 +427,9 @@ def heat_controls(labels: LabelSet) -> HeatSettings:
         bind="query-params",
         help="Grad-CAM: the places that spoke for a class. The network's own grid is coarse (a cell is 32 pixels of its small "
         "input); the map is stretched over the photo.",
+    )
+    view = st.segmented_control(
+        "View", VIEWS, default=OVERLAY, required=True, key="view", bind="query-params", disabled=not shown
     )
     name = st.selectbox("Explain", [ANSWER, *labels.names], key="explain", bind="query-params", disabled=not shown)
     against = st.selectbox(
@@ -444,7 +450,12 @@ def heat_controls(labels: LabelSet) -> HeatSettings:
         help=f"Paints over the hottest {HOTTEST:.0%} and asks the network again: if the map is faithful, the probability falls.",
     )
     return HeatSettings(
-        shown, opacity, None if name == ANSWER else name, None if against == NOTHING else against, tested and shown
+        shown,
+        view or OVERLAY,
+        opacity,
+        None if name == ANSWER else name,
+        None if against == NOTHING else against,
+        tested and shown,
     )
 
 
@@ -460,7 +471,7 @@ def card(
             st.caption("If it shows several garments, draw a box round each.")
         picture, meaning = heated(photo, mark, reading, classifier.labels, answer, heat)
         with st.container(horizontal=True, vertical_alignment="center"):
-            with st.container(width=PICTURE_WIDTH):
+            with st.container(width=PICTURE_WIDTH * (2 if heat.shown and heat.view == SIDE_BY_SIDE else 1)):
                 st.image(picture, width="stretch", alt=f"{mark.name}. {meaning}", caption=meaning)
             with st.container(width="stretch"):
                 st.html(probability_bars(answer.ranking, classifier.labels, answer.in_scope))
@@ -482,16 +493,33 @@ def heated(
     photo: Photo, mark: Marked, reading: Reading, labels: LabelSet, answer: Answer, heat: HeatSettings
 ) -> tuple[Image.Image, str]:
     """A region's picture with its heat map, at most PICTURE pixels in size, and what the map means, in words."""
-    region = mark.region
-    picture = photo.image.crop(region.box_in(photo.image.size, photo.size)) if region else photo.image.copy()
-    picture.thumbnail(PICTURE)
-    name = heat.class_name or answer.label
+    picture = cut_out(photo, mark, PICTURE)
     if not heat.shown:
         return picture, ""
-    if heat.against is None:
-        return overlay(picture, reading.heat(labels.index(name), picture.size), heat.opacity), f"Speaks for {name}"
-    difference = reading.contrast(labels.index(name), labels.index(heat.against), picture.size)
-    return contrast_overlay(picture, difference, heat.opacity), f"Blue speaks for {name}, red for {heat.against}"
+    return with_heat(picture, reading, labels, heat, heat.class_name or answer.label, heat.against)
+
+
+def cut_out(photo: Photo, mark: Marked, largest: tuple[int, int]) -> Image.Image:
+    """A region's picture, at most so many pixels wide and high."""
+    region = mark.region
+    picture = photo.image.crop(region.box_in(photo.image.size, photo.size)) if region else photo.image.copy()
+    picture.thumbnail(largest)
+    return picture
+
+
+def with_heat(
+    picture: Image.Image, reading: Reading, labels: LabelSet, heat: HeatSettings, name: str, against: str | None
+) -> tuple[Image.Image, str]:
+    """A region's picture with the heat map of a class, or of one against another, in the view chosen; and what it means."""
+    if against is None:
+        values, meaning = reading.heat(labels.index(name), picture.size), f"Speaks for {name}"
+        draw = contour if heat.view == CONTOUR else overlay
+    else:
+        values = reading.contrast(labels.index(name), labels.index(against), picture.size)
+        meaning = f"Blue speaks for {name}, red for {against}"
+        draw = contrast_contour if heat.view == CONTOUR else contrast_overlay
+    drawn = draw(picture, values, heat.opacity)
+    return side_by_side(picture, drawn) if heat.view == SIDE_BY_SIDE else drawn, meaning
 
 
 def _title(photo: Photo, mark: Marked) -> str:
