@@ -38,7 +38,7 @@ from train.loop import State, Trainer
 
 ALWAYS = {
     *("manifest.json", "config.json", "history.csv", "data.json", "metrics.json", "predictions.csv", "splits.csv"),
-    "model.safetensors",
+    *("model.safetensors", "neighbours.safetensors", "neighbours.csv"),
 }
 
 
