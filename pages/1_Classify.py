@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from core import ui, ui_close_call, ui_feedback, ui_keys
+from core import ui, ui_close_call, ui_feedback, ui_keys, ui_neighbours
 from core import ui_classify as page
 
 ui.page("Classify")
@@ -31,5 +31,6 @@ with ui.errors_shown():
         for mark, reading, answer in [*zip(marked, readings, answers, strict=True)][::-1]:
             with page.card(classifier, photo, mark, reading, answer, heat):
                 ui_close_call.candidates(classifier.labels, photo, mark, reading, answer, heat)
+                ui_neighbours.nearest(classifier.run, mark, reading)
                 ui_feedback.correct(classifier.run, photo, mark, answer)
         page.downloads(photo, marked, readings, answers, classifier, heat)
