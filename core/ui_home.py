@@ -40,6 +40,12 @@ PAGES = (
         ":material/grid_on:",
         "What it takes for what, down to single photos.",
     ),
+    (
+        "pages/4_Batch.py",
+        "Many photos",
+        ":material/photo_library:",
+        "A zip or many photos at once, the doubtful ones first.",
+    ),
 )
 
 
