@@ -45,8 +45,8 @@ def compressed(pooled: np.ndarray) -> dict[str, np.ndarray]:
     reduced = pca.transform(pooled)
     peak = np.abs(reduced).max(axis=1, keepdims=True)
     return {
-        "mean": pca.mean_.astype(np.float32),
-        "components": pca.components_.astype(np.float16),
+        "mean": np.asarray(pca.mean_, np.float32),
+        "components": np.asarray(pca.components_, np.float16),
         "features": (127 * reduced / np.where(peak > 0, peak, 1)).round().astype(np.int8),
     }
 
