@@ -78,7 +78,7 @@ def measured(paths: list, data: bytes) -> np.ndarray:
 
 def main() -> None:
     classifier = Classifier.load()
-    network = load_network(classifier.run.path("model.safetensors"), len(classifier.labels))
+    network = load_network(classifier.run.path("model.safetensors"))
     times = measured([usual_path(network), our_path(classifier)], phone_photo())
     ratio = times[:, 0] / times[:, 1]
     size = f"{classifier.engine.height}x{classifier.engine.width}"

@@ -27,6 +27,7 @@ from train.config import Augmentation, Recipe, load_recipe
 from train.distributed import World, join_world
 from train.loop import Position, Splits, Trainer, normalise, positions
 from train.stages import train_mode
+from train.targets import Targets
 
 WARM_UP = 1
 
@@ -52,7 +53,8 @@ def main() -> None:
 def measure(recipe: Recipe, rounds: int, world: World, folder: Path) -> None:
     sizes = {(stage.height, stage.width) for stage in recipe.stages}
     splits = {size: photos(size, recipe.batch_size * (rounds + WARM_UP), folder) for size in sizes}
-    trainer = Trainer(GarmentNet(15, recipe.dropout), recipe, splits, folder, world)
+    targets = Targets.of(recipe.class_list())
+    trainer = Trainer(GarmentNet(15, recipe.dropout), recipe, targets, splits, folder, world)
     ratios = []
     for position in (position for position in positions(recipe) if position.opens_stage):
         calls = zip(pipeline_batches(trainer, position), steps(trainer, position, rounds), strict=True)

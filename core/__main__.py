@@ -1,33 +1,54 @@
-"""Classify photos of clothes from the command line.
+"""Classify photos of clothes from the command line, export the network, or print its model card.
 
     python -m core predict photo.jpg                       # one line a photo
     python -m core predict folder/ photos.zip --json       # one JSON object a line
-    python -m core predict folder/ --csv out.csv --heatmap maps/
+    python -m core predict --list paths.txt --csv out.csv --parquet out.parquet
+    torchrun --nproc-per-node 4 -m core predict folder/ --csv out.csv
+    python -m core export --onnx garments.onnx             # the network for other runtimes, with all that they need to know
+    python -m core card > docs/model-card.md               # of the shipped run, or of --run artifacts/runs/RUN
 
-Exit status: 0 if at least one photo was classified, 1 if none, 2 for wrong usage.
+With --csv or --parquet the work is resumable: after a kill the same command continues, and the files are those of an
+uninterrupted run. Several processes (torchrun, or RANK and WORLD_SIZE in the environment) share the photos; the first one writes.
+
+Exit status: 0 if at least one photo was classified or the export or card is written, 1 if none or if it could not be done,
+2 for wrong usage.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
+import itertools
 import json
 import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
+from core.bulk import Shard, discard, journals, locked, merged, wait_for_all
 from core.classifier import Classifier
 from core.decide import Controls
 from core.errors import GarmentError
+from core.heatmap_files import SIZE, save_heatmap
 from core.images import display_name
+from core.journal import Journal
 from core.labels import LabelSet
-from core.predict import RECORD_FIELDS, Request, find_photos, predict
+from core.model_card import model_card
+from core.onnx_export import export_onnx
+from core.photo_sources import Inventory, PhotoFile, batched, find_photos, listed_paths, take_inventory
+from core.predict import BATCH, Request, predict
+from core.records import Record, save_csv, save_parquet
 from core.roi import parse_roi
+from core.runs import Run, current_run, runs_folder
 
 PHOTOS_WORTH_A_BAR = 20
+SECONDS_IN_A_LOG = 10  # between two lines of progress where nobody watches
+
+
+class _WrongUsage(Exception):
+    """Options that make no sense together."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -35,10 +56,37 @@ def parser() -> argparse.ArgumentParser:
     line = argparse.ArgumentParser(
         prog="python -m core", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    command = line.add_subparsers(required=True, metavar="predict").add_parser("predict", help="classify photos")
-    command.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="photos, folders or zip files")
+    commands = line.add_subparsers(required=True, metavar="COMMAND")
+    _add_predict(commands.add_parser("predict", help="classify photos"))
+    _add_export(commands.add_parser("export", help="write the network as one ONNX file"))
+    _add_card(commands.add_parser("card", help="print the model card of a run as Markdown"))
+    return line
+
+
+def _add_card(command: argparse.ArgumentParser) -> None:
+    command.set_defaults(run=_print_card)
+    command.add_argument(
+        "--run", dest="folder", type=Path, metavar="DIR", help="a run folder (default: the shipped run)"
+    )
+
+
+def _add_export(command: argparse.ArgumentParser) -> None:
+    command.set_defaults(run=_export)
+    command.add_argument("--onnx", type=Path, required=True, metavar="FILE", help="the file to write")
+    command.add_argument(
+        "--run", dest="folder", type=Path, metavar="DIR", help="a run folder (default: the shipped run)"
+    )
+
+
+def _add_predict(command: argparse.ArgumentParser) -> None:
+    command.set_defaults(run=_predict)
+    command.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="photos, folders or zip files")
+    command.add_argument(
+        "--list", type=Path, metavar="FILE", help="a text file with a path a line, taken after the PATHs"
+    )
     command.add_argument("--json", action="store_true", help="print one JSON object a photo")
     command.add_argument("--csv", type=Path, metavar="FILE", help="also write the records as CSV")
+    command.add_argument("--parquet", type=Path, metavar="FILE", help="also write the records as Parquet")
     command.add_argument("--top-k", type=int, default=5, metavar="N", help="classes listed (default: 5)")
     command.add_argument("--group", default="all", help="only classes of this group: all (default), tops or bottoms")
     command.add_argument(
@@ -50,7 +98,6 @@ def parser() -> argparse.ArgumentParser:
     )
     command.add_argument("--roi", metavar="X,Y,W,H", help="look only at this region, in pixels of the upright photo")
     command.add_argument("--heatmap", type=Path, metavar="DIR", help="save a Grad-CAM overlay of each photo as PNG")
-    return line
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -58,46 +105,134 @@ def main(arguments: list[str] | None = None) -> int:
     line = parser()
     options = line.parse_args(arguments)
     try:
-        classifier = Classifier.load()
-    except GarmentError as error:
+        return options.run(options)
+    except _WrongUsage as error:
+        line.error(str(error))
+    except (GarmentError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("Stopped.", file=sys.stderr)
+        return 130
+
+
+def _chosen_run(options: argparse.Namespace) -> Run:
+    return Run.load(options.folder) if options.folder else current_run(runs_folder())
+
+
+def _print_card(options: argparse.Namespace) -> int:
+    sys.stdout.write(model_card(_chosen_run(options)))
+    return 0
+
+
+def _export(options: argparse.Namespace) -> int:
+    run = _chosen_run(options)
+    export_onnx(run, options.onnx)
+    print(f"{options.onnx}: the network of {run.run_id}; its metadata_props say how to use it.")
+    return 0
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What `predict` is to do, and this process's part in it."""
+
+    options: argparse.Namespace
+    classifier: Classifier
+    request: Request
+    inventory: Inventory
+    shard: Shard
+
+    @property
+    def target(self) -> Path | None:
+        """The file that results go to, and beside which the journal lies."""
+        return self.options.csv or self.options.parquet
+
+    @property
+    def task(self) -> dict[str, Any]:
+        """What tells this work from any other."""
+        return {
+            "run": self.classifier.run.run_id,
+            "options": repr(self.request),
+            "photos": self.inventory.photos,
+            "names of the photos": self.inventory.names,
+        }
+
+
+def _predict(options: argparse.Namespace) -> int:
+    classifier = Classifier.load()
     try:
-        request = _request(options, classifier.labels)
+        request, shard = _request(options, classifier.labels), Shard.from_environment()
+        inventory = take_inventory(_photos(options))
     except (GarmentError, ValueError, OSError) as error:
-        line.error(str(error))
-    files = find_photos(options.paths)
-    records = tqdm(
-        predict(classifier, files, request),
-        total=len(files),
-        unit="img",
-        disable=None if len(files) >= PHOTOS_WORTH_A_BAR else True,
-    )
-    return 0 if _write(records, options) else 1
+        raise _WrongUsage(str(error)) from None
+    job = _Job(options, classifier, request, inventory, shard)
+    if job.target:
+        return _to_files(job, job.target)
+    if shard.size > 1:
+        raise _WrongUsage("Several processes need --csv or --parquet to put their results together.")
+    return 0 if sum(_show(records, options.json) for records in _records(job)) else 1
+
+
+def _photos(options: argparse.Namespace) -> Iterator[PhotoFile]:
+    listed = listed_paths(options.list) if options.list else ()
+    return find_photos(itertools.chain(options.paths, listed))
 
 
 def _request(options: argparse.Namespace, labels: LabelSet) -> Request:
     """The request that the options make; ValueError, InvalidRegion or OSError says what is wrong with them."""
+    if not (options.paths or options.list):
+        raise ValueError("There is nothing to classify. Give photos, folders or zip files, or --list FILE.")
     if not 1 <= options.top_k <= len(labels):
         raise ValueError(f"--top-k is {options.top_k}; it must be from 1 to {len(labels)}.")
     if options.group not in labels.group_choices:
         raise ValueError(f"--group is {options.group!r}; it must be one of {', '.join(labels.group_choices)}.")
     if options.heatmap:
-        options.heatmap.mkdir(parents=True, exist_ok=True)
+        _check_heatmaps(options.heatmap, options.paths)
     region = parse_roi(options.roi) if options.roi else None
-    return Request(Controls(options.group, options.upper_body_bias), options.top_k, region, options.heatmap)
+    controls = Controls(options.group, options.upper_body_bias)
+    return Request(controls, options.top_k, region, SIZE if options.heatmap else None)
 
 
-def _write(records: Iterable[dict[str, Any]], options: argparse.Namespace) -> int:
-    """Print the records, and write the CSV beside; returns how many photos were classified."""
+def _check_heatmaps(folder: Path, paths: list[Path]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in paths:
+        if path.is_dir() and folder.resolve().is_relative_to(path.resolve()):
+            raise ValueError(
+                f"--heatmap is {folder}, inside {path}: heat maps would be classified too. Choose another."
+            )
+
+
+def _records(job: _Job, done: int = 0) -> Iterator[list[Record]]:
+    """Records of one batch after another of this process's, after the first `done`, with progress on stderr."""
+    batches = itertools.islice(job.shard.take(batched(_photos(job.options), BATCH)), done, None)
+    total = job.shard.photos(job.inventory.photos)
+    bar = tqdm(
+        total=total,
+        initial=min(done * BATCH, total),
+        unit="img",
+        mininterval=0.1 if sys.stderr.isatty() else SECONDS_IN_A_LOG,
+        disable=total < PHOTOS_WORTH_A_BAR or job.shard.rank > 0,
+    )
+    with bar:
+        for results in predict(job.classifier, batches, job.request):
+            if job.options.heatmap:
+                for result in results:
+                    problem = save_heatmap(job.options.heatmap, result, job.classifier.labels)
+                    result.record["error"] = result.record["error"] or problem
+            yield [result.record for result in results]
+            bar.update(len(results))
+
+
+def _show(records: Iterable[Record], as_json: bool) -> int:
+    """Print records; returns how many photos were classified."""
     classified = 0
-    for record in _also_to_csv(records, options.csv):
-        tqdm.write(json.dumps(record) if options.json else _line(record))
+    for record in records:
+        tqdm.write(json.dumps(record) if as_json else _line(record))
         classified += bool(record["label"])
     return classified
 
 
-def _line(record: dict[str, Any]) -> str:
+def _line(record: Record) -> str:
     if not record["label"]:
         return f"{display_name(record['file'])}: {record['error']}"
     ranking = ", ".join(f"{name} {probability:.1%}" for name, probability in record["top_k"].items())
@@ -105,19 +240,31 @@ def _line(record: dict[str, Any]) -> str:
     return f"{display_name(record['file'])}: {ranking}{verdict}{'; ' if record['error'] else ''}{record['error']}"
 
 
-def _also_to_csv(records: Iterable[dict[str, Any]], path: Path | None) -> Iterator[dict[str, Any]]:
-    """Pass the records on, writing each to a CSV that takes its name only when it is complete."""
-    if path is None:
-        yield from records
-        return
-    partial = path.with_name(f"{path.name}.part")
-    with partial.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list[str](RECORD_FIELDS))
-        writer.writeheader()
-        for record in records:
-            writer.writerow(record | {"top_k": json.dumps(record["top_k"])})
-            yield record
-    partial.replace(path)
+def _to_files(job: _Job, target: Path) -> int:
+    """Classify this process's batches into its journal; the first process then writes the files from all journals."""
+    parts = journals(target, job.task, job.shard.size)[: Shard().batches(job.inventory.photos)]
+    if job.shard.rank < len(parts):
+        _fill(parts[job.shard.rank], job)
+    if job.shard.rank > 0:
+        return 0
+    wait_for_all(parts, job.inventory.photos)
+    for save, path in ((save_csv, job.options.csv), (save_parquet, job.options.parquet)):
+        if path:
+            save(path, merged(parts))
+    classified = any(record["label"] for record in merged(parts))
+    discard(parts)
+    return 0 if classified else 1
+
+
+def _fill(journal: Journal, job: _Job) -> None:
+    with locked(journal):
+        done = journal.resume()
+        if done:
+            print(f"{journal.path} holds {done} finished batches of {BATCH}: continuing.", file=sys.stderr)
+        for records in _records(job, done):
+            journal.append(records)
+            if job.shard.size == 1:
+                _show(records, job.options.json)
 
 
 if __name__ == "__main__":

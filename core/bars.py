@@ -1,4 +1,4 @@
-"""The bars of one answer, as HTML: they stand at once, where a charting library would load first, and never move the page."""
+"""Bars of an answer and of counts, as HTML: they stand at once, where a charting library would load first, and never move the page."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ROW = (
     '<span class="bar-name" style="flex:0 0 5.3rem;text-align:right">{name}</span>'
     '<span style="flex:1;display:flex;align-items:center;gap:0.4rem;min-width:0">'
     '<span style="width:calc((100% - 3.2rem) * {share:.4f});min-width:2px;height:1.05rem;background:{colour};opacity:{opacity}"></span>'
-    '<span class="bar-value">{share:.1%}</span></span></div>'
+    '<span class="bar-value">{value}</span></span></div>'
 )
 
 
@@ -26,8 +26,27 @@ def probability_bars(ranking: list[tuple[str, float]], labels: LabelSet, in_scop
     """
     rows = [
         ROW.format(
-            name=escape(name), share=share, colour=group_colour(labels.group_of(name)), opacity=1 if in_scope else 0.4
+            name=escape(name),
+            share=share,
+            value=f"{share:.1%}",
+            colour=group_colour(labels.group_of(name)),
+            opacity=1 if in_scope else 0.4,
         )
         for name, share in ranking
     ]
     return f'<div role="list" aria-label="Probabilities">{"".join(rows)}</div>'
+
+
+def count_bars(counts: list[tuple[str, str, int]]) -> str:
+    """Horizontal bars of how many there are of each, the most being the longest; those of which there are none are left out.
+
+    Args:
+        counts: name, group (for the colour) and number.
+    """
+    most = max((number for _, _, number in counts), default=0)
+    rows = [
+        ROW.format(name=escape(name), share=number / most, value=number, colour=group_colour(group), opacity=1)
+        for name, group, number in counts
+        if number
+    ]
+    return f'<div role="list" aria-label="Counts">{"".join(rows)}</div>'

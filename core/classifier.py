@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -27,6 +28,18 @@ from core.runs import Run, current_run, runs_folder
 
 HOTTEST = 0.2  # share of a heat map painted over to test it
 CLOSE_CALL = 0.15  # two candidates nearer than this in probability are worth showing side by side
+
+
+class Input(NamedTuple):
+    """A photo or region made ready for the network.
+
+    Args:
+        pixels: uint8 (height, width, 3), letterboxed.
+        content: where the photo lies in it: left, top, right, bottom.
+    """
+
+    pixels: np.ndarray
+    content: Box
 
 
 @dataclass(frozen=True)
@@ -64,7 +77,8 @@ class Answer:
         ranking: classes with their calibrated probabilities, the most probable first.
         group: of the first class, such as Tops.
         in_scope: whether it looks like one of the classes at all.
-        score: the energy behind that verdict; `in_scope` says whether it reaches the run's threshold.
+        score: the energy behind that verdict; `in_scope` says whether it reaches the run's threshold. Of a network with background
+            outputs it is the log-odds of any class against none of them.
         without_controls: the first class had no filter and no bias been set.
     """
 
@@ -104,8 +118,9 @@ class Classifier:
     def __init__(self, run: Run, threads: int = 0):
         self.run = run
         self.engine = Engine(run, threads)
-        self.head_weight, self.head_bias = head_of(run.path("model.safetensors"))
         self.labels: LabelSet = run.labels
+        weight, bias = head_of(run.path("model.safetensors"))
+        self.head_weight, self.head_bias = weight[: len(self.labels)], bias[: len(self.labels)]
         self.temperature: float = run.manifest["temperature"]
         self.threshold: float = run.manifest["in_scope"]["threshold"]
 
@@ -125,16 +140,26 @@ class Classifier:
 
     def read(self, inputs: Sequence[tuple[Photo, Region | None]]) -> list[Reading]:
         """One batched forward pass over photos or regions of photos. Raises InvalidRegion as `pixels` does."""
+        return self.read_inputs([self.prepare(photo, region) for photo, region in inputs])
+
+    def prepare(self, photo: Photo, region: Region | None = None) -> Input:
+        """Make a photo or region ready for `read_inputs`, in any thread. Raises InvalidRegion as `pixels` does."""
+        return Input(self.pixels(photo, region), content_box(_size(photo, region), *self.input_size))
+
+    def read_inputs(self, inputs: Sequence[Input]) -> list[Reading]:
+        """One batched forward pass over what `prepare` made."""
         if not inputs:
             return []
-        pixels = np.stack([self.pixels(photo, region) for photo, region in inputs])
-        return self._readings(pixels, [content_box(_size(*item), *self.input_size) for item in inputs])
-
-    def _readings(self, pixels: np.ndarray, contents: list[Box]) -> list[Reading]:
-        logits, features = self.engine.run(pixels)
+        logits, features = self.engine.run(np.stack([item.pixels for item in inputs]))
         return [
-            Reading(logits[i], class_maps(maps, self.head_weight), content, self.input_size, maps.mean(axis=(1, 2)))
-            for i, (maps, content) in enumerate(zip(features, contents, strict=True))
+            Reading(
+                logits[i],
+                class_maps(maps, self.head_weight),
+                inputs[i].content,
+                self.input_size,
+                maps.mean(axis=(1, 2)),
+            )
+            for i, maps in enumerate(features)
         ]
 
     @property
@@ -161,7 +186,7 @@ class Classifier:
         heat = reading.heat(class_index, (right - left, bottom - top))
         inside = pixels[top:bottom, left:right]
         inside[heat >= np.quantile(heat, 1 - HOTTEST)] = BACKGROUND
-        return self._readings(pixels[None], [reading.content])[0]
+        return self.read_inputs([Input(pixels, reading.content)])[0]
 
     def predict(self, photos: Sequence[bytes | Image.Image], controls: Controls = Controls()) -> list[Answer]:  # noqa: B008
         """Answers for encoded or decoded photos, in one batched pass.

@@ -18,7 +18,7 @@ class Activations(NamedTuple):
     """What one forward pass gives.
 
     Args:
-        logits: float32 (B, n_classes).
+        logits: float32 (B, n_classes), against the background if the network has one (see `core.model.against_background`).
         features: float32 (B, 2048, h, w), maps of the last block, h = ceil(H / 32), w = ceil(W / 32).
     """
 
@@ -41,7 +41,7 @@ class Engine:
         weights = run.path("model.safetensors")
         size = run.manifest["input"]
         try:
-            graph = build_graph(weights, size["mean"], size["std"])
+            graph = build_graph(weights, size["mean"], size["std"], len(run.labels))
         except Exception as error:  # safetensors and numpy raise many types for foreign files
             raise BrokenRun(f"{weights} does not hold a ResNet50 ({error!r:.200}). {RESTORE_HINT}") from error
         options = onnxruntime.SessionOptions()

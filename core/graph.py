@@ -70,17 +70,31 @@ class _Graph:
         x = self.node("Mul", [x, self.constant("input.scale", scale.reshape(1, 3, 1, 1))], "input.scaled")
         return self.node("Add", [x, self.constant("input.shift", shift.reshape(1, 3, 1, 1))], "input.normalised")
 
+    def logits(self, pooled: str, n_classes: int) -> str:
+        """The head's outputs for the classes, as log-odds against the background if it has outputs for that too."""
+        weight, bias = (self.constant(f"fc.{name}", self.weights[f"fc.{name}"]) for name in ("weight", "bias"))
+        n_outputs = len(self.weights["fc.bias"])
+        if n_outputs == n_classes:
+            return self.node("Gemm", [pooled, weight, bias], "logits", transB=1)
+        outputs = self.node("Gemm", [pooled, weight, bias], "outputs", transB=1)
+        sizes = self.constant("outputs.sizes", np.array([n_classes, n_outputs - n_classes], np.int64))
+        self.nodes.append(helper.make_node("Split", [outputs, sizes], ["classes", "background"], axis=1))
+        odds = self.node("ReduceLogSumExp", ["background"], "background.logsumexp", axes=[1])
+        return self.node("Sub", ["classes", odds], "logits")
 
-def build_graph(weights_file: Path, mean: list[float], std: list[float]) -> onnx.ModelProto:
+
+def build_graph(weights_file: Path, mean: list[float], std: list[float], n_classes: int) -> onnx.ModelProto:
     """ONNX model of the whole network.
 
-    Input `pixels`: uint8 of shape (B, H, W, 3), any H and W. Outputs: `logits` (B, n_classes), `features` (B, 2048, h, w)
-    of the last block with h = ceil(H / 32), w = ceil(W / 32), both float32.
+    Input `pixels`: uint8 of shape (B, H, W, 3), any H and W. Outputs: `logits` (B, n_classes), of the classes as
+    `core.model.against_background` says; `features` (B, 2048, h, w) of the last block with h = ceil(H / 32), w = ceil(W / 32), both
+    float32.
 
     Args:
         weights_file: safetensors under torchvision's ResNet50 names.
         mean: of the training input, RGB in [0, 1].
         std: likewise.
+        n_classes: how many of the head's outputs, from the first, are classes; the others are background.
     """
     weights = {name: np.asarray(value, np.float32) for name, value in load_file(weights_file).items()}
     graph = _Graph(weights)
@@ -92,13 +106,12 @@ def build_graph(weights_file: Path, mean: list[float], std: list[float]) -> onnx
             x = graph.bottleneck(x, f"layer{layer}.{block}", stride=2 if layer > 1 and block == 0 else 1)
     features = graph.node("Identity", [x], "features")
     pooled = graph.node("Flatten", [graph.node("GlobalAveragePool", [features], "pooled")], "pooled.flat")
-    head = [pooled, graph.constant("fc.weight", weights["fc.weight"]), graph.constant("fc.bias", weights["fc.bias"])]
-    graph.node("Gemm", head, "logits", transB=1)
-    return _model(graph, n_classes=len(weights["fc.bias"]))
+    graph.logits(pooled, n_classes)
+    return _model(graph, n_classes)
 
 
 def head_of(weights_file: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Weight (n_classes, 2048) and bias (n_classes,) of the linear head, float32."""
+    """Weight (n_outputs, 2048) and bias (n_outputs,) of the linear head, float32; the classes come first."""
     with safe_open(weights_file, framework="numpy") as file:
         return file.get_tensor("fc.weight").astype(np.float32), file.get_tensor("fc.bias").astype(np.float32)
 

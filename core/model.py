@@ -28,10 +28,13 @@ BLOCKS = {
 
 
 class GarmentNet(ResNet):
-    """ResNet50 (He et al. 2015; torchvision's v1.5) with torchvision's parameter names, `fc` having `n_classes` outputs."""
+    """ResNet50 (He et al. 2015; torchvision's v1.5) with torchvision's parameter names, `fc` having `n_outputs` outputs.
 
-    def __init__(self, n_classes: int, dropout: float = 0.0):
-        super().__init__(Bottleneck, [3, 4, 6, 3], num_classes=n_classes)
+    The first outputs are the classes; any further ones are the background, kinds of products that are none of the classes.
+    """
+
+    def __init__(self, n_outputs: int, dropout: float = 0.0):
+        super().__init__(Bottleneck, [3, 4, 6, 3], num_classes=n_outputs)
         self.dropout = nn.Dropout(dropout)
 
     def features(self, x: Tensor) -> Tensor:
@@ -40,9 +43,19 @@ class GarmentNet(ResNet):
         return self.layer4(self.layer3(self.layer2(self.layer1(x))))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits, (B, 3, H, W) normalised -> (B, n_classes)."""
+        """Outputs of the head, (B, 3, H, W) normalised -> (B, n_outputs)."""
         pooled = self.features(x).mean(dim=(2, 3))  # (B, 2048)
         return self.fc(self.dropout(pooled))
+
+
+def against_background(outputs: Tensor, n_classes: int) -> Tensor:
+    """Logits of the classes as log-odds against the background, (B, n_outputs) -> (B, n_classes).
+
+    `z_c - logsumexp(background)`, so that `logsumexp` of the result is the log-odds of any class against none of them. The probabilities
+    among the classes stay as they were; without background outputs nothing changes.
+    """
+    classes, background = outputs[:, :n_classes], outputs[:, n_classes:]
+    return classes - background.logsumexp(1, keepdim=True) if background.shape[1] else classes
 
 
 def block_of(parameter: str) -> str:
@@ -67,8 +80,9 @@ def save_weights(state: dict[str, Tensor], path: Path) -> None:
     save_file({name: tensor.contiguous() for name, tensor in half.items()}, path)
 
 
-def load_network(path: Path, n_classes: int) -> GarmentNet:
+def load_network(path: Path) -> GarmentNet:
     """Network in float32 and eval mode from a file that `save_weights` wrote."""
-    network = GarmentNet(n_classes)
-    network.load_state_dict({name: tensor.float() for name, tensor in load_file(path).items()})
+    state = {name: tensor.float() for name, tensor in load_file(path).items()}
+    network = GarmentNet(len(state["fc.bias"]))
+    network.load_state_dict(state)
     return network.eval()

@@ -2,7 +2,7 @@
 
 import re
 
-from core.bars import probability_bars
+from core.bars import count_bars, probability_bars
 from core.labels import LabelSet
 from core.palette import GROUP
 from tests.conftest import GROUPS
@@ -32,3 +32,11 @@ def test_an_answer_out_of_scope_is_faded():
 def test_a_class_named_in_html_is_shown_as_text():
     hostile = LabelSet.from_json({"Tops": ["<script>alert(1)</script>"]})
     assert "<script>" not in probability_bars([("<script>alert(1)</script>", 1.0)], hostile)
+
+
+def test_counts_have_the_most_longest_and_leave_none_out():
+    html = count_bars([("Jeans", "Bottoms", 4), ("Tops", "Tops", 0), ("<b>", "", 1)])
+    assert html.count('role="listitem"') == 2 and "&lt;b&gt;" in html
+    assert "* 1.0000" in html and "* 0.2500" in html
+    assert '<span class="bar-value">4</span>' in html
+    assert "listitem" not in count_bars([("Jeans", "Bottoms", 0)])

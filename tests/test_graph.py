@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from core.graph import build_graph, head_of
-from core.model import IMAGENET_MEAN, IMAGENET_STD, GarmentNet, load_network, save_weights
+from core.model import IMAGENET_MEAN, IMAGENET_STD, GarmentNet, against_background, load_network, save_weights
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def weights(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def graph(weights):
-    return build_graph(weights, list(IMAGENET_MEAN), list(IMAGENET_STD))
+    return build_graph(weights, list(IMAGENET_MEAN), list(IMAGENET_STD), 15)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def session(graph):
 
 
 def reference(weights, pixels):
-    network = load_network(weights, 15)
+    network = load_network(weights)
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
     images = (torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255 - mean) / std
     with torch.no_grad():
@@ -60,7 +60,21 @@ def test_the_graph_is_valid_and_holds_no_batch_norm(graph):
 
 def test_the_head_is_the_last_layer(weights):
     weight, bias = head_of(weights)
-    layer = load_network(weights, 15).fc
+    layer = load_network(weights).fc
     assert weight.dtype == bias.dtype == np.float32
     assert np.array_equal(weight, layer.weight.detach().numpy())
     assert np.array_equal(bias, layer.bias.detach().numpy())
+
+
+def test_outputs_beyond_the_classes_become_the_background(weights):
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 80, 60, 3), dtype=np.uint8)
+    graph = build_graph(weights, list(IMAGENET_MEAN), list(IMAGENET_STD), 12)
+    onnx.checker.check_model(graph)
+    session = onnxruntime.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
+    outputs = torch.from_numpy(reference(weights, pixels)[0])
+    (logits,) = session.run(["logits"], {"pixels": pixels})
+    expected = outputs.log_softmax(1)
+    in_scope = expected[:, :12].exp().sum(1)
+    assert np.allclose(logits, against_background(outputs, 12), rtol=1e-4, atol=1e-4)
+    assert np.allclose(torch.from_numpy(logits).softmax(1), expected[:, :12].softmax(1), atol=1e-5)
+    assert np.allclose(torch.from_numpy(logits).logsumexp(1), in_scope.log() - (1 - in_scope).log(), atol=1e-3)

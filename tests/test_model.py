@@ -48,7 +48,7 @@ def test_a_foreign_name_belongs_to_no_block():
 def test_weights_come_back_as_their_half_precision_values_in_eval_mode(network, tmp_path):
     save_weights(network.state_dict(), tmp_path / "weights.safetensors")
     assert load_file(tmp_path / "weights.safetensors")["fc.weight"].dtype == torch.float16
-    loaded = load_network(tmp_path / "weights.safetensors", 15)
+    loaded = load_network(tmp_path / "weights.safetensors")
     assert not loaded.training
     for name, tensor in network.state_dict().items():
         expected = tensor.half().float() if tensor.is_floating_point() else tensor

@@ -10,7 +10,8 @@ from PIL import Image
 
 from core import samples
 from core.__main__ import main
-from core.predict import RECORD_FIELDS, find_photos
+from core.photo_sources import find_photos
+from core.predict import RECORD_FIELDS
 
 pytestmark = pytest.mark.usefixtures("random_runs")
 
@@ -100,7 +101,7 @@ def test_status_1_if_no_photo_can_be_read(folder, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "the following arguments are required"),
+        ([], "There is nothing to classify"),
         (["--top-k", "16"], "--top-k is 16; it must be from 1 to 15"),
         (["--group", "hats"], "--group is 'hats'; it must be one of all, tops, bottoms"),
         (["--upper-body-bias", "2"], "must be from 0 to 1"),
@@ -134,3 +135,16 @@ def test_many_photos_come_back_in_order(tmp_path, capsys):
 
 def test_folders_are_searched_for_photos_only(folder):
     assert [Path(file.name).name for file in find_photos([folder])] == ["a.png", "b.jpg", "c.webp"]
+
+
+def test_a_list_of_paths_is_taken_after_the_arguments(folder, tmp_path, capsys):
+    list_file = tmp_path / "list.txt"
+    list_file.write_text(str(folder / "c.webp"))
+    main(["predict", str(folder / "a.png"), "--list", str(list_file), "--json"])
+    assert [Path(record["file"]).name for record in records(capsys)] == ["a.png", "c.webp"]
+
+
+def test_a_list_that_is_not_there_is_wrong_usage(tmp_path, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["predict", "--list", str(tmp_path / "none.txt")])
+    assert stopped.value.code == 2 and "none.txt" in capsys.readouterr().err

@@ -18,6 +18,8 @@ EVERYTHING = Augmentation(
     brightness=0.5,
     contrast=0.5,
     saturation=0.5,
+    blur=0.5,
+    background=0.5,
     erasing=0.5,
 )
 
@@ -165,3 +167,22 @@ def test_mixing_gives_soft_targets_that_sum_to_one(kind):
 
 def test_without_mixing_there_is_none():
     assert mixing(Augmentation(), 5) is None
+
+
+def test_blur_is_a_reduction_and_an_enlargement():
+    augment = strongest(Augmentation(blur=1.0))
+    augment._uniform = lambda n, low, high: torch.full((n,), 0.5)
+    images = floats(photos())
+    small = oracle.resize(images, [12, 12], InterpolationMode.BILINEAR, antialias=True)
+    expected = oracle.resize(small, [24, 24], InterpolationMode.BICUBIC, antialias=False).clamp(0, 1)
+    assert torch.allclose(augment(photos()), expected, atol=1e-5)
+
+
+def test_only_white_is_replaced_by_one_colour_a_photo():
+    augment = Augment(Augmentation(background=1.0), 3, CPU)
+    before, after = floats(photos()), augment(photos())
+    white = (before.amin(1, keepdim=True) > 0.94).expand_as(before)
+    assert torch.equal(after[~white], before[~white])
+    for photo, mask in zip(after, white, strict=True):
+        assert all(len(channel[inside].unique()) == 1 for channel, inside in zip(photo, mask, strict=True))
+    assert not torch.equal(after[white], before[white])

@@ -6,8 +6,16 @@ import torch
 from train_cases import settings
 
 from core.errors import InvalidConfig
-from train.batches import PixelDataset, check_shares, epoch_batches, loader, sampling_weights
-from train.config import parse_recipe
+from train.batches import (
+    PixelDataset,
+    check_shares,
+    epoch_batches,
+    epoch_size,
+    loader,
+    sampling_weights,
+    shared_weights,
+)
+from train.config import Shares, parse_recipe
 from train.distributed import World
 
 TARGETS = np.repeat([0, 1, 2], [300, 90, 10])
@@ -87,3 +95,25 @@ def test_on_cuda_batches_come_through_pinned_memory_and_workers():
     on_gpu, on_cpu = (loader(dataset, [[0, 1]], torch.device(kind)) for kind in ("cuda", "cpu"))
     assert (on_gpu.pin_memory, on_gpu.num_workers) == (True, 2)
     assert (on_cpu.pin_memory, on_cpu.num_workers) == (False, 0)
+
+
+def test_each_kind_has_its_share_whatever_its_number():
+    kinds = np.repeat([0, 1, 2], [310, 80, 10])
+    weights = shared_weights(
+        TARGETS, kinds, "square_root", Shares(photos=100, products=3.0, other_products=1.0, phone=1.0)
+    )
+    assert [weights[kinds == kind].sum() for kind in range(3)] == pytest.approx([0.6, 0.2, 0.2])
+    inside = weights[:300].sum() / weights[300:310].sum()
+    assert inside == pytest.approx(np.sqrt(300) / np.sqrt(10))
+
+
+def test_a_kind_with_a_share_and_no_photo_is_refused():
+    with pytest.raises(InvalidConfig, match="ask for phone photos, and the data has none"):
+        shared_weights(TARGETS, np.zeros(400, int), "natural", Shares(photos=100, products=0.5, phone=0.5))
+
+
+def test_shares_set_the_length_of_an_epoch():
+    shares = {"photos": 640, "products": 1.0}
+    batches = epoch_batches(TARGETS, recipe(shares=shares), 1, ALONE, np.zeros(400, int))
+    assert sum(map(len, batches)) == 640 == epoch_size(400, recipe(shares=shares))
+    assert epoch_size(400, recipe()) == 400

@@ -6,7 +6,7 @@ import pytest
 from train_cases import small_rows, write_catalogue
 
 from core.errors import InvalidData
-from train.catalogue import COLUMNS, Source, read_styles
+from train.catalogue import COLUMNS, PHONE_IDS_FROM, Source, read_labels, read_styles
 
 HEADER = "id,gender,masterCategory,subCategory,articleType,baseColour,season,year,usage,productDisplayName"
 ROW = "15970,Men,Apparel,Topwear,Shirts,Navy Blue,Fall,2011,Casual,Turtle Check Men Navy Blue Shirt"
@@ -133,3 +133,37 @@ def test_what_is_no_data_set_is_told(tmp_path):
     (tmp_path / "half.zip").write_bytes(b"PK\x03\x04 half a download")
     with pytest.raises(InvalidData, match=r"half\.zip is not a readable zip file .*Download it again"):
         Source(tmp_path / "half.zip")
+
+
+COARSE = ("t-shirt", "pants")
+
+
+def test_phone_photos_get_ids_from_their_names_whatever_their_order():
+    one, problems = read_labels(b"file,label\nb.jpg,pants\na.jpg,t-shirt\n", "labels.csv", COARSE)
+    other, _ = read_labels(b"label,file\nt-shirt,a.jpg\npants,b.jpg\n", "labels.csv", COARSE)
+    assert problems == []
+    assert one.equals(other)
+    assert one[["file", "articleType", "phone"]].values.tolist() == [
+        ["a.jpg", "t-shirt", True],
+        ["b.jpg", "pants", True],
+    ]
+    assert (one["id"] >= PHONE_IDS_FROM).all()
+    assert set(COLUMNS) < set(one.columns)
+
+
+def test_rows_of_a_label_table_that_cannot_be_used_are_told_by_line():
+    rows = b"file,label\na.jpg,hat\n../a.jpg,pants\n,pants\nb.jpg,pants\nb.jpg,pants\nc.jpg\n"
+    table, problems = read_labels(rows, "labels.csv", COARSE)
+    assert table["file"].tolist() == ["b.jpg"]
+    assert problems == [
+        "labels.csv line 2: the label 'hat' is none of t-shirt, pants",
+        "labels.csv line 3: the file '../a.jpg' is no name of a file in images/",
+        "labels.csv line 4: the file '' is no name of a file in images/",
+        "labels.csv line 6: the file b.jpg stands there twice",
+        "labels.csv line 7: the label '' is none of t-shirt, pants",
+    ]
+
+
+def test_a_label_table_without_its_columns_is_refused():
+    with pytest.raises(InvalidData, match=r"labels\.csv lacks the column\(s\) label"):
+        read_labels(b"file,name\na.jpg,x\n", "labels.csv", COARSE)

@@ -10,10 +10,21 @@ from core.metrics import softmax
 from train import evaluate, export
 from train.config import parse_recipe
 from train.dataset import OUT_OF_SCOPE, Index
-from train.evaluate import Scored, calibrate, metrics, predictions_table, score
+from train.evaluate import (
+    Scored,
+    best_strength,
+    calibrate,
+    metrics,
+    phone_metrics,
+    predictions_table,
+    sampling_shift,
+    scope_by_kind,
+    score,
+)
 from train.splits import SplitData
 
-LABELS = parse_recipe(settings(), "test").labels()
+CLASS_LIST = parse_recipe(settings(), "test").class_list()
+LABELS = CLASS_LIST.labels
 
 
 def scored(n: int = 400, others: int = 200, sharpness: float = 3.0, seed: int = 0) -> Scored:
@@ -74,6 +85,8 @@ def data(tmp_path):
     photos = pd.DataFrame(
         {
             "id": np.arange(100, 110),
+            "articleType": [*CLASSES[:8], "Kurtas", "Watches"],
+            "phone": False,
             "target": [*range(8), OUT_OF_SCOPE, OUT_OF_SCOPE],
             "productDisplayName": [f"Product {i}, blue" for i in range(10)],
             "baseColour": "Blue",
@@ -101,7 +114,7 @@ class Recording:
 def test_a_split_is_scored_once_with_other_products_in_it(data, monkeypatch):
     monkeypatch.setattr(evaluate, "BATCH", 2)
     engine = Recording()
-    found = score(engine, data, "test")
+    found = score(engine, data, data.rows("test"))
     assert engine.seen == [1, 3, 5, 7, 9]
     assert found.targets.tolist() == [1, 3, 5, 7, OUT_OF_SCOPE]
     assert found.known.rows.tolist() == [1, 3, 5, 7]
@@ -122,17 +135,58 @@ def test_predictions_carry_what_is_known_of_a_photo_and_calibrated_probabilities
 def test_the_test_split_is_looked_at_once(monkeypatch, tmp_path, data):
     """Calibration and threshold come from validation; the test split is scored by one call."""
     asked = []
+    data.splits["split"] = ["val", "test"] * 5
 
-    def watch(engine, data, part):
-        asked.append(part)
+    def watch(engine, data, rows):
+        asked.append(set(data.splits["split"].iloc[rows]))
         return scored()
 
     monkeypatch.setattr(export, "score", watch)
     monkeypatch.setattr(export, "latency", lambda *_: {})
     monkeypatch.setattr(export, "predictions_table", lambda *_: pd.DataFrame())
+    monkeypatch.setattr(export, "scope_by_kind", lambda *_: {})
+    monkeypatch.setattr(export, "write_index", lambda *_: None)
     monkeypatch.setattr(export, "_write_stage_predictions", lambda *_: None)
     monkeypatch.setattr(export, "load_network", lambda *_: None)
     monkeypatch.setattr(export, "_prove_equal", lambda *_: {})
     monkeypatch.setattr(SplitData, "pixels", lambda *_: np.zeros((600, 1), np.uint8))
     export._evaluated(tmp_path, parse_recipe(settings(), "test"), data, Recording())
-    assert asked == ["val", "test"]
+    assert asked == [{"val"}, {"test"}]
+
+
+def test_the_shift_turns_sampled_frequencies_into_natural_ones():
+    targets = np.repeat([0, 1, 2], [900, 90, 10])
+    drawn = np.sqrt([900, 90, 10])
+    expected = np.log(np.array([0.9, 0.09, 0.01]) / (drawn / drawn.sum()))
+    np.testing.assert_allclose(sampling_shift(targets, 4, "square_root"), [*expected, 0], atol=1e-12)
+    np.testing.assert_allclose(sampling_shift(targets, 3, "natural"), 0, atol=1e-12)
+
+
+def test_a_correction_is_applied_only_as_far_as_it_serves():
+    data = scored(others=0)
+    assert best_strength(data, np.zeros(15)) == 0
+    wrong = np.linspace(-50, 50, 15)
+    assert best_strength(data, wrong) == 0
+    spoiled = Scored(data.rows, data.logits - wrong.astype(np.float32), data.targets)
+    assert best_strength(spoiled, wrong) == 1
+
+
+def test_other_products_are_measured_by_kind(data):
+    found = score(Recording(), data, np.arange(10))
+    kinds = scope_by_kind(found, data, CLASS_LIST, 0.0)
+    assert list(kinds) == ["apparel", "accessories"]
+    assert [kind["other_products"] for kind in kinds.values()] == [1, 1]
+
+
+def test_a_phone_photo_is_right_if_its_label_allows_the_class():
+    labels = np.array(["t-shirt", "t-shirt", "pants", "pants", "dress"])
+    answers = [LABELS.index(name) for name in ("Tshirts", "Shirts", "Jeans", "Shorts", "Tops")]
+    logits = 9 * np.eye(15, dtype=np.float32)[answers]
+    logits[-1] = -9
+    found = phone_metrics(logits, labels, CLASS_LIST, 1.0, threshold=0.0)
+    assert (found["photos"], found["exact"]["n"], found["allowed_set"]["n"]) == (5, 2, 4)
+    assert found["exact"]["value"] == found["allowed_set"]["value"] == 0.5
+    by_label = {row["label"]: row["value"] for row in found["labels"]}
+    assert (by_label["t-shirt"], by_label["pants"], by_label["skirt"]) == (0.5, 0.5, None)
+    assert (found["in_scope"]["auroc"], found["in_scope"]["other_products"]) == (1.0, 1)
+    assert "dress" not in by_label

@@ -16,7 +16,8 @@ from train.config import load_recipe
 from train.dataset import build_index
 from train.splits import split
 
-LABELS = load_recipe("smoke").labels()
+CLASS_LIST = load_recipe("smoke").class_list()
+LABELS = CLASS_LIST.labels
 RIGHT_HALF = Correction("Skirts", "a" * 64, (160, 100), Region(80, 0, 160, 100), "run", "Shorts", 0.5)
 
 
@@ -55,7 +56,7 @@ def test_the_trainer_reads_the_export_beside_the_catalogue_and_only_trains_on_it
         store(file, replace(RIGHT_HALF, corrected=name, photo_sha256=f"{number:064}"), photo)
     assert export(tmp_path / "out") == 0
     catalogue = write_catalogue(tmp_path / "catalogue", small_rows())
-    index = build_index([catalogue, tmp_path / "out"], LABELS, tmp_path / "cache")
+    index = build_index([catalogue, tmp_path / "out"], CLASS_LIST, tmp_path / "cache")
     ours = index.photos[index.photos["source"] == 1]
     assert not index.problems and not index.failed
     assert dict(zip(ours["id"], ours["articleType"], strict=True)) == {

@@ -18,9 +18,11 @@ from train.config import parse_recipe
 from train.distributed import World
 from train.folder import HISTORY_COLUMNS
 from train.loop import Splits, Trainer, normalise, positions, predict_logits
+from train.targets import Targets
 
 CPU = torch.device("cpu")
 ALONE = World(0, 1, CPU)
+THREE_CLASSES = Targets(("a", "b", "c"), np.eye(3, dtype=bool), 3)
 TIMES = ["seconds", "images_per_second"]
 PLAIN = {"augmentation": {}, "dropout": 0.0, "ema_decay": 0.0, "sampler": "natural"}
 HEAD_ONLY = {"stages": [stage(["head"], epochs=2)], "frozen": [block for block in BLOCKS if block != "head"]}
@@ -43,7 +45,8 @@ def trainer(folder, network_class=SmallNet, **changes) -> Trainer:
     torch.manual_seed(3)
     sizes = {(s.height, s.width) for s in recipe.stages}
     folder.mkdir(exist_ok=True)
-    return Trainer(network_class(3, recipe.dropout), recipe, {size: photos(*size) for size in sizes}, folder, ALONE)
+    splits = {size: photos(*size) for size in sizes}
+    return Trainer(network_class(3, recipe.dropout), recipe, THREE_CLASSES, splits, folder, ALONE)
 
 
 def assert_same_weights(one, other):
@@ -97,7 +100,7 @@ def test_the_best_weights_are_those_of_the_best_validation(undisturbed):
     network = SmallNet(3)
     network.load_state_dict(load_checkpoint(undisturbed / "best.safetensors")["network"])
     val = photos(stage_["height"], stage_["width"]).val
-    assert (predict_logits(network, val, CPU).argmax(1) == val.targets).mean() == pytest.approx(best["val_accuracy"])
+    assert (predict_logits(network, val, CPU, 3).argmax(1) == val.targets).mean() == pytest.approx(best["val_accuracy"])
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 3, 5])
@@ -207,7 +210,7 @@ def test_the_moving_average_is_what_is_validated_and_kept(tmp_path, monkeypatch)
     torch.testing.assert_close(saved["averaged"]["module.fc.weight"], expected)
     assert not torch.equal(saved["averaged"]["module.fc.weight"], saved["network"]["fc.weight"])
     val = one.splits[32, 32].val
-    logits = predict_logits(one.shipped, val, CPU)
+    logits = predict_logits(one.shipped, val, CPU, 3)
     assert saved["history"][-1]["val_loss"] == pytest.approx(
         float(F.cross_entropy(torch.from_numpy(logits), torch.from_numpy(val.targets)))
     )
@@ -217,7 +220,7 @@ def test_early_stopping_ends_a_stage_and_the_next_one_begins(tmp_path, monkeypat
     """Validation gets worse from epoch 2 on, so a patience of 2 ends the first stage after its third epoch."""
     accuracies = iter([0.5, 0.4, 0.4, 0.6, 0.7])
 
-    def pretended(network, dataset, device):
+    def pretended(network, dataset, device, n_classes):
         right = round(next(accuracies) * len(dataset))
         predicted = np.where(np.arange(len(dataset)) < right, dataset.targets, (dataset.targets + 1) % 3)
         return np.eye(3, dtype=np.float32)[predicted]
@@ -310,7 +313,7 @@ def test_validation_restores_each_modules_mode_and_leaves_the_network_alone():
     network.layer1.eval()
     modes = [module.training for module in network.modules()]
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    logits = predict_logits(network, photos(32, 32).val, CPU)
+    logits = predict_logits(network, photos(32, 32).val, CPU, 3)
     assert logits.shape == (24, 3)
     assert [module.training for module in network.modules()] == modes
     assert_same_weights(network.state_dict(), before)
@@ -318,9 +321,9 @@ def test_validation_restores_each_modules_mode_and_leaves_the_network_alone():
 
 def test_validation_does_not_depend_on_the_batches(monkeypatch):
     network, val = SmallNet(3), photos(32, 32).val
-    whole = predict_logits(network, val, CPU)
+    whole = predict_logits(network, val, CPU, 3)
     monkeypatch.setattr(loop, "VALIDATION_BATCH", 7)
-    np.testing.assert_allclose(predict_logits(network, val, CPU), whole, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(predict_logits(network, val, CPU, 3), whole, rtol=1e-4, atol=1e-5)
 
 
 def test_normalised_input_is_channels_last_with_imagenets_statistics():

@@ -29,7 +29,7 @@ class StandInEngine:
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> SplitData:
     folder = tmp_path_factory.mktemp("catalogue")
-    index = build_index([write_catalogue(folder / "data", small_rows())], RECIPE.labels(), folder / "cache")
+    index = build_index([write_catalogue(folder / "data", small_rows())], RECIPE.class_list(), folder / "cache")
     return SplitData(index, split(index, RECIPE), folder / "cache")
 
 

@@ -25,16 +25,20 @@ from train_cases import (
     small_rows,
     stage,
     write_catalogue,
+    write_phone_photos,
 )
 
 from core import graph, model
+from core.graph import head_of
 from core.model import BLOCKS
 from core.runs import Run, find_runs
 from train import export, pipeline
 from train.__main__ import main
 from train.config import parse_recipe
+from train.dataset import build_index
 from train.folder import only_trainer
 from train.loop import State, Trainer
+from train.splits import split
 
 ALWAYS = {
     *("manifest.json", "config.json", "history.csv", "data.json", "metrics.json", "predictions.csv", "splits.csv"),
@@ -171,6 +175,32 @@ def test_the_data_report_tells_of_the_custom_photos(undisturbed):
     assert data["custom"] == {"ids_from": 60001, "appended": 3, "loaded": 3, "failed": [], "split": "train"}
     splits = pd.read_csv(undisturbed / "splits.csv")
     assert set(splits.loc[splits["id"] >= 60001, "split"]) == {"train"}
+
+
+def test_other_products_and_phone_photos_train_and_are_measured_apart(catalogue, cache, tmp_path):
+    labels = ["t-shirt", "pants", "dress", "hat"] * 8
+    phone = write_phone_photos(tmp_path / "phone", labels)
+    shares = {"photos": 64, "products": 0.5, "other_products": 0.25, "phone": 0.25}
+    changes = QUICK | {"shares": shares, "background_photos": 3}
+    assert main([*command(catalogue, cache, tmp_path / "runs", **changes), "--data", str(phone)]) == 0
+    run = Run.load(only_run(tmp_path / "runs"))
+    assert run.manifest["background"] == ["Watches"]
+    assert head_of(run.path("model.safetensors"))[0].shape[0] == 16
+    assert run.manifest["export"]["max_probability_difference"] < 0.01
+    measured = json.loads(run.path("metrics.json").read_text())
+    assert {row["label"] for row in measured["phone"]["test"]["labels"]} >= {"t-shirt", "pants"}
+    assert sum(measured["phone"][part]["photos"] for part in ("test", "validation")) == pytest.approx(0.4 * 32, abs=3)
+    assert measured["test"]["in_scope"]["kinds"]["apparel"]["other_products"] == 0
+    history = pd.read_csv(run.path("history.csv"))
+    assert history["images"].tolist() == [64, 64]
+    facts = json.loads(run.path("data.json").read_text())
+    assert {name: sum(row.values()) for name, row in facts["phone"].items()} == dict.fromkeys(labels, 8)
+    before = pd.read_csv(only_run(tmp_path / "runs") / "splits.csv").set_index("id")["split"]
+    bare = build_index([catalogue], parse_recipe(settings(), "test").class_list(), cache)
+    alone = split(bare, parse_recipe(settings(), "test"))["split"][bare.in_scope]
+    assert (
+        before.loc[bare.photos["id"][bare.in_scope]].tolist() == alone.tolist()
+    )  # the catalogue's split has not moved
 
 
 def test_settings_are_kept_as_given_and_as_resolved(undisturbed):

@@ -13,7 +13,8 @@ from train.dataset import build_index
 from train.splits import NEAR_DUPLICATE_BITS, SplitData, near_duplicate_groups, report, split, summary
 
 RECIPE = parse_recipe(settings(), "test")
-LABELS = RECIPE.labels()
+CLASSES = RECIPE.class_list()
+LABELS = CLASSES.labels
 
 
 @pytest.fixture
@@ -52,7 +53,7 @@ def twins(tmp_path, cache):
             changed.putpixel((3, 3), (photo_id % 256, 0, 0))
             changed.save(folder / "images" / f"{photo_id}.jpg", quality=95)
     photo(1040).save(folder / "images" / "60002.jpg", quality=95)
-    return folder, build_index([folder], LABELS, cache)
+    return folder, build_index([folder], CLASSES, cache)
 
 
 def test_near_duplicates_never_straddle_two_splits(twins):
@@ -92,7 +93,7 @@ def test_the_same_data_and_seed_give_the_same_split_from_folder_and_zip(twins, t
     with zipfile.ZipFile(tmp_path / "data.zip", "w") as archive:
         for file in folder.rglob("*"):
             archive.write(file, file.relative_to(folder))
-    from_zip = build_index([tmp_path / "data.zip"], LABELS, tmp_path / "cache")
+    from_zip = build_index([tmp_path / "data.zip"], CLASSES, tmp_path / "cache")
     splits = split(index, RECIPE)
     assert split(from_zip, RECIPE).equals(splits)
     assert not split(index, parse_recipe(settings(seed=8), "test")).equals(splits)
@@ -101,13 +102,13 @@ def test_the_same_data_and_seed_give_the_same_split_from_folder_and_zip(twins, t
 def test_too_few_photos_to_hold_any_out_say_so(tmp_path, cache):
     folder = write_catalogue(tmp_path / "data", [(i, "Jeans") for i in range(3)])
     with pytest.raises(InvalidData, match="3 photos are too few to hold 20% of them out"):
-        split(build_index([folder], LABELS, cache), RECIPE)
+        split(build_index([folder], CLASSES, cache), RECIPE)
 
 
 def test_the_report_counts_every_photo_and_tells_what_became_of_the_custom_ones(catalogue, cache):
     (catalogue / "images" / "60002.jpg").unlink()
     (catalogue / "images" / "1000.jpg").unlink()
-    index = build_index([catalogue], LABELS, cache)
+    index = build_index([catalogue], CLASSES, cache)
     splits = split(index, RECIPE)
     facts = report(SplitData(index, splits, cache), LABELS, RECIPE)
     assert facts["custom"] == {"ids_from": 60001, "appended": 3, "loaded": 2, "failed": [60002], "split": "train"}
@@ -122,6 +123,6 @@ def test_the_report_counts_every_photo_and_tells_what_became_of_the_custom_ones(
 
 
 def test_the_setting_for_custom_ids_is_heeded(catalogue, cache):
-    index = build_index([catalogue], LABELS, cache)
+    index = build_index([catalogue], CLASSES, cache)
     recipe = parse_recipe(settings(custom_ids_from=60003), "test")
     assert report(SplitData(index, split(index, recipe), cache), LABELS, recipe)["custom"]["appended"] == 1

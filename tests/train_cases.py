@@ -79,6 +79,8 @@ def recipe_file(path: Path, **changes) -> Path:
     """A recipe file with `SETTINGS` and changes."""
     values = settings(**changes)
     tables = {"[augmentation]": [values.pop("augmentation")], "[[stages]]": values.pop("stages")}
+    if "shares" in values:
+        tables["[shares]"] = [values.pop("shares")]
     lines = [f"{key} = {json.dumps(value)}" for key, value in values.items()]
     for title, rows in tables.items():
         lines += [
@@ -103,6 +105,16 @@ def write_catalogue(folder: Path, rows: list[tuple[int, str]], size: tuple[int, 
         writer = csv.writer(file)
         writer.writerow(HEADER)
         writer.writerows([i, "Men", kind, "Blue", "Summer", 2012, "Casual", f"{kind} {i}"] for i, kind in rows)
+    return folder
+
+
+def write_phone_photos(folder: Path, labels: list[str]) -> Path:
+    """`labels.csv` with these labels and a photo for each; returns the folder."""
+    (folder / "images").mkdir(parents=True)
+    for number in range(len(labels)):
+        photo(70_000 + number, (40, 40)).save(folder / "images" / f"p{number}.jpg", quality=95)
+    rows = "".join(f"p{number}.jpg,{label}\n" for number, label in enumerate(labels))
+    (folder / "labels.csv").write_text(f"file,label\n{rows}", encoding="utf-8")
     return folder
 
 

@@ -15,6 +15,8 @@ from torchvision.transforms import v2
 
 from train.config import Augmentation
 
+NEAR_WHITE = 0.94  # least value of a background pixel's channels
+LEAST_BLUR_SCALE = 0.5
 WHITE = 1.0  # the catalogue's background, and the padding of the letterbox
 
 
@@ -35,7 +37,9 @@ class Augment:
     def __call__(self, pixels: Tensor) -> Tensor:
         """uint8 (B, H, W, 3) -> float32 (B, 3, H, W) in [0, 1]."""
         images = pixels.permute(0, 3, 1, 2).float() / 255
+        images = self._backdrop(images) if self.settings.background else images
         images = self._geometry(images)
+        images = self._blur(images) if self.settings.blur else images
         images = self._colour(images)
         return self._erase(images) if self.settings.erasing else images
 
@@ -59,6 +63,23 @@ class Augment:
         bottom = torch.stack([sin * width * ratio, cos * height, shift_y], dim=1)
         grid = F.affine_grid(torch.stack([top, bottom], dim=1), list(images.shape), align_corners=False)  # (B, H, W, 2)
         return F.grid_sample(images - WHITE, grid, padding_mode="zeros", align_corners=False) + WHITE
+
+    def _backdrop(self, images: Tensor) -> Tensor:
+        """A random colour in place of near-white, so that a white background is no mark of a product."""
+        n = len(images)
+        white = images.amin(dim=1, keepdim=True) > NEAR_WHITE
+        colour = torch.rand((n, 3, 1, 1), device=self.device, generator=self.generator)
+        chosen = (self._uniform(n, 0, 1) < self.settings.background).view(n, 1, 1, 1)
+        return torch.where(white & chosen, colour, images)
+
+    def _blur(self, images: Tensor) -> Tensor:
+        """Shrink to a random size, one for the batch, and enlarge again: what a small copy of a photo loses."""
+        height, width = images.shape[2:]
+        scale = float(self._uniform(1, LEAST_BLUR_SCALE, 1))
+        small = F.interpolate(images, (round(height * scale), round(width * scale)), mode="bilinear", antialias=True)
+        blurred = F.interpolate(small, (height, width), mode="bicubic").clamp(0, 1)
+        chosen = (self._uniform(len(images), 0, 1) < self.settings.blur).view(-1, 1, 1, 1)
+        return torch.where(chosen, blurred, images)
 
     def _colour(self, images: Tensor) -> Tensor:
         s, n = self.settings, len(images)

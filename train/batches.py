@@ -11,13 +11,16 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from core.errors import InvalidConfig
-from train.config import Recipe
+from train.config import Recipe, Shares
 from train.distributed import World
 
 
 def epoch_seed(seed: int, epoch: int, rank: int = 0) -> int:
     """Seed of everything random in an epoch. Being derived, it needs no place in a checkpoint, and a resumed epoch repeats exactly."""
     return int(np.random.SeedSequence([seed, epoch, rank]).generate_state(1)[0])
+
+
+PRODUCT, OTHER_PRODUCT, PHONE = range(3)  # kinds of training photos, whose shares of an epoch a recipe may set
 
 
 @dataclass(frozen=True)
@@ -27,12 +30,14 @@ class PixelDataset(Dataset):
     Args:
         pixels: uint8 (n_photos, H, W, 3), memory-mapped.
         rows: positions in `pixels` of this split.
-        targets: class index of each of `rows`.
+        targets: what each of `rows` is taught as, or its class index.
+        kinds: of a training split, what each of `rows` is: PRODUCT, OTHER_PRODUCT or PHONE.
     """
 
     pixels: np.ndarray
     rows: np.ndarray
     targets: np.ndarray
+    kinds: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -49,6 +54,31 @@ def sampling_weights(targets: np.ndarray, sampler: str) -> np.ndarray:
     return weights / weights.sum()
 
 
+def shared_weights(targets: np.ndarray, kinds: np.ndarray, sampler: str, shares: Shares) -> np.ndarray:
+    """Probability of each photo to be drawn, (n,): every kind has its share, spread within it as the sampler says.
+
+    Raises:
+        InvalidConfig: there is no photo of a kind that has a share.
+    """
+    wanted = {PRODUCT: shares.products, OTHER_PRODUCT: shares.other_products, PHONE: shares.phone}
+    weights = np.zeros(len(targets))
+    for kind, share in wanted.items():
+        rows = kinds == kind
+        if share and not rows.any():
+            raise InvalidConfig(
+                f"The recipe's shares ask for {('products', 'other products', 'phone photos')[kind]}, and the data has none to train "
+                "on. Give a --data that has them, or set that share to 0."
+            )
+        if rows.any():
+            weights[rows] = share * sampling_weights(targets[rows], sampler)
+    return weights / weights.sum()
+
+
+def epoch_size(photos: int, recipe: Recipe) -> int:
+    """Photos that an epoch sees, of so many that there are to train on."""
+    return recipe.shares.photos if recipe.shares else photos
+
+
 def check_shares(recipe: Recipe, world: World) -> None:
     """Raise InvalidConfig unless every process gets as many photos of a batch, and of each of its parts, as any other."""
     if recipe.batch_size % (world.size * recipe.accumulation):
@@ -58,14 +88,19 @@ def check_shares(recipe: Recipe, world: World) -> None:
         )
 
 
-def epoch_batches(targets: np.ndarray, recipe: Recipe, epoch: int, world: World) -> list[list[int]]:
+def epoch_batches(
+    targets: np.ndarray, recipe: Recipe, epoch: int, world: World, kinds: np.ndarray | None = None
+) -> list[list[int]]:
     """Batches of one process in one epoch, as positions in the split; every process gets a different share of each global batch.
 
-    Natural sampling sees each photo once, in random order; weighted sampling draws with replacement. An incomplete last batch is
-    left out.
+    Natural sampling sees each photo once, in random order; weighted sampling, and one with shares of the `kinds`, draws with
+    replacement. An incomplete last batch is left out.
     """
     rng = np.random.default_rng(epoch_seed(recipe.seed, epoch))
-    if recipe.sampler == "natural":
+    if recipe.shares and kinds is not None:
+        p = shared_weights(targets, kinds, recipe.sampler, recipe.shares)
+        order = rng.choice(len(targets), recipe.shares.photos, p=p)
+    elif recipe.sampler == "natural":
         order = rng.permutation(len(targets))
     else:
         order = rng.choice(len(targets), len(targets), p=sampling_weights(targets, recipe.sampler))

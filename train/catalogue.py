@@ -1,4 +1,8 @@
-"""Read the Kaggle "Fashion Product Images" data set, as its zip or its extracted folder: `styles.csv` and `images/<id>.jpg`."""
+"""Read data sets, each a zip or its extracted folder.
+
+The Kaggle "Fashion Product Images" data set is `styles.csv` and `images/<id>.jpg`; a set of photos taken by people is `labels.csv`
+(`file,label`) and `images/<file>`.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +11,9 @@ import hashlib
 import io
 import threading
 import zipfile
+from collections.abc import Collection
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
@@ -16,6 +21,8 @@ from core.errors import InvalidData
 
 COLUMNS = ("id", "articleType", "baseColour", "usage", "productDisplayName")
 MOST_DIGITS = 18  # of an id, so that it fits 64 bits
+TABLES = ("styles.csv", "labels.csv")
+PHONE_IDS_FROM = 1_000_000_000  # rows of a labels.csv have no ids of their own: theirs come from the file's name
 LAST_COLUMN = "productDisplayName"  # the free text at the end of a row: stray commas belong to it
 
 
@@ -24,13 +31,14 @@ class Source:
     """One data set on disk; thread safe, each thread reading through its own handle.
 
     Args:
-        path: the zip, or the folder that has `styles.csv`.
+        path: the zip, or the folder that has one of TABLES.
 
     Raises:
         InvalidData: there is no data set at the path.
     """
 
     path: Path
+    table: str = field(init=False, default="")
     _prefix: str = field(init=False, default="")
     _local: threading.local = field(init=False, default_factory=threading.local, repr=False)
 
@@ -40,12 +48,14 @@ class Source:
                 f"There is no data set at {self.path}. Give the Kaggle zip or its extracted folder to --data."
             )
         members = self._members()
-        found = sorted((name for name in members if Path(name).name == "styles.csv"), key=len)
+        found = sorted((name for name in members if Path(name).name in TABLES), key=len)
         if not found:
             raise InvalidData(
-                f"{self.path} has no styles.csv, so it is not the Kaggle data set or its download is incomplete."
+                f"{self.path} has no styles.csv, so it is not the Kaggle data set or its download is incomplete; nor has it the "
+                "labels.csv of a set of phone photos."
             )
-        self._prefix = found[0].removesuffix("styles.csv")
+        self.table = Path(found[0]).name
+        self._prefix = found[0].removesuffix(self.table)
 
     def _members(self) -> dict[str, tuple[int, int]]:
         """File name to (size, checksum or modification time): what tells one state of the data set from another."""
@@ -65,6 +75,21 @@ class Source:
         if not hasattr(self._local, "archive"):
             self._local.archive = zipfile.ZipFile(self.path)
         return self._local.archive.read(self._prefix + name)
+
+    def photos(self, coarse: Collection[str]) -> tuple[pd.DataFrame, list[str]]:
+        """What the table says: `COLUMNS`, `file` below `images/`, `phone` (whether the label is a coarse one); and what was left out.
+
+        Args:
+            coarse: the labels that a labels.csv may use.
+
+        Raises:
+            InvalidData: as `read_styles` and `read_labels` do.
+        """
+        name = f"{self.path.name}: {self.table}"
+        if self.table == "labels.csv":
+            return read_labels(self.read(self.table), name, coarse)
+        rows, problems = read_styles(self.read(self.table), name)
+        return rows.assign(file=rows["id"].astype(str) + ".jpg", phone=False), problems
 
     def fingerprint(self) -> str:
         """Hexadecimal digest that changes whenever a file of the data set does."""
@@ -102,7 +127,50 @@ def read_styles(data: bytes, source: str) -> tuple[pd.DataFrame, list[str]]:
     return pd.DataFrame(records, columns=list(COLUMNS)), problems
 
 
-def _rows(data: bytes, source: str) -> tuple[list[str], list[tuple[int, int, list[str]]]]:
+def read_labels(data: bytes, source: str, coarse: Collection[str]) -> tuple[pd.DataFrame, list[str]]:
+    """Parse a labels.csv of phone photos.
+
+    Args:
+        data: the file, with columns `file` and `label`.
+        source: its name, for messages.
+        coarse: labels that are known.
+
+    Returns:
+        `COLUMNS` (the label as article type, nothing known of colour, usage and name), `file` and `phone`, ordered by file, ids from
+        PHONE_IDS_FROM; and what was wrong with the rows left out.
+
+    Raises:
+        InvalidData: as `read_styles`.
+    """
+    header, rows = _rows(data, source, ("file", "label"))
+    labels: dict[str, str] = {}
+    problems: list[str] = []
+    for line, _, row in rows:
+        record = dict(zip(header, row, strict=False))
+        problem = _label_problem(record, labels, coarse)
+        if problem:
+            problems.append(f"{source} line {line}: {problem}")
+        else:
+            labels[record["file"]] = record["label"]
+    files = sorted(labels)
+    digests = (hashlib.sha256(file.encode()).digest() for file in files)
+    ids = [PHONE_IDS_FROM + int.from_bytes(digest[:6], "big") for digest in digests]
+    known = {"id": ids, "articleType": [labels[file] for file in files], "file": files, "phone": True}
+    return pd.DataFrame(known | {column: "" for column in COLUMNS if column not in known}), problems
+
+
+def _label_problem(record: dict[str, str], seen: dict[str, str], coarse: Collection[str]) -> str:
+    file, label = record.get("file", ""), record.get("label", "")
+    if not file or PurePosixPath(file).name != file:
+        return f"the file {file[:40]!r} is no name of a file in images/"
+    if file in seen:
+        return f"the file {file} stands there twice"
+    return "" if label in coarse else f"the label {label[:40]!r} is none of {', '.join(coarse)}"
+
+
+def _rows(
+    data: bytes, source: str, columns: tuple[str, ...] = COLUMNS
+) -> tuple[list[str], list[tuple[int, int, list[str]]]]:
     """The header, and first line, last line and fields of each row that is not empty."""
     try:
         reader = csv.reader(io.StringIO(data.decode("utf-8-sig"), newline=""))
@@ -117,7 +185,7 @@ def _rows(data: bytes, source: str) -> tuple[list[str], list[tuple[int, int, lis
             last = reader.line_num
     except csv.Error as error:
         raise InvalidData(f"{source} line {reader.line_num} is no CSV: {error}.") from None
-    missing = [column for column in COLUMNS if column not in header]
+    missing = [column for column in columns if column not in header]
     if missing:
         raise InvalidData(
             f"{source} lacks the column(s) {', '.join(missing)}; its first line is {','.join(header)[:120]!r}."

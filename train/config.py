@@ -11,9 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from core.errors import InvalidConfig
 from core.labels import LabelSet
 from core.model import BLOCKS
+from train.targets import ClassList
 
 RECIPES = Path(__file__).parent / "recipes"
-CLASS_LISTS = Path(__file__).parent / "classes"
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -47,9 +47,20 @@ class Augmentation(_Settings):
     brightness: Fraction = 0.0  # ColorJitter: factor in [1 - x, 1 + x]
     contrast: Fraction = 0.0
     saturation: Fraction = 0.0
+    blur: Fraction = 0.0  # probability of losing detail: shrunk to a random size of at least half, and enlarged again
+    background: Fraction = 0.0  # probability that the white around a product becomes a random colour
     erasing: Fraction = 0.0  # probability of RandomErasing
     mixup: Annotated[float, Field(ge=0)] = 0.0  # alpha of the Beta distribution (Zhang et al. 2018); 0 is off
     cutmix: Annotated[float, Field(ge=0)] = 0.0  # alpha (Yun et al. 2019); 0 is off
+
+
+class Shares(_Settings):
+    """What an epoch is made of, drawn with replacement."""
+
+    photos: Annotated[int, Field(ge=1)]  # in an epoch
+    products: Positive  # share of products of the classes; the shares are scaled to sum to 1
+    other_products: Annotated[float, Field(ge=0)] = 0.0  # needs background_photos
+    phone: Annotated[float, Field(ge=0)] = 0.0  # needs a data set with a labels.csv
 
 
 class Recipe(_Settings):
@@ -65,6 +76,8 @@ class Recipe(_Settings):
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.05
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.4
     sampler: Literal["natural", "square_root", "inverse"] = "natural"  # class frequencies seen in an epoch
+    shares: Shares | None = None  # of an epoch; without it, an epoch is every product of the classes once
+    background_photos: Annotated[int, Field(ge=0)] = 0  # other article types with so many photos get outputs; 0 is off
     augmentation: Augmentation = Augmentation()
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.0  # of the weights that are validated and shipped; 0 is off
     precision: Literal["float32", "bfloat16", "float16"] = "float32"  # autocast on CUDA; the CPU keeps to float32
@@ -94,18 +107,25 @@ class Recipe(_Settings):
             raise ValueError(f"batch_size {self.batch_size} is no multiple of accumulation {self.accumulation}")
         return self
 
+    @model_validator(mode="after")
+    def _background_to_learn(self) -> Recipe:
+        """Other products train only where there are outputs for them."""
+        if self.shares and self.shares.other_products and not self.background_photos:
+            raise ValueError("shares.other_products needs background_photos, the outputs that learn them")
+        return self
+
     @property
     def epochs(self) -> int:
         """Epochs of all stages together."""
         return sum(stage.epochs for stage in self.stages)
 
+    def class_list(self) -> ClassList:
+        """What `train/classes` holds under the name in `classes`. Raises InvalidConfig if there is none."""
+        return ClassList.load(self.classes)
+
     def labels(self) -> LabelSet:
-        """The class list, from `train/classes`. Raises InvalidConfig if there is none of that name."""
-        path = CLASS_LISTS / f"{self.classes}.toml"
-        if path.parent != CLASS_LISTS or not path.is_file():
-            known = ", ".join(sorted(file.stem for file in CLASS_LISTS.glob("*.toml")))
-            raise InvalidConfig(f"There is no class list {self.classes!r} in train/classes. Known: {known}.")
-        return LabelSet.from_json(tomllib.loads(path.read_text(encoding="utf-8"))["groups"])
+        """The classes. Raises InvalidConfig as `class_list` does."""
+        return self.class_list().labels
 
 
 def parse_recipe(settings: dict[str, Any], source: str) -> Recipe:

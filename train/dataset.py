@@ -13,24 +13,24 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import imagehash
 import numpy as np
 import pandas as pd
 from filelock import FileLock
-from PIL import Image
+from PIL import Image, ImageOps
 from tqdm import tqdm
 
 from core.errors import InvalidData
-from core.labels import LabelSet
 from core.preprocess import letterbox
-from train.catalogue import Source, read_styles
+from train.catalogue import Source
 from train.folder import replaced, write_json
+from train.targets import ClassList
 
-OUT_OF_SCOPE = -1  # target of a photo that shows none of the classes
+OUT_OF_SCOPE = -1  # target of a photo that is no product of the classes
 HASH_SIZE = 16  # of the difference hash: 256 bits
-CACHE_VERSION = 1  # raise when the meaning of the cached pixels changes
+CACHE_VERSION = 2  # raise when the meaning of the cached pixels changes
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,9 @@ class Index:
 
     Args:
         photos: one row a photo that loads: `id, articleType, baseColour, usage, productDisplayName, target` (class index or
-            OUT_OF_SCOPE), `source` (position in the list of sources), `hash` (bytes).
+            OUT_OF_SCOPE), `file` (below `images/`), `phone` (whether it is a phone photo, its article type then a coarse label),
+            `source` (position in the list of sources), `hash` (bytes, of the first source's photo of that id, so that sharper copies
+            change no split).
         problems: one message for each row or file left out.
         failed: ids that stand in a table but have no photo that loads.
         fingerprint: hexadecimal digest of the sources and the class list.
@@ -54,11 +56,16 @@ class Index:
 
     @property
     def in_scope(self) -> np.ndarray:
-        """Whether a photo shows one of the classes, bool of shape (n_photos,)."""
+        """Whether a photo is a product of one of the classes, bool of shape (n_photos,)."""
         return self.photos["target"].to_numpy() != OUT_OF_SCOPE
 
+    @property
+    def phone(self) -> np.ndarray:
+        """Whether it is a phone photo, bool of shape (n_photos,)."""
+        return self.photos["phone"].to_numpy()
 
-def build_index(paths: list[Path], labels: LabelSet, cache: Path) -> Index:
+
+def build_index(paths: list[Path], classes: ClassList, cache: Path) -> Index:
     """Read the tables, verify every photo once, and keep the result in `cache` until a source changes.
 
     Raises:
@@ -66,11 +73,12 @@ def build_index(paths: list[Path], labels: LabelSet, cache: Path) -> Index:
         OSError: the cache cannot be written.
     """
     sources = [Source(path) for path in paths]
-    fingerprint = _digest(CACHE_VERSION, labels.groups, *(source.fingerprint() for source in sources))
+    labels, coarse = classes.labels, sorted(classes.coarse)
+    fingerprint = _digest(CACHE_VERSION, labels.groups, coarse, *(source.fingerprint() for source in sources))
     photos_file, failures_file = cache / f"{fingerprint[:16]}.parquet", cache / f"{fingerprint[:16]}.failures.json"
     with _only_writer(photos_file):
         if not failures_file.exists():
-            photos, failures = _verified(*_all_rows(sources, labels), sources)
+            photos, failures = _verified(*_all_rows(sources, classes), sources)
             with replaced(photos_file) as partial:
                 photos.to_parquet(partial)
             write_json(failures_file, failures)
@@ -94,49 +102,57 @@ def _only_writer(path: Path) -> FileLock:
     return FileLock(f"{path}.lock")
 
 
-def _all_rows(sources: list[Source], labels: LabelSet) -> tuple[pd.DataFrame, list[str]]:
+def _all_rows(sources: list[Source], classes: ClassList) -> tuple[pd.DataFrame, list[str]]:
     """The rows of all tables, ordered by id and then by source, and what was wrong with the rows left out."""
     tables, problems = [], []
     for position, source in enumerate(sources):
-        table, wrong = read_styles(source.read("styles.csv"), f"{source.path.name}: styles.csv")
+        table, wrong = source.photos(classes.coarse)
         tables.append(table.assign(source=position))
         problems += wrong
     rows = pd.concat(tables).sort_values(["id", "source"], ignore_index=True)
-    targets = {name: index for index, name in enumerate(labels.names)}
+    targets = {name: index for index, name in enumerate(classes.labels.names)}
     return rows.assign(target=[targets.get(name, OUT_OF_SCOPE) for name in rows["articleType"]]), problems
 
 
 def _verified(
     rows: pd.DataFrame, problems: list[str], sources: list[Source]
 ) -> tuple[pd.DataFrame, dict[str, list[Any]]]:
-    """Decode every photo: the rows that load, with the photo's hash, the last source's where several have one; and the rest."""
+    """Decode every photo: the rows that load, the last source's where several have one, with the hash of the first's; and the rest."""
 
-    def check(row: tuple[int, int]) -> bytes | str:
-        source = sources[row[1]]
+    def check(row: Key) -> bytes | str:
+        source = sources[row.source]
         try:
-            return np.packbits(imagehash.dhash(_open(source, row[0]), HASH_SIZE).hash).tobytes()
+            return np.packbits(imagehash.dhash(_open(source, row.file), HASH_SIZE).hash).tobytes()
         except Exception as error:  # whatever a damaged file provokes in the decoder
-            return f"{source.path.name}: images/{row[0]}.jpg: {_reason(error)}"
+            return f"{source.path.name}: images/{row.file}: {_reason(error)}"
 
     found = list(_in_parallel(check, _keys(rows), "verifying photos"))
     loads = np.array([isinstance(result, bytes) for result in found], dtype=bool)
     photos = rows[loads].assign(hash=[result for result in found if isinstance(result, bytes)])
+    photos["hash"] = photos.groupby("id")["hash"].transform("first")
     photos = photos.drop_duplicates("id", keep="last").reset_index(drop=True)
     messages = problems + [result for result in found if isinstance(result, str)]
     return photos, {"problems": messages, "failed": np.setdiff1d(rows["id"], photos["id"]).tolist()}
 
 
-def _keys(rows: pd.DataFrame) -> list[tuple[int, int]]:
-    """(id, source) of each row."""
-    return list(zip(rows["id"].tolist(), rows["source"].tolist(), strict=True))
+class Key(NamedTuple):
+    """Where a photo lies: position of its source, file below `images/`."""
+
+    source: int
+    file: str
+
+
+def _keys(rows: pd.DataFrame) -> list[Key]:
+    return [Key(*row) for row in zip(rows["source"].tolist(), rows["file"].tolist(), strict=True)]
 
 
 def _reason(error: Exception) -> str:
     return "the file is missing" if isinstance(error, KeyError | FileNotFoundError) else f"does not decode ({error})"
 
 
-def _open(source: Source, photo_id: int) -> Image.Image:
-    return Image.open(io.BytesIO(source.read(f"images/{photo_id}.jpg")), formats=["JPEG", "PNG"]).convert("RGB")
+def _open(source: Source, file: str) -> Image.Image:
+    image = Image.open(io.BytesIO(source.read(f"images/{file}")), formats=["JPEG", "PNG"])
+    return ImageOps.exif_transpose(image).convert("RGB")
 
 
 def _in_parallel(function: Callable, items: list, description: str) -> Iterator:
@@ -167,12 +183,12 @@ def cached_pixels(index: Index, height: int, width: int, cache: Path) -> np.ndar
 def _write_pixels(index: Index, height: int, width: int, path: Path) -> None:
     """Written one photo after another, not through a memory map: on a full disk that would kill the process without a word."""
 
-    def decode(key: tuple[int, int]) -> np.ndarray:
+    def decode(key: Key) -> np.ndarray:
         try:
-            return letterbox(_unsquashed(_open(index.sources[key[1]], key[0]), key, index.sources), height, width)
+            return letterbox(_unsquashed(_open(index.sources[key.source], key.file), key, index.sources), height, width)
         except Exception as error:  # it loaded when the index was made
             raise InvalidData(
-                f"{index.sources[key[1]].path}: images/{key[0]}.jpg was there when the photos were verified, and now "
+                f"{index.sources[key.source].path}: images/{key.file} was there when the photos were verified, and now "
                 f"{_reason(error)}. Put it back, or run the command again to go on without it."
             ) from None
 
@@ -183,13 +199,12 @@ def _write_pixels(index: Index, height: int, width: int, path: Path) -> None:
             file.write(photo)
 
 
-def _unsquashed(image: Image.Image, key: tuple[int, int], sources: list[Source]) -> Image.Image:
+def _unsquashed(image: Image.Image, key: Key, sources: list[Source]) -> Image.Image:
     """Sharper copies may have been squashed to a square: give those the proportions of the first source's photo of the same id."""
-    photo_id, source = key
-    if source == 0 or image.width != image.height:
+    if key.source == 0 or image.width != image.height:
         return image
     try:
-        original = _open(sources[0], photo_id)
+        original = _open(sources[0], key.file)
     except (KeyError, OSError):
         return image  # a photo that the first source does not have
     return image.resize(

@@ -27,11 +27,14 @@ from core.metrics import (
     top_k_accuracy,
     wilson_interval,
 )
+from train.batches import sampling_weights
 from train.splits import SplitData
+from train.targets import ClassList
 
 TRUE_POSITIVE_RATE = 0.95  # share of photos of our classes that the in-scope threshold lets pass, on validation
 BATCH = 64
 LATENCY_ROUNDS = 50
+STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the correction for the sampler that are tried
 
 
 @dataclass(frozen=True)
@@ -62,14 +65,34 @@ class Scored:
         return Scored(self.rows[chosen], self.logits[chosen], self.targets[chosen])
 
 
-def score(engine: Engine, data: SplitData, part: str) -> Scored:
-    """Logits of every photo of a split, out-of-scope ones included, by the serving engine at its own input size."""
-    rows, pixels = data.rows(part), data.pixels(engine.height, engine.width)
+def score(engine: Engine, data: SplitData, rows: np.ndarray) -> Scored:
+    """Logits of photos, given by their positions in the index, by the serving engine at its own input size."""
+    pixels = data.pixels(engine.height, engine.width)
     batches = np.array_split(rows, max(1, -(-len(rows) // BATCH)))
-    logits = [
-        engine.run(pixels[batch]).logits for batch in tqdm(batches, desc=f"scoring {part}", unit="batch", disable=None)
-    ]
+    logits = [engine.run(pixels[batch]).logits for batch in tqdm(batches, desc="scoring", unit="batch", disable=None)]
     return Scored(rows, np.concatenate(logits), data.targets[rows])
+
+
+def sampling_shift(train_targets: np.ndarray, n_classes: int, sampler: str) -> np.ndarray:
+    """What undoes a sampler: log of each class's frequency in the data over its frequency in training, float64 (n_classes,).
+
+    Added to the logits of a network trained with that sampler it gives those of natural frequencies (Saerens et al. 2002); 0 for classes
+    without training photos.
+    """
+    drawn = np.bincount(train_targets, sampling_weights(train_targets, sampler), minlength=n_classes)
+    natural = np.bincount(train_targets, minlength=n_classes) / len(train_targets)
+    return np.log(np.divide(natural, drawn, out=np.ones(n_classes), where=drawn > 0))
+
+
+def best_strength(validation: Scored, shift: np.ndarray) -> float:
+    """How much of the shift to apply, of STRENGTHS: the highest mean of accuracy and macro-F1 on validation, the least if several tie."""
+
+    def quality(strength: float) -> float:
+        predictions = (validation.logits + strength * shift).argmax(axis=1)
+        hits = (predictions == validation.targets).mean()
+        return float(hits + macro_f1(validation.targets, predictions)) / 2
+
+    return max(STRENGTHS, key=quality)
 
 
 def calibrate(validation: Scored) -> tuple[float, dict[str, Any]]:
@@ -88,7 +111,7 @@ def calibrate(validation: Scored) -> tuple[float, dict[str, Any]]:
 
 
 def metrics(scored: Scored, labels: LabelSet, temperature: float, threshold: float) -> dict[str, Any]:
-    """Measures of one split, for `metrics.json`; rates in [0, 1] with 95% Wilson intervals."""
+    """Measures of one split of the catalogue, for `metrics.json`; rates in [0, 1] with 95% Wilson intervals."""
     known = scored.known
     predictions = known.logits.argmax(axis=1)
     correct = predictions == known.targets
@@ -107,13 +130,63 @@ def metrics(scored: Scored, labels: LabelSet, temperature: float, threshold: flo
             "before": expected_calibration_error(before.max(axis=1), correct),
             "after": expected_calibration_error(after.max(axis=1), correct),
         },
-        "in_scope": {
-            "auroc": _or_none(auroc(inside, outside)),
-            "other_products": len(outside),
-            "true_positive_rate": float((inside >= threshold).mean()),
-            "false_positive_rate": float((outside >= threshold).mean()) if len(outside) else None,
-        },
+        "in_scope": _scope(inside, outside, threshold),
         "classes": table.astype(object).where(table.notna(), None).to_dict("records"),
+    }
+
+
+def scope_by_kind(scored: Scored, data: SplitData, classes: ClassList, threshold: float) -> dict[str, Any]:
+    """In-scope measures against each kind of other products by itself; what the class list puts in no kind is accessories."""
+    types = data.index.photos["articleType"].to_numpy()[scored.others.rows]
+    kind = {name: np.isin(types, members) for name, members in classes.other.items()}
+    kind["accessories"] = ~np.any([*kind.values(), np.zeros(len(types), bool)], axis=0)
+    inside, outside = energy(scored.known.logits), energy(scored.others.logits)
+    return {name: _scope(inside, outside[chosen], threshold) for name, chosen in kind.items()}
+
+
+def phone_metrics(
+    logits: np.ndarray, labels: np.ndarray, classes: ClassList, temperature: float, threshold: float
+) -> dict[str, Any]:
+    """Measures of phone photos, whose labels are coarse, for `metrics.json`; rates in [0, 1] with 95% Wilson intervals.
+
+    Args:
+        logits: float32 (n, n_classes).
+        labels: coarse label of each photo, text (n,).
+        classes: what each label allows.
+        temperature: of the run.
+        threshold: of the run's in-scope score.
+    """
+    allowed = np.array([np.isin(classes.labels.names, classes.classes_of(label)) for label in labels])
+    known = allowed.any(axis=1)
+    probability = softmax(logits, temperature)
+    hits = allowed[np.arange(len(labels)), probability.argmax(axis=1)]
+    exact, scores = allowed.sum(axis=1) == 1, energy(logits)
+    return {
+        "photos": len(labels),
+        "exact": _share(hits[exact]),
+        "allowed_set": _share(hits[known]),
+        "calibration_error": expected_calibration_error(probability.max(axis=1)[known], hits[known]),
+        "in_scope": _scope(scores[known], scores[~known], threshold),
+        "labels": [
+            {"label": label, "allowed": list(classes.classes_of(label))} | _share(hits[labels == label])
+            for label in classes.coarse
+            if classes.classes_of(label)
+        ],
+    }
+
+
+def _share(hits: np.ndarray) -> dict[str, Any]:
+    """Share of hits with its interval and the number of photos; None where there are none."""
+    return {"n": len(hits)} | (_rate(float(hits.mean()), len(hits)) if len(hits) else {"value": None})
+
+
+def _scope(inside: np.ndarray, outside: np.ndarray, threshold: float) -> dict[str, Any]:
+    """How well the in-scope score tells photos of the classes from others."""
+    return {
+        "auroc": _or_none(auroc(inside, outside)),
+        "other_products": len(outside),
+        "true_positive_rate": float((inside >= threshold).mean()),
+        "false_positive_rate": float((outside >= threshold).mean()) if len(outside) else None,
     }
 
 

@@ -13,15 +13,26 @@ import torch
 from core.engine import Engine
 from core.errors import TrainingStopped
 from core.metrics import softmax
-from core.model import IMAGENET_MEAN, IMAGENET_STD, load_network, save_weights
+from core.model import IMAGENET_MEAN, IMAGENET_STD, against_background, load_network, save_weights
 from core.runs import SCHEMA, Run, sha256_of
 from train.checkpoint import load_checkpoint
 from train.config import Recipe, Stage
-from train.evaluate import calibrate, latency, metrics, predictions_table, score
+from train.evaluate import (
+    best_strength,
+    calibrate,
+    latency,
+    metrics,
+    phone_metrics,
+    predictions_table,
+    sampling_shift,
+    scope_by_kind,
+    score,
+)
 from train.folder import Progress, replaced, write_csv, write_json
 from train.loop import State, normalise, positions
 from train.neighbours import write_index
 from train.splits import SplitData
+from train.targets import ClassList
 
 PROOF_PHOTOS = 64
 LATENCY_PHOTOS = 16
@@ -31,32 +42,40 @@ PRIVATE_FILES = ("checkpoint.safetensors", "best.safetensors", "resume.json", "p
 def finish(folder: Path, recipe: Recipe, init: str, data: SplitData, state: State, progress: Progress) -> Run:
     """Export the best weights, score them once, and make the folder whole. Running it again gives the same folder."""
     progress.update(now=True, state="exporting")
-    _export_weights(folder)
+    best = load_checkpoint(folder / "best.safetensors")["network"]
+    _export_weights(folder, best)
     manifest = _described(folder, recipe, init, data, state)
-    engine = _engine(folder, manifest)
+    if recipe.sampler != "natural":
+        manifest |= _corrected_for_sampler(folder, recipe, data, best, _engine(folder, manifest))
     progress.update(now=True, state="evaluating")
-    manifest |= _evaluated(folder, recipe, data, engine)
+    manifest |= _evaluated(folder, recipe, data, _engine(folder, manifest))
     return _close(folder, manifest, progress)
 
 
 def _evaluated(folder: Path, recipe: Recipe, data: SplitData, engine: Engine) -> dict[str, Any]:
     """Write metrics and predictions; returns what the manifest says of calibration, scope and export."""
-    labels, pixels = recipe.labels(), data.pixels(engine.height, engine.width)
-    validation = score(engine, data, "val")
+    classes, pixels = recipe.class_list(), data.pixels(engine.height, engine.width)
+    labels = classes.labels
+    validation = score(engine, data, data.rows("val"))
     temperature, scope = calibrate(validation)
-    test = score(engine, data, "test")
-    measured = {
-        "test": metrics(test, labels, temperature, scope["threshold"]),
-        "validation": metrics(validation, labels, temperature, scope["threshold"]),
-        "latency": latency(engine, pixels[test.rows[:LATENCY_PHOTOS]]),
-    }
+    test = score(engine, data, data.rows("test"))
+    measured: dict[str, Any] = {}
+    for name, scored in (("test", test), ("validation", validation)):
+        measured[name] = metrics(scored, labels, temperature, scope["threshold"])
+        measured[name]["in_scope"]["kinds"] = scope_by_kind(scored, data, classes, scope["threshold"])
+    measured["latency"] = latency(engine, pixels[test.rows[:LATENCY_PHOTOS]])
+    if data.index.phone.any():
+        measured["phone"] = {
+            name: _phone(engine, data, classes, part, temperature, scope["threshold"])
+            for name, part in (("test", "test"), ("validation", "val"))
+        }
     write_json(folder / "metrics.json", measured)
     known = test.known
     write_csv(folder / "predictions.csv", predictions_table(known.logits, known.rows, data, labels, temperature))
     write_index(folder, data, engine)
     _write_stage_predictions(folder, recipe, data, temperature)
-    network = load_network(folder / "model.safetensors", len(labels))
-    proof = _prove_equal(engine, network, pixels[known.rows[:PROOF_PHOTOS]])
+    network = load_network(folder / "model.safetensors")
+    proof = _prove_equal(engine, network, pixels[known.rows[:PROOF_PHOTOS]], len(labels))
     return {"temperature": temperature, "in_scope": scope, "export": proof}
 
 
@@ -65,8 +84,7 @@ def _best_stage(recipe: Recipe, state: State) -> Stage:
     return recipe.stages[positions(recipe)[state.best["epoch"] - 1].stage]
 
 
-def _export_weights(folder: Path) -> None:
-    best = load_checkpoint(folder / "best.safetensors")["network"]
+def _export_weights(folder: Path, best: dict[str, torch.Tensor]) -> None:
     with replaced(folder / "model.safetensors") as partial:
         try:
             save_weights(best, partial)
@@ -74,6 +92,27 @@ def _export_weights(folder: Path) -> None:
             raise TrainingStopped(
                 f"The best weights cannot be exported: {error}. Train with a lower learning rate."
             ) from None
+
+
+def _corrected_for_sampler(
+    folder: Path, recipe: Recipe, data: SplitData, best: dict[str, torch.Tensor], engine: Engine
+) -> dict[str, Any]:
+    """Export again with the frequencies of the data in the head's bias, as far as that serves on validation; notes the strength."""
+    n_classes = len(recipe.labels())
+    shift = sampling_shift(data.targets[data.known_rows("train")], n_classes, recipe.sampler)
+    strength = best_strength(score(engine, data, data.known_rows("val")), shift)
+    bias = best["fc.bias"].clone()
+    bias[:n_classes] += torch.from_numpy(strength * shift).to(bias)
+    _export_weights(folder, best | {"fc.bias": bias})
+    return {"sampler_correction": strength}
+
+
+def _phone(
+    engine: Engine, data: SplitData, classes: ClassList, part: str, temperature: float, threshold: float
+) -> dict[str, Any]:
+    rows = data.phone_rows(part)
+    labels = data.index.photos["articleType"].to_numpy()[rows]
+    return phone_metrics(score(engine, data, rows).logits, labels, classes, temperature, threshold)
 
 
 def _described(folder: Path, recipe: Recipe, init: str, data: SplitData, state: State) -> dict[str, Any]:
@@ -89,6 +128,7 @@ def _described(folder: Path, recipe: Recipe, init: str, data: SplitData, state: 
         "recipe": recipe.name,
         "initial_weights": Path(init).name,
         "groups": {group: list(names) for group, names in recipe.labels().groups.items()},
+        "background": list(data.training_targets(recipe).background),
         "input": {"height": stage.height, "width": stage.width, "mean": list(IMAGENET_MEAN), "std": list(IMAGENET_STD)},
         "data_fingerprint": data.index.fingerprint,
         "stages": [{"name": s.name, "unfrozen": s.unfreeze, "epochs": s.epochs} for s in recipe.stages],
@@ -119,9 +159,10 @@ def _write_stage_predictions(folder: Path, recipe: Recipe, data: SplitData, temp
 
 
 @torch.no_grad()
-def _prove_equal(engine: Engine, network: torch.nn.Module, pixels: np.ndarray) -> dict[str, Any]:
+def _prove_equal(engine: Engine, network: torch.nn.Module, pixels: np.ndarray, n_classes: int) -> dict[str, Any]:
     """Largest difference of probabilities between the serving engine and the PyTorch definition, on real photos."""
-    reference = network(normalise(torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255)).numpy()
+    outputs = network(normalise(torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255))
+    reference = against_background(outputs, n_classes).numpy()
     difference = np.abs(softmax(engine.run(pixels).logits) - softmax(reference)).max()
     return {"photos": len(pixels), "max_probability_difference": float(difference)}
 

@@ -19,15 +19,16 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from core.errors import TrainingStopped
-from core.model import IMAGENET_MEAN, IMAGENET_STD, GarmentNet
+from core.model import IMAGENET_MEAN, IMAGENET_STD, GarmentNet, against_background
 from train.augment import Augment, mixing
-from train.batches import PixelDataset, epoch_batches, epoch_seed, loader
+from train.batches import PixelDataset, epoch_batches, epoch_seed, epoch_size, loader
 from train.checkpoint import load_checkpoint, save_checkpoint
 from train.config import Recipe
 from train.distributed import World
 from train.folder import HISTORY_COLUMNS, Progress, write_csv
 from train.stages import cosine_schedule, freeze, parameter_groups, train_mode, trainable_blocks
 from train.status import epoch_line, minutes
+from train.targets import Targets, allowed_set_cross_entropy
 
 VALIDATION_BATCH = 128
 SECONDS_BETWEEN_READINGS = 1.0  # losses are read from the device so often; reading each would make a GPU wait
@@ -117,15 +118,15 @@ def _statistics(device: torch.device) -> tuple[Tensor, Tensor]:
 
 
 @torch.no_grad()
-def predict_logits(network: nn.Module, dataset: PixelDataset, device: torch.device) -> np.ndarray:
-    """Logits (n, n_classes) of a split in eval mode, without augmentation; the network's mode is restored."""
+def predict_logits(network: nn.Module, dataset: PixelDataset, device: torch.device, n_classes: int) -> np.ndarray:
+    """Logits (n, n_classes) of a split in eval mode, without augmentation, against the background; the network's mode is restored."""
     was_training = [module.training for module in network.modules()]
     network.eval()
     batches = np.array_split(np.arange(len(dataset)), max(1, -(-len(dataset) // VALIDATION_BATCH)))
     logits = []
     for pixels, _ in loader(dataset, [batch.tolist() for batch in batches], device):
         images = pixels.to(device, non_blocking=True).permute(0, 3, 1, 2).float() / 255
-        logits.append(network(normalise(images)).float().cpu())
+        logits.append(against_background(network(normalise(images)).float(), n_classes).cpu())
     for module, mode in zip(network.modules(), was_training, strict=True):
         module.training = mode
     return torch.cat(logits).numpy()
@@ -141,18 +142,27 @@ class Trainer:
     Args:
         network: with its initial weights.
         recipe: the settings.
+        targets: what the training photos are taught as.
         splits: photos for each (height, width) that a stage names.
         folder: the run folder; a checkpoint in it is continued.
         world: this process and its device.
     """
 
     def __init__(
-        self, network: GarmentNet, recipe: Recipe, splits: dict[tuple[int, int], Splits], folder: Path, world: World
+        self,
+        network: GarmentNet,
+        recipe: Recipe,
+        targets: Targets,
+        splits: dict[tuple[int, int], Splits],
+        folder: Path,
+        world: World,
     ):
         self.recipe, self.splits, self.folder, self.world = recipe, splits, folder, world
+        self.n_classes = targets.n_classes
+        self.members = torch.from_numpy(targets.members).to(world.device)
         self.network = network.to(world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.averaged = _moving_average(self.network, recipe.ema_decay)
-        self.mix = mixing(recipe.augmentation, self.network.fc.out_features)
+        self.mix = mixing(recipe.augmentation, len(targets.names))
         on_gpu = world.device.type == "cuda"
         self.autocast = PRECISIONS.get(recipe.precision) if on_gpu else None  # the CPU always computes in float32
         self.scaler = torch.amp.GradScaler(world.device.type, enabled=on_gpu and recipe.precision == "float16")
@@ -201,7 +211,7 @@ class Trainer:
         data = self.splits[stage.height, stage.width]
         groups = parameter_groups(self.network, stage, blocks)
         optimizer = torch.optim.AdamW(groups, lr=stage.lr, weight_decay=self.recipe.weight_decay)
-        steps = stage.epochs * max(1, len(data.train) // self.recipe.batch_size)
+        steps = stage.epochs * max(1, epoch_size(len(data.train), self.recipe) // self.recipe.batch_size)
         schedule = cosine_schedule(optimizer, stage.warmup_steps, steps)
         if saved and not position.opens_stage:
             optimizer.load_state_dict(saved["optimizer"])
@@ -229,7 +239,7 @@ class Trainer:
         seconds = time.perf_counter() - start
         logits, row = None, None
         if self.world.leads:
-            logits = predict_logits(self.shipped, active.data.val, self.world.device)
+            logits = predict_logits(self.shipped, active.data.val, self.world.device, self.n_classes)
             row = self._row(position, active, lr, train, seconds, logits)
         row = self.world.share(row)
         self.state.epoch = position.epoch
@@ -246,7 +256,8 @@ class Trainer:
         torch.manual_seed(seed)
         augment = Augment(self.recipe.augmentation, seed, self.world.device)
         train_mode(self.network, active.blocks)
-        batches = epoch_batches(active.data.train.targets, self.recipe, position.epoch, self.world)
+        train = active.data.train
+        batches = epoch_batches(train.targets, self.recipe, position.epoch, self.world, train.kinds)
         totals = torch.zeros(3, dtype=torch.float64, device=self.world.device)
         losses: list[Tensor] = []
         start = read = time.perf_counter()
@@ -274,11 +285,11 @@ class Trainer:
             if self.mix:
                 images, goal = self.mix(images, labels)
             with torch.autocast(device.type, self.autocast, enabled=self.autocast is not None):
-                logits = active.model(normalise(images))
-                loss = F.cross_entropy(logits.float(), goal, label_smoothing=self.recipe.label_smoothing)
+                outputs = active.model(normalise(images))
+                loss = allowed_set_cross_entropy(outputs.float(), goal, self.members, self.recipe.label_smoothing)
             self.scaler.scale(loss * share).backward()
             mean_loss += loss.detach() * share
-            correct += (logits.argmax(1) == labels).sum()
+            correct += self.members[labels, outputs.argmax(1)].sum()
         self._update(active)
         return mean_loss, correct
 
@@ -344,7 +355,7 @@ class Trainer:
         """Training time left at this many images a second; `done` is the share of the epoch that is behind."""
         epochs = self.recipe.epochs - position.epoch + 1 - done
         stage = self.recipe.stages[position.stage]
-        return epochs * len(self.splits[stage.height, stage.width].train) / rate
+        return epochs * epoch_size(len(self.splits[stage.height, stage.width].train), self.recipe) / rate
 
     def _row(
         self,

@@ -14,12 +14,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 
 from core.errors import InvalidData, TrainingStopped
 from core.model import GarmentNet
-from train.batches import PixelDataset, check_shares
+from train.batches import OTHER_PRODUCT, PHONE, PRODUCT, PixelDataset, check_shares
 from train.config import Recipe, parse_recipe
 from train.dataset import build_index, cached_pixels
 from train.distributed import World, join_world
@@ -28,6 +29,7 @@ from train.folder import only_trainer, resume_command, write_csv, write_json
 from train.initial_weights import initialise
 from train.loop import Splits, Trainer
 from train.splits import SplitData, report, split, summary
+from train.targets import NO_TARGET, Targets
 
 
 @dataclass(frozen=True)
@@ -107,22 +109,21 @@ def _prepare(recipe: Recipe, job: Job, world: World, init: str | None) -> tuple[
     The leading process decodes the photos; the others wait and then find them in the cache.
     """
     check_shares(recipe, world)
-    labels, cache = recipe.labels(), Path(job.cache)
-    network = _fresh_network(recipe, len(labels), init, world)
+    cache = Path(job.cache)
     if not world.leads:
         world.wait()
-    index = build_index([Path(path) for path in job.data], labels, cache)
+    index = build_index([Path(path) for path in job.data], recipe.class_list(), cache)
     for size in sorted(_sizes(recipe)):
         cached_pixels(index, *size, cache)
     data = SplitData(index, split(index, recipe), cache)
     if world.leads:
         world.wait()
-    return network, data
+    return _fresh_network(recipe, data.training_targets(recipe).members.shape[1], init, world), data
 
 
-def _fresh_network(recipe: Recipe, n_classes: int, init: str | None, world: World) -> GarmentNet:
+def _fresh_network(recipe: Recipe, n_outputs: int, init: str | None, world: World) -> GarmentNet:
     torch.manual_seed(recipe.seed)  # decides what the initial weights do not cover
-    network = GarmentNet(n_classes, recipe.dropout)
+    network = GarmentNet(n_outputs, recipe.dropout)
     if init is not None:
         coverage = initialise(network, init)
         if world.leads:
@@ -139,7 +140,9 @@ def _carry_out(folder: Path, recipe: Recipe, job: Job, network: GarmentNet, data
     with only_trainer(folder) if world.leads else nullcontext(), _end_explained(folder, world):
         if world.leads:
             _note_data(folder, recipe, data)
-        trainer = Trainer(network, recipe, {size: _splits(data, size) for size in _sizes(recipe)}, folder, world)
+        targets = data.training_targets(recipe)
+        splits = {size: _splits(data, targets, recipe, size) for size in _sizes(recipe)}
+        trainer = Trainer(network, recipe, targets, splits, folder, world)
         state = trainer.run()
         if trainer.progress:
             finish(folder, recipe, job.init, data, state, trainer.progress)
@@ -168,10 +171,17 @@ def _check_same_split(path: Path, table: pd.DataFrame) -> None:
         )
 
 
-def _splits(data: SplitData, size: tuple[int, int]) -> Splits:
-    pixels = data.pixels(*size)
-    train, val = ((rows, data.targets[rows]) for rows in (data.known_rows("train"), data.known_rows("val")))
-    return Splits(PixelDataset(pixels, *train), PixelDataset(pixels, *val))
+def _splits(data: SplitData, targets: Targets, recipe: Recipe, size: tuple[int, int]) -> Splits:
+    """What trains, other products and phone photos included if the recipe gives them a share, and what validates."""
+    pixels, val = data.pixels(*size), data.known_rows("val")
+    if recipe.shares is None:
+        train = data.known_rows("train")
+        return Splits(PixelDataset(pixels, train, data.targets[train]), PixelDataset(pixels, val, data.targets[val]))
+    taught = targets.of_labels(pd.Series(data.index.photos["articleType"]), data.index.phone)
+    train = np.flatnonzero((data.splits["split"] == "train").to_numpy() & (taught != NO_TARGET))
+    kinds = np.select([data.index.in_scope, data.index.phone], [PRODUCT, PHONE], OTHER_PRODUCT)
+    train_set = PixelDataset(pixels, train, taught[train], kinds[train])
+    return Splits(train_set, PixelDataset(pixels, val, data.targets[val]))
 
 
 @contextmanager

@@ -16,8 +16,10 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from core.errors import InvalidData
 from core.labels import LabelSet
+from train.catalogue import PHONE_IDS_FROM
 from train.config import Recipe
 from train.dataset import Index, cached_pixels
+from train.targets import Targets, background_types
 
 # Photos whose hashes differ in at most so many bits are near-duplicates; groups explode from 20 on.
 NEAR_DUPLICATE_BITS = 16
@@ -39,25 +41,37 @@ class SplitData:
 
     @property
     def targets(self) -> np.ndarray:
-        """Class index of each photo, OUT_OF_SCOPE for other products, int of shape (n_photos,)."""
+        """Class index of each photo, OUT_OF_SCOPE for other products and phone photos, int of shape (n_photos,)."""
         return self.index.photos["target"].to_numpy()
 
     def rows(self, part: str) -> np.ndarray:
-        """Positions of the photos of a split, those of other products included."""
-        return np.flatnonzero(self.splits["split"] == part)
+        """Positions of the catalogue's photos of a split, those of other products included."""
+        return np.flatnonzero((self.splits["split"] == part) & ~self.index.phone)
+
+    def phone_rows(self, part: str) -> np.ndarray:
+        """Positions of the phone photos of a split."""
+        return np.flatnonzero((self.splits["split"] == part) & self.index.phone)
 
     def known_rows(self, part: str) -> np.ndarray:
         """Positions of the photos of a split that show one of the classes."""
         return np.flatnonzero((self.splits["split"] == part) & self.index.in_scope)
+
+    def training_targets(self, recipe: Recipe) -> Targets:
+        """The network's outputs, and what the photos may be labelled as: article types with enough training photos have their own."""
+        others = (self.splits["split"] == "train").to_numpy() & ~self.index.in_scope & ~self.index.phone
+        types = background_types(
+            pd.Series(self.index.photos["articleType"].to_numpy()[others]), recipe.background_photos
+        )
+        return Targets.of(recipe.class_list(), types)
 
     def pixels(self, height: int, width: int) -> np.ndarray:
         """Pixels of every photo, as `train.dataset.cached_pixels` says."""
         return cached_pixels(self.index, height, width, self.cache)
 
     def table(self) -> pd.DataFrame:
-        """`id, split, duplicate_group` of each photo of the classes, for `splits.csv`."""
+        """`id, split, duplicate_group` of each photo of the classes and each phone photo, for `splits.csv`."""
         table = self.splits.assign(id=self.index.photos["id"])
-        return table[["id", "split", "duplicate_group"]].loc[self.index.in_scope]
+        return table[["id", "split", "duplicate_group"]].loc[self.index.in_scope | self.index.phone]
 
 
 def near_duplicate_groups(hashes: list[bytes]) -> np.ndarray:
@@ -79,7 +93,8 @@ def split(index: Index, recipe: Recipe) -> pd.DataFrame:
     """Assign every photo to `train`, `val` or `test`.
 
     Photos of the classes are stratified by class, near-duplicates stay together, and custom photos go to training with whatever is a
-    near-duplicate of them. Photos of anything else only measure how well the network refuses; they are dealt at random.
+    near-duplicate of them. Other products are dealt at random, near-duplicates together; phone photos are stratified by their
+    label. Each of the three kinds is split by itself, so that adding one moves no photo of another.
 
     Returns:
         Columns `split` and `duplicate_group`, indexed as `index.photos`. The same data and seed give the same split.
@@ -88,22 +103,46 @@ def split(index: Index, recipe: Recipe) -> pd.DataFrame:
         InvalidData: there are too few photos to hold any out.
     """
     photos = index.photos
-    known = np.flatnonzero(index.in_scope)
-    groups = len(photos) + np.arange(len(photos))  # everyone alone
-    groups[known] = near_duplicate_groups(photos["hash"].iloc[known].tolist())
-    custom = np.unique(groups[photos["id"] >= recipe.custom_ids_from])
-    free = known[~np.isin(groups[known], custom)]
-    rng = np.random.default_rng(recipe.seed)
-    fractions = {"test": recipe.test_fraction, "val": recipe.val_fraction}
+    kinds = (index.in_scope, index.phone, ~index.in_scope & ~index.phone)
+    others = photos["articleType"].where(kinds[2], "")  # of the many other products only those of one type are compared
+    groups = _numbered_groups(
+        photos, [*kinds[:2], *((others == name).to_numpy() for name in sorted(set(others) - {""}))]
+    )
+    custom = ~index.phone & (photos["id"] >= recipe.custom_ids_from).to_numpy()
+    known, phone, rest = (np.flatnonzero(kind & ~np.isin(groups, groups[custom & kind])) for kind in kinds)
     parts = np.full(len(photos), "train", dtype=object)
-    others = np.flatnonzero(~index.in_scope & (photos["id"] < recipe.custom_ids_from))
-    parts[others] = rng.choice([*fractions, "train"], len(others), p=[*fractions.values(), 1 - sum(fractions.values())])
+    _deal(parts, known, photos["target"].to_numpy(), groups, recipe)
+    if len(phone):
+        _deal(parts, phone, pd.factorize(photos["articleType"])[0], groups, recipe)
+    parts[rest] = _at_random(groups[rest], recipe)
+    return pd.DataFrame({"split": parts, "duplicate_group": groups}, index=photos.index)
+
+
+def _numbered_groups(photos: pd.DataFrame, kinds: list[np.ndarray]) -> np.ndarray:
+    """Near-duplicate group of each photo; photos of different kinds, each a bool array (n_photos,), share none."""
+    groups, numbered = np.zeros(len(photos), np.int64), 0
+    for kind in kinds:
+        if kind.any():
+            groups[kind] = numbered + near_duplicate_groups(photos.loc[kind, "hash"].tolist())
+        numbered += int(kind.sum())
+    return groups
+
+
+def _deal(parts: np.ndarray, free: np.ndarray, targets: np.ndarray, groups: np.ndarray, recipe: Recipe) -> None:
+    """Write `test` and `val` into `parts` for a share of the free rows. Raises InvalidData as `_held_out` does."""
     left = 1.0
-    for part, fraction in fractions.items():
-        chosen = _held_out(free, photos["target"].to_numpy(), groups, fraction / left, recipe.seed)
+    for part, fraction in (("test", recipe.test_fraction), ("val", recipe.val_fraction)):
+        chosen = _held_out(free, targets, groups, fraction / left, recipe.seed)
         parts[chosen] = part
         free, left = np.setdiff1d(free, chosen), left - fraction
-    return pd.DataFrame({"split": parts, "duplicate_group": groups}, index=photos.index)
+
+
+def _at_random(groups: np.ndarray, recipe: Recipe) -> np.ndarray:
+    """Split of each row, whole groups together."""
+    names, members = np.unique(groups, return_inverse=True)
+    shares = {"test": recipe.test_fraction, "val": recipe.val_fraction}
+    rng = np.random.default_rng(recipe.seed)
+    return rng.choice([*shares, "train"], len(names), p=[*shares.values(), 1 - sum(shares.values())])[members]
 
 
 def _held_out(rows: np.ndarray, targets: np.ndarray, groups: np.ndarray, fraction: float, seed: int) -> np.ndarray:
@@ -138,7 +177,8 @@ def report(data: SplitData, labels: LabelSet, recipe: Recipe) -> dict[str, Any]:
         "in_scope": len(known),
         "classes": {name: {part: int(n) for part, n in row.items()} for name, row in counts.to_dict("index").items()},
         "splits": {part: int(n) for part, n in counts.sum().items()},
-        "out_of_scope_splits": dict(Counter(photos.loc[~index.in_scope, "split"])),
+        "out_of_scope_splits": dict(Counter(photos.loc[~index.in_scope & ~index.phone, "split"])),
+        "phone": pd.crosstab(photos["articleType"][index.phone], photos["split"][index.phone]).to_dict("index"),
         "near_duplicates": {"groups": int((sizes > 1).sum()), "photos": int(sizes[sizes > 1].sum())},
         "custom": _custom(index, recipe.custom_ids_from),
         "problems": index.problems,
@@ -147,8 +187,8 @@ def report(data: SplitData, labels: LabelSet, recipe: Recipe) -> dict[str, Any]:
 
 def _custom(index: Index, first_id: int) -> dict[str, Any]:
     """What became of the rows appended to the catalogue."""
-    loaded = int(np.sum(index.photos["id"].to_numpy() >= first_id))
-    failed = [photo_id for photo_id in index.failed if photo_id >= first_id]
+    loaded = int(np.sum((index.photos["id"].to_numpy() >= first_id) & ~index.phone))
+    failed = [photo_id for photo_id in index.failed if first_id <= photo_id < PHONE_IDS_FROM]
     return {
         "ids_from": first_id,
         "appended": loaded + len(failed),
@@ -166,6 +206,11 @@ def summary(facts: dict[str, Any]) -> str:
         f"train, {splits['val']} to validate, {splits['test']} to test. Near-duplicates that stay together: {twins['photos']} photos "
         f"in {twins['groups']} groups."
     ]
+    if facts["phone"]:
+        photos = {part: sum(row.get(part, 0) for row in facts["phone"].values()) for part in ("train", "val", "test")}
+        lines.append(
+            f"Phone photos: {photos['train']} to train, {photos['val']} to validate, {photos['test']} to test."
+        )
     if custom["appended"]:
         lines.append(f"Custom photos: {custom['loaded']} of {custom['appended']} loaded; they only train.")
     if facts["problems"]:

@@ -1,0 +1,90 @@
+"""What a bulk classification has finished so far, kept on disk, so that one that was killed continues."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from core.errors import InvalidData
+
+Record = dict[str, Any]
+
+
+class Journal:
+    """A file of JSON lines: the task, then the records of each finished batch. A torn last line, which a kill leaves, counts as none.
+
+    Args:
+        path: of the file.
+        task: what is being done; a journal of another task is never continued.
+    """
+
+    def __init__(self, path: Path, task: dict[str, Any]):
+        self.path = path
+        self.task = task
+
+    def resume(self) -> int:
+        """Begin the file or take it up again; returns how many batches are finished.
+
+        Raises:
+            InvalidData: the file belongs to another task.
+            OSError: it cannot be written.
+        """
+        self.path.touch()
+        lines = list(self._line_ends())
+        with self.path.open("r+b") as file:
+            file.truncate(lines[-1] if lines else 0)
+        if not lines:
+            self._append(self.task)
+            return 0
+        self._check_task()
+        return len(lines) - 1
+
+    def append(self, records: list[Record]) -> None:
+        """Add a finished batch. Raises OSError."""
+        self._append(records)
+
+    def batches(self) -> Iterator[list[Record]]:
+        """The finished batches in their order, read one at a time. Raises InvalidData as `resume` does."""
+        self._check_task()
+        with self.path.open("rb") as file:
+            file.readline()
+            for line in file:
+                yield json.loads(line)
+
+    def finished(self) -> int:
+        """How many batches are finished; 0 while there is no file."""
+        return max(0, len(list(self._line_ends())) - 1) if self.path.exists() else 0
+
+    def _append(self, content: Any) -> None:
+        with self.path.open("ab") as file:
+            file.write(json.dumps(content).encode() + b"\n")
+
+    def _line_ends(self) -> Iterator[int]:
+        """Where each whole line ends, in bytes."""
+        end = 0
+        with self.path.open("rb") as file:
+            for line in file:
+                end += len(line)
+                if line.endswith(b"\n"):
+                    yield end
+
+    def _check_task(self) -> None:
+        with self.path.open("rb") as file:
+            found = _parsed(file.readline())
+        if found == self.task:
+            return
+        other = [key for key in self.task if found.get(key) != self.task[key]]
+        raise InvalidData(
+            f"{self.path} holds unfinished results of another command (different: {', '.join(other)}). "
+            "Finish that one, name another file for the results, or delete this one."
+        )
+
+
+def _parsed(line: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

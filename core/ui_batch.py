@@ -1,0 +1,146 @@
+"""The widgets of the batch page: dropping many photos, watching them being classified, and the table of answers."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+
+import pandas as pd
+import streamlit as st
+
+from core.bars import count_bars
+from core.batch import (
+    MAX_PHOTOS,
+    THUMBNAIL,
+    UNSURE,
+    Upload,
+    answered,
+    as_csv,
+    class_counts,
+    out_of_scope,
+    photos_of,
+    row,
+    table,
+    unsure,
+)
+from core.classifier import Classifier
+from core.images import ACCEPTED_SUFFIXES
+from core.labels import LabelSet
+from core.photo_sources import PhotoFile, batched
+from core.predict import Request, predict
+
+MAX_UPLOAD = 200  # MB of a file; a photo alone may have core.images.MAX_BYTES
+BATCH = 16  # photos between two looks at the clock
+ROW_HEIGHT = 64
+EVERYTHING, TO_LOOK_AT = "All", "Worth a look"
+
+
+def upload() -> dict[str, PhotoFile]:
+    """Drop zone for photos and zip files; gives the photos in them and names what is left out."""
+    files = st.file_uploader(
+        "Photos of clothes, or zip files of them",
+        type=["zip", *(suffix.lstrip(".") for suffix in ACCEPTED_SUFFIXES)],
+        accept_multiple_files=True,
+        max_upload_size=MAX_UPLOAD,
+        key="batch_upload",
+        help=f"At most {MAX_PHOTOS} photos at once. They stay in this session and are never stored.",
+    )
+    photos, problems = photos_of(Upload(file.file_id, file.name, file.getvalue()) for file in files)
+    for problem in problems:
+        st.error(problem, icon=":material/folder_zip:")
+    return photos
+
+
+def classify(classifier: Classifier, photos: dict[str, PhotoFile]) -> pd.DataFrame:
+    """Answers for the photos as `core.batch.table`; those not classified yet in this session are classified before the visitor's eyes."""
+    rows = _rows_of_this_session(classifier.run.run_id)
+    for gone in rows.keys() - photos.keys():
+        del rows[gone]
+    waiting = {key: photo for key, photo in photos.items() if key not in rows}
+    if waiting:
+        _classify(classifier, waiting, rows)
+    return table(rows[key] for key in photos)
+
+
+def _rows_of_this_session(run_id: str) -> dict[str, dict]:
+    kept = st.session_state.setdefault("batch", {})
+    if run_id not in kept:  # another run took the place of the one that answered
+        kept.clear()
+    return kept.setdefault(run_id, {})
+
+
+def _classify(classifier: Classifier, waiting: dict[str, PhotoFile], rows: dict[str, dict]) -> None:
+    """Rows grow with each batch, so that a run which the visitor interrupts is continued by the next one."""
+    bar = st.progress(0.0, f"0 of {len(waiting)} photos")
+    keys, done, start = iter(waiting), 0, time.perf_counter()
+    for results in predict(classifier, batched(waiting.values(), BATCH), Request(picture=THUMBNAIL)):
+        rows.update((next(keys), row(result)) for result in results)
+        done += len(results)
+        bar.progress(done / len(waiting), _progress(done, len(waiting), time.perf_counter() - start))
+    bar.empty()
+
+
+def _progress(done: int, total: int, seconds: float) -> str:
+    left = round((total - done) * seconds / done)
+    return f"{done} of {total} photos · {done / seconds:.1f} images/s · {left // 60}:{left % 60:02} left"
+
+
+def summary(answers: pd.DataFrame) -> None:
+    """How many photos there are, and how many need a second look."""
+    good = answered(answers)
+    columns = st.columns(4)
+    columns[0].metric("Classified", len(good))
+    columns[1].metric(
+        "None of the kinds", int(out_of_scope(good).sum()), help="They do not look like any of the kinds."
+    )
+    columns[2].metric(
+        "Unsure",
+        int(unsure(good).sum()),
+        help=f"Less than {UNSURE:.0%} probable.",
+    )
+    columns[3].metric("Not readable", len(answers) - len(good))
+
+
+def answers_table(answers: pd.DataFrame) -> None:
+    """The answers with thumbnails, those to look at first."""
+    shown = answered(answers)
+    choice = st.segmented_control(
+        "Photos", [EVERYTHING, TO_LOOK_AT], default=EVERYTHING, required=True, key="batch_shown", bind="query-params"
+    )
+    if choice == TO_LOOK_AT:
+        shown = shown.loc[out_of_scope(shown) | unsure(shown)]
+    second = [next(iter([*ranking][1:]), "") for ranking in shown["top_k"]]
+    st.dataframe(
+        shown.assign(second=second)[["thumbnail", "file", "label", "probability", "second", "in_scope"]],
+        hide_index=True,
+        row_height=ROW_HEIGHT,
+        column_config={
+            "thumbnail": st.column_config.ImageColumn("Photo", width="small"),
+            "file": st.column_config.TextColumn("File"),
+            "label": st.column_config.TextColumn("Kind"),
+            "probability": st.column_config.ProgressColumn("Probability", format="percent", min_value=0, max_value=1),
+            "second": st.column_config.TextColumn("Second guess"),
+            "in_scope": st.column_config.CheckboxColumn("One of the kinds", help="No: it looks like none of them."),
+        },
+    )
+
+
+def kinds(answers: pd.DataFrame, labels: LabelSet) -> None:
+    """How many photos of each kind there are."""
+    counts = class_counts(answered(answers), labels)
+    st.html(count_bars([*counts.itertuples(index=False, name=None)]))
+
+
+def unreadable(answers: pd.DataFrame) -> None:
+    """The photos that could not be read, with the reason."""
+    bad = answers[answers["error"] != ""]
+    if bad.empty:
+        return
+    st.warning(f"{len(bad)} could not be read; the others are classified.", icon=":material/broken_image:")
+    st.dataframe(bad[["file", "error"]], hide_index=True, column_config={"file": "File", "error": "Why"})
+
+
+def download(answers: pd.DataFrame) -> None:
+    """All answers as CSV, in the order of the photos."""
+    name = f"garments-{datetime.now().astimezone():%Y%m%d-%H%M%S}.csv"
+    st.download_button("CSV", as_csv(answers), name, "text/csv", icon=":material/table:", on_click="ignore")

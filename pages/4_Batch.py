@@ -1,0 +1,27 @@
+"""Many photos at once: drop them or a zip of them, watch, and look first at the answers that need it."""
+
+import streamlit as st
+
+from core import ui
+from core import ui_batch as page
+
+ui.page("Batch")
+st.title("Batch", anchor=False)
+
+with ui.errors_shown():
+    classifier = ui.classifier()
+    photos = page.upload()
+    if not photos:
+        st.info("Drop photos or a zip file of photos above.", icon=":material/arrow_upward:")
+        st.stop()
+
+    answers = page.classify(classifier, photos)
+    page.summary(answers)
+    page.unreadable(answers)
+    left, right = st.columns([7, 2], gap="large")
+    with left:
+        page.answers_table(answers)
+        page.download(answers)
+    with right:
+        st.subheader("Kinds", anchor=False)
+        page.kinds(answers, classifier.labels)

@@ -1,0 +1,93 @@
+"""The batch page as a script: photos and zips go in, a table comes out, and what is wrong is named."""
+
+import io
+import zipfile
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core import samples
+from tests.conftest import ROOT
+
+
+@pytest.fixture
+def page(random_runs) -> AppTest:
+    return AppTest.from_file(str(ROOT / "pages" / "4_Batch.py"), default_timeout=60).run()
+
+
+def photo(name: str = "Tshirts") -> bytes:
+    buffer = io.BytesIO()
+    samples.sample(name, size=(90, 120)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def archive(**members: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as file:
+        for name, data in members.items():
+            file.writestr(name, data)
+    return buffer.getvalue()
+
+
+def upload(page: AppTest, *files: tuple[str, bytes]) -> AppTest:
+    return page.file_uploader[0].set_value([(name, data, "application/octet-stream") for name, data in files]).run()
+
+
+def metrics(page: AppTest) -> dict[str, str]:
+    return {metric.label: metric.value for metric in page.metric}
+
+
+def test_an_empty_page_says_what_to_do(page):
+    assert "Drop photos" in page.info[0].value and not page.exception
+
+
+def test_a_zip_beside_a_photo_gives_a_table_with_thumbnails_and_counts(page):
+    inside = archive(**{"in/a.png": photo("Jeans"), "in/b.png": photo("Skirts"), "readme.txt": b"text"})
+    upload(page, ("shirt.png", photo()), ("photos.zip", inside))
+    shown = page.dataframe[0].value
+    assert sorted(shown["file"]) == ["photos.zip/in/a.png", "photos.zip/in/b.png", "shirt.png"]
+    assert shown["thumbnail"].str.startswith("data:image/jpeg;base64,").all()
+    assert shown["probability"].is_monotonic_increasing
+    assert metrics(page)["Classified"] == "3" and not page.error and not page.exception
+
+
+def test_what_cannot_be_read_is_named_with_the_reason_and_the_rest_goes_on(page):
+    upload(page, ("notes.jpg", b"just some text"), ("shirt.png", photo()), ("bad.zip", b"no zip"))
+    assert "bad.zip is no readable zip file" in page.error[0].value
+    assert metrics(page)["Classified"] == "1" and metrics(page)["Not readable"] == "1"
+    assert "notes.jpg is a text file, not a photo" in page.dataframe[0].value["error"].iloc[0]
+
+
+def test_nothing_but_unreadable_files_is_no_crash(page):
+    upload(page, ("notes.jpg", b"just some text"))
+    assert metrics(page)["Classified"] == "0" and not page.error and not page.exception
+
+
+def test_what_is_classified_is_not_classified_again(page, monkeypatch):
+    upload(page, ("shirt.png", photo()))
+    monkeypatch.setattr("core.engine.Engine.run", lambda *_: pytest.fail("a forward pass"))
+    page.segmented_control("batch_shown").set_value("Worth a look").run()
+    assert len(page.dataframe) == 1 and not page.error and not page.exception
+
+
+def test_an_interrupted_run_is_continued(page, monkeypatch):
+    """The network fails at the second batch; the next run classifies only what is left."""
+    run, sizes = page_engine_run(), []
+
+    def failing(engine, pixels):
+        sizes.append(len(pixels))
+        if len(sizes) == 2:
+            raise RuntimeError("interrupted")
+        return run(engine, pixels)
+
+    monkeypatch.setattr("core.engine.Engine.run", failing)
+    upload(page, *((f"{number}.png", photo()) for number in range(20)))
+    assert page.error
+    page.run()
+    assert sizes == [16, 4, 4] and metrics(page)["Classified"] == "20"
+
+
+def page_engine_run():
+    from core.engine import Engine
+
+    return Engine.run
