@@ -55,7 +55,7 @@ class Neighbours:
         try:
             index = load_file(path)
             mean, components = (index[name].astype(np.float32) for name in ("mean", "components"))
-            loaded = cls(mean, components, normalised(index["features"]), photos.filter(list(COLUMNS)))
+            loaded = cls(mean, components, normalised(index["features"]), photos.loc[:, list(COLUMNS)])
             belong = components.shape == (loaded.features.shape[1], len(mean)) and np.array_equal(
                 index["ids"], photos["id"]
             )

@@ -72,6 +72,7 @@ export default function({{ data }}) {{
   if (!data || !answers || answers.dataset.visit === data.visit) return;
   answers.dataset.visit = data.visit;
   answers.tabIndex = -1;
+  answers.style.outline = "none"; // a place to read on from, not a control
   answers.focus({{ preventScroll: true }});
   answers.scrollIntoView({{ behavior: "smooth", block: "start" }});
 }}

@@ -101,3 +101,11 @@ def test_components_of_another_network_are_refused(tmp_path):
     index = compressed(POOLED)
     with pytest.raises(BrokenRun, match="do not belong together"):
         Neighbours.load(write_run(tmp_path / "run", index | {"components": index["components"][:5]}))
+
+
+def test_a_table_without_a_column_is_refused(run):
+    table = run.folder / "neighbours.csv"
+    pd.read_csv(table).drop(columns="product").to_csv(table, index=False)
+    files = run.manifest["files"] | {"neighbours.csv": sha256_of(table)}
+    with pytest.raises(BrokenRun, match="is no index of similar photos.*product"):
+        Neighbours.load(replace(run, manifest=run.manifest | {"files": files}))
