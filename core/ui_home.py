@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
+import numpy as np
 import streamlit as st
+from PIL import Image
 
 from core import samples
 from core.bars import probability_bars
@@ -18,13 +21,14 @@ SHOWN = ("Shirts", "Jeans", "Tshirts", "Skirts", "Jackets", "Shorts")
 SIZE = (480, 640)
 HEAT_OPACITY = 0.55
 TOP_K = 5
+GRAIN = 2  # of 255
 
 
 def demonstration(classifier: Classifier) -> None:
     """A drawn garment, classified by the real engine; another one at each click."""
     turn = st.session_state.setdefault("demonstration", 0)
     name = SHOWN[turn % len(SHOWN)]
-    photo = _drawn(name, turn)
+    photo = _with_grain(_drawn(name, turn))
     start = time.perf_counter()
     reading = classifier.read([(photo, None)])[0]
     answer = classifier.answer(reading, k=TOP_K)
@@ -46,6 +50,13 @@ def demonstration(classifier: Classifier) -> None:
 def _drawn(name: str, seed: int) -> Photo:
     image = samples.sample(name, seed, SIZE)
     return Photo(image, name, "drawn", f"{name}-{seed}", *image.size)
+
+
+def _with_grain(photo: Photo) -> Photo:
+    """The photo with a grain of its own, so that its answer is a new one and not remembered from another visitor."""
+    pixels = np.asarray(photo.image).astype(np.int16)
+    grain = np.random.default_rng().integers(-GRAIN, GRAIN, pixels.shape, endpoint=True)
+    return replace(photo, image=Image.fromarray((pixels + grain).clip(0, 255).astype(np.uint8)))
 
 
 def _next() -> None:
