@@ -31,7 +31,8 @@ class Dispatcher:
     def __init__(self, engine: Engine, together: int = TOGETHER, remembered: int = REMEMBERED):
         self.engine = engine
         self.together = together
-        self.height, self.width, self.provider = engine.height, engine.width, engine.provider
+        self.height, self.width = engine.height, engine.width
+        self.provider, self.provider_problem = engine.provider, engine.provider_problem
         self._known = _Memory(remembered)
         self._waiting: deque[tuple[np.ndarray, Future[Activations]]] = deque()
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="network")  # ends with this object

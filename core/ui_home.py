@@ -12,6 +12,8 @@ from PIL import Image
 from core import samples
 from core.bars import probability_bars
 from core.classifier import Classifier
+from core.dispatch import Dispatcher
+from core.engine import Engine
 from core.explain import overlay
 from core.history import finished
 from core.images import Photo
@@ -103,6 +105,14 @@ def _beside_published() -> str:
     return (
         "" if best is None else f"The published reference reached {best['val_accuracy']:.2%} on its validation photos."
     )
+
+
+def provider(engine: Engine | Dispatcher) -> None:
+    """Where the network runs, and why not on better hardware that is there."""
+    where = engine.provider.removesuffix("ExecutionProvider")
+    st.caption(f"The network runs on ONNX Runtime ({where}).")
+    if engine.provider_problem:
+        st.warning(f"{engine.provider_problem}. The network runs on the processor instead.", icon=":material/memory:")
 
 
 def doors() -> None:
