@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench bench-train setup
+.PHONY: help run test coverage lint bench bench-train screenshots setup
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -15,6 +15,9 @@ run: $(VENV)/app ## install what the dashboard needs, then start it on 127.0.0.1
 
 test: $(VENV)/dev ## install what the tests need, then run them all
 	$(BIN)/python -m pytest
+
+coverage: $(VENV)/dev ## run the tests and list the lines of core and train that none reaches
+	$(BIN)/python -m pytest --cov=core --cov=train --cov-report=term-missing:skip-covered
 
 lint: $(VENV)/dev ## check style and types, as the pre-commit hooks do
 	$(BIN)/ruff format --check .
@@ -29,16 +32,19 @@ bench: $(VENV)/dev ## measure what README and docs claim
 bench-train: $(VENV)/dev ## measure the trainer's input pipeline against its training step
 	$(BIN)/python -m benchmarks.train
 
+screenshots: $(VENV)/dev ## make the pictures of README and docs anew
+	$(BIN)/python -m tests.browser.screenshots
+
 setup: $(VENV)/dev ## install everything, for development
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Python 3.11 or newer is needed, this is " + sys.version'
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/app: requirements.txt | $(VENV)/bin/python
+$(VENV)/app: requirements.txt requirements-serve.txt | $(VENV)/bin/python
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet -r requirements.txt
 	@touch $@
 
-$(VENV)/dev: requirements.txt requirements-dev.txt | $(VENV)/bin/python
+$(VENV)/dev: requirements.txt requirements-serve.txt requirements-dev.txt | $(VENV)/bin/python
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet -r requirements-dev.txt
 	@touch $(VENV)/app $@

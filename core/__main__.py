@@ -1,15 +1,17 @@
-"""Classify photos of clothes from the command line, or export the network.
+"""Classify photos of clothes from the command line, export the network, or print its model card.
 
     python -m core predict photo.jpg                       # one line a photo
     python -m core predict folder/ photos.zip --json       # one JSON object a line
     python -m core predict --list paths.txt --csv out.csv --parquet out.parquet
     torchrun --nproc-per-node 4 -m core predict folder/ --csv out.csv
     python -m core export --onnx garments.onnx             # the network for other runtimes, with all that they need to know
+    python -m core card > docs/model-card.md               # of the shipped run, or of --run artifacts/runs/RUN
 
 With --csv or --parquet the work is resumable: after a kill the same command continues, and the files are those of an
 uninterrupted run. Several processes (torchrun, or RANK and WORLD_SIZE in the environment) share the photos; the first one writes.
 
-Exit status: 0 if at least one photo was classified or the export is written, 1 if none or if it could not be done, 2 for wrong usage.
+Exit status: 0 if at least one photo was classified or the export or card is written, 1 if none or if it could not be done,
+2 for wrong usage.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ from core.heatmap_files import SIZE, save_heatmap
 from core.images import display_name
 from core.journal import Journal
 from core.labels import LabelSet
+from core.model_card import model_card
 from core.onnx_export import export_onnx
 from core.photo_sources import Inventory, PhotoFile, batched, find_photos, listed_paths, take_inventory
 from core.predict import BATCH, Request, predict
@@ -56,7 +59,15 @@ def parser() -> argparse.ArgumentParser:
     commands = line.add_subparsers(required=True, metavar="COMMAND")
     _add_predict(commands.add_parser("predict", help="classify photos"))
     _add_export(commands.add_parser("export", help="write the network as one ONNX file"))
+    _add_card(commands.add_parser("card", help="print the model card of a run as Markdown"))
     return line
+
+
+def _add_card(command: argparse.ArgumentParser) -> None:
+    command.set_defaults(run=_print_card)
+    command.add_argument(
+        "--run", dest="folder", type=Path, metavar="DIR", help="a run folder (default: the shipped run)"
+    )
 
 
 def _add_export(command: argparse.ArgumentParser) -> None:
@@ -105,8 +116,17 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
 
 
+def _chosen_run(options: argparse.Namespace) -> Run:
+    return Run.load(options.folder) if options.folder else current_run(runs_folder())
+
+
+def _print_card(options: argparse.Namespace) -> int:
+    sys.stdout.write(model_card(_chosen_run(options)))
+    return 0
+
+
 def _export(options: argparse.Namespace) -> int:
-    run = Run.load(options.folder) if options.folder else current_run(runs_folder())
+    run = _chosen_run(options)
     export_onnx(run, options.onnx)
     print(f"{options.onnx}: the network of {run.run_id}; its metadata_props say how to use it.")
     return 0

@@ -52,12 +52,14 @@ class Reading:
         maps: float32 (n_classes, h, w), evidence for each class at each place (see `core.explain.class_maps`).
         content: where the region lies in the network's input: left, top, right, bottom in its pixels.
         input_size: (height, width) of the network's input.
+        pooled: float32 (2048,), the features averaged over the photo, for `core.neighbours`.
     """
 
     logits: np.ndarray
     maps: np.ndarray
     content: Box
     input_size: tuple[int, int]
+    pooled: np.ndarray
 
     def heat(self, class_index: int, size: tuple[int, int]) -> np.ndarray:
         """Grad-CAM of a class stretched over the region, float32 (height, width) in [0, 1], for size (width, height)."""
@@ -153,8 +155,14 @@ class Classifier:
             return []
         logits, features = self.engine.run(np.stack([item.pixels for item in inputs]))
         return [
-            Reading(logits[i], class_maps(features[i], self.head_weight), item.content, self.input_size)
-            for i, item in enumerate(inputs)
+            Reading(
+                logits[i],
+                class_maps(maps, self.head_weight),
+                inputs[i].content,
+                self.input_size,
+                maps.mean(axis=(1, 2)),
+            )
+            for i, maps in enumerate(features)
         ]
 
     @property

@@ -30,3 +30,7 @@ class InvalidData(GarmentError):
 
 class TrainingStopped(GarmentError):
     """Training ended early on purpose (NaN loss, full disk, a second trainer); the run can be resumed."""
+
+
+class FeedbackUnavailable(GarmentError):
+    """The file of visitors' corrections cannot be written or read."""

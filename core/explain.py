@@ -6,13 +6,19 @@ Grad-CAM of the last block is `relu(sum_k w[c, k] A[k]) / (h w)`: exact, for eve
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
 from PIL import Image
 from plotly.colors import get_colorscale, sample_colorscale, unlabel_rgb
+from scipy.ndimage import morphological_gradient
 
-from core.palette import DIVERGING, HEAT
+from core.palette import CONTOUR_RIM, DIVERGING, HEAT
+
+LEVELS = (0.25, 0.5, 0.75)  # of the contour lines, as shares of the largest magnitude
+LINES_IN_PICTURE = 100  # a contour line is so many times thinner than the picture's longer side
+GAP = 8  # pixels between two pictures side by side
 
 
 def class_maps(features: np.ndarray, head_weight: np.ndarray) -> np.ndarray:
@@ -88,6 +94,50 @@ def contrast_overlay(photo: Image.Image, difference: np.ndarray, opacity: float)
         opacity: of the largest difference, in [0, 1].
     """
     return _laid_over(photo, (difference + 1) / 2, DIVERGING, np.abs(difference) * opacity)
+
+
+def contour(photo: Image.Image, heat: np.ndarray, opacity: float) -> Image.Image:
+    """Draw lines of equal heat at LEVELS on a photo, coloured as `overlay` would; what lies between them stays in sight.
+
+    Args:
+        photo: RGB.
+        heat: (height, width) in [0, 1], of the photo's size.
+        opacity: of the lines, in [0, 1].
+    """
+    return _lined(photo, heat, LEVELS, heat, HEAT, opacity)
+
+
+def contrast_contour(photo: Image.Image, difference: np.ndarray, opacity: float) -> Image.Image:
+    """Draw lines of equal difference at plus and minus LEVELS on a photo, coloured as `contrast_overlay` would.
+
+    Args:
+        photo: RGB.
+        difference: (height, width) in [-1, 1], of the photo's size.
+        opacity: of the lines, in [0, 1].
+    """
+    levels = sorted((*LEVELS, *(-level for level in LEVELS)))
+    return _lined(photo, difference, levels, (difference + 1) / 2, DIVERGING, opacity)
+
+
+def side_by_side(left: Image.Image, right: Image.Image) -> Image.Image:
+    """Two RGB pictures of one height in one, on white, GAP pixels apart."""
+    sheet = Image.new("RGB", (left.width + GAP + right.width, left.height), "white")
+    sheet.paste(left, (0, 0))
+    sheet.paste(right, (left.width + GAP, 0))
+    return sheet
+
+
+def _lined(
+    photo: Image.Image, values: np.ndarray, levels: Sequence[float], shades: np.ndarray, scale: str, opacity: float
+) -> Image.Image:
+    """Lines where values pass a level, in the colours of shades (in [0, 1]), on a dark rim that shows them on white cloth."""
+    bands = np.digitize(values, levels).astype(np.uint8)
+    half = max(1, round(max(photo.size) / LINES_IN_PICTURE / 2))
+    line, rim = (morphological_gradient(bands, size=2 * width + 1) > 0 for width in (half, 2 * half))
+    rimmed = Image.composite(
+        Image.new("RGB", photo.size, CONTOUR_RIM), photo, Image.fromarray(_as_bytes(rim * opacity))
+    )
+    return _laid_over(rimmed, shades, scale, line * opacity)
 
 
 def _laid_over(photo: Image.Image, values: np.ndarray, scale: str, alpha: np.ndarray) -> Image.Image:

@@ -20,6 +20,8 @@ SEQUENTIAL = "Cividis"
 DIVERGING = "RdBu"
 HEAT = "YlOrRd"  # heat maps over photos: from pale to strong, legible on white cloth and on black
 
+CONTOUR_RIM = "#1c2430"  # under contour lines, which alone would vanish on white cloth
+
 
 def group_colour(group: str) -> str:
     """Colour of a class group; groups of other class lists get neutral grey."""

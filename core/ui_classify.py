@@ -12,14 +12,15 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 from PIL import Image
+from streamlit.delta_generator import DeltaGenerator
 from streamlit_drawable_canvas import st_canvas
 
-from core import samples
+from core import samples, ui_keys
 from core.bars import probability_bars
 from core.classifier import HOTTEST, Answer, Classifier, Reading
 from core.decide import BIASED_GROUP, Controls, apply_controls, softmax
 from core.errors import InvalidRegion, UnreadablePhoto
-from core.explain import contrast_overlay, overlay
+from core.explain import contour, contrast_contour, contrast_overlay, overlay, side_by_side
 from core.images import ACCEPTED_SUFFIXES, Photo, decode_photo
 from core.labels import ALL, LabelSet
 from core.palette import REGION
@@ -88,14 +89,18 @@ def upload() -> None:
     if incoming:
         _try_to_add(incoming["data"], incoming["name"])
     files = st.file_uploader(
-        "Photos of clothes",
+        "Photos of clothes (Ctrl + O)",
         type=[suffix.lstrip(".") for suffix in ACCEPTED_SUFFIXES],
         accept_multiple_files=True,
-        key="upload",
-        help="Drop files here, choose them, or paste an image with the drop zone focused. They stay in this session and are never stored.",
+        key=ui_keys.UPLOADER,
+        help="Drop files here, choose them, or paste an image with the drop zone focused. They stay in this session; none is stored "
+        "unless you correct an answer and agree to it.",
     )
-    with st.popover("Camera", icon=":material/photo_camera:"):
-        shot = st.camera_input("Take a photo", key="camera", resolution="1080p")
+    ui_keys.listen_for_upload()
+    with st.container(horizontal=True):
+        with st.popover("Camera", icon=":material/photo_camera:"):
+            shot = st.camera_input("Take a photo", key="camera", resolution="1080p")
+        ui_keys.help_panel()
     for file in [*files, *([shot] if shot else [])]:
         _take_upload(file)
 
@@ -303,7 +308,7 @@ def photo_buttons(classifier: Classifier, photo: Photo, marked: list[Marked]) ->
         st.button(
             "Find garments",
             icon=":material/search:",
-            shortcut="g",
+            shortcut=ui_keys.FIND.shortcut,
             on_click=_propose,
             args=(classifier, photo),
             help="Lets the network propose boxes, in place of those on the photo. Then move, resize or delete them.",
@@ -311,16 +316,23 @@ def photo_buttons(classifier: Classifier, photo: Photo, marked: list[Marked]) ->
         st.button(
             "Remove boxes",
             icon=":material/deselect:",
-            shortcut="x",
+            shortcut=ui_keys.REMOVE.shortcut,
             disabled=len(marked) == 1,
             on_click=reset_regions,
             args=(photo.sha256,),
         )
-        st.button("Heat map", icon=":material/local_fire_department:", shortcut="h", on_click=_toggle_heat)
+        st.button(
+            "Heat map", icon=":material/local_fire_department:", shortcut=ui_keys.HEAT.shortcut, on_click=_toggle_heat
+        )
+        ui_keys.answers_button()
         st.button("Close photo", icon=":material/close:", on_click=remove_photo, args=(photo.sha256,))
         if several:
-            st.button("Back", icon=":material/arrow_back:", shortcut="left", on_click=step_photo, args=(-1,))
-            st.button("Next", icon=":material/arrow_forward:", shortcut="right", on_click=step_photo, args=(1,))
+            st.button(
+                "Back", icon=":material/arrow_back:", shortcut=ui_keys.BACK.shortcut, on_click=step_photo, args=(-1,)
+            )
+            st.button(
+                "Next", icon=":material/arrow_forward:", shortcut=ui_keys.NEXT.shortcut, on_click=step_photo, args=(1,)
+            )
 
 
 def _toggle_heat() -> None:
@@ -386,6 +398,7 @@ class HeatSettings:
 
     Args:
         shown: whether at all.
+        view: one of VIEWS.
         opacity: in [0, 1].
         class_name: the class to explain; the answer itself if None.
         against: the class it is held against, showing the difference of both maps; None for a plain map.
@@ -393,6 +406,7 @@ class HeatSettings:
     """
 
     shown: bool
+    view: str
     opacity: float
     class_name: str | None
     against: str | None
@@ -400,6 +414,7 @@ class HeatSettings:
 
 
 ANSWER, NOTHING = "the answer", "nothing"
+OVERLAY, SIDE_BY_SIDE, CONTOUR = VIEWS = ("Overlay", "Side by side", "Contour")
 
 
 def heat_controls(labels: LabelSet) -> HeatSettings:
@@ -412,6 +427,9 @@ def heat_controls(labels: LabelSet) -> HeatSettings:
         bind="query-params",
         help="Grad-CAM: the places that spoke for a class. The network's own grid is coarse (a cell is 32 pixels of its small "
         "input); the map is stretched over the photo.",
+    )
+    view = st.segmented_control(
+        "View", VIEWS, default=OVERLAY, required=True, key="view", bind="query-params", disabled=not shown
     )
     name = st.selectbox("Explain", [ANSWER, *labels.names], key="explain", bind="query-params", disabled=not shown)
     against = st.selectbox(
@@ -432,27 +450,34 @@ def heat_controls(labels: LabelSet) -> HeatSettings:
         help=f"Paints over the hottest {HOTTEST:.0%} and asks the network again: if the map is faithful, the probability falls.",
     )
     return HeatSettings(
-        shown, opacity, None if name == ANSWER else name, None if against == NOTHING else against, tested and shown
+        shown,
+        view or OVERLAY,
+        opacity,
+        None if name == ANSWER else name,
+        None if against == NOTHING else against,
+        tested and shown,
     )
 
 
 def card(
     classifier: Classifier, photo: Photo, mark: Marked, reading: Reading, answer: Answer, heat: HeatSettings
-) -> None:
-    """One region's answer: verdict, picture with heat map, bars."""
-    with st.container(border=True):
+) -> DeltaGenerator:
+    """One region's answer: verdict, picture with heat map, bars; returns the card, for what else belongs to it."""
+    box = st.container(border=True)
+    with box:
         st.html(_title(photo, mark))
         _headline(answer, classifier)
         if mark is WHOLE and not answer.in_scope:
             st.caption("If it shows several garments, draw a box round each.")
         picture, meaning = heated(photo, mark, reading, classifier.labels, answer, heat)
         with st.container(horizontal=True, vertical_alignment="center"):
-            with st.container(width=PICTURE_WIDTH):
+            with st.container(width=PICTURE_WIDTH * (2 if heat.shown and heat.view == SIDE_BY_SIDE else 1)):
                 st.image(picture, width="stretch", alt=f"{mark.name}. {meaning}", caption=meaning)
             with st.container(width="stretch"):
                 st.html(probability_bars(answer.ranking, classifier.labels, answer.in_scope))
         if heat.tested:
             _test(classifier, photo, mark, reading, heat.class_name or answer.label)
+    return box
 
 
 def _test(classifier: Classifier, photo: Photo, mark: Marked, reading: Reading, name: str) -> None:
@@ -468,16 +493,33 @@ def heated(
     photo: Photo, mark: Marked, reading: Reading, labels: LabelSet, answer: Answer, heat: HeatSettings
 ) -> tuple[Image.Image, str]:
     """A region's picture with its heat map, at most PICTURE pixels in size, and what the map means, in words."""
-    region = mark.region
-    picture = photo.image.crop(region.box_in(photo.image.size, photo.size)) if region else photo.image.copy()
-    picture.thumbnail(PICTURE)
-    name = heat.class_name or answer.label
+    picture = cut_out(photo, mark, PICTURE)
     if not heat.shown:
         return picture, ""
-    if heat.against is None:
-        return overlay(picture, reading.heat(labels.index(name), picture.size), heat.opacity), f"Speaks for {name}"
-    difference = reading.contrast(labels.index(name), labels.index(heat.against), picture.size)
-    return contrast_overlay(picture, difference, heat.opacity), f"Blue speaks for {name}, red for {heat.against}"
+    return with_heat(picture, reading, labels, heat, heat.class_name or answer.label, heat.against)
+
+
+def cut_out(photo: Photo, mark: Marked, largest: tuple[int, int]) -> Image.Image:
+    """A region's picture, at most so many pixels wide and high."""
+    region = mark.region
+    picture = photo.image.crop(region.box_in(photo.image.size, photo.size)) if region else photo.image.copy()
+    picture.thumbnail(largest)
+    return picture
+
+
+def with_heat(
+    picture: Image.Image, reading: Reading, labels: LabelSet, heat: HeatSettings, name: str, against: str | None
+) -> tuple[Image.Image, str]:
+    """A region's picture with the heat map of a class, or of one against another, in the view chosen; and what it means."""
+    if against is None:
+        values, meaning = reading.heat(labels.index(name), picture.size), f"Speaks for {name}"
+        draw = contour if heat.view == CONTOUR else overlay
+    else:
+        values = reading.contrast(labels.index(name), labels.index(against), picture.size)
+        meaning = f"Blue speaks for {name}, red for {against}"
+        draw = contrast_contour if heat.view == CONTOUR else contrast_overlay
+    drawn = draw(picture, values, heat.opacity)
+    return side_by_side(picture, drawn) if heat.view == SIDE_BY_SIDE else drawn, meaning
 
 
 def _title(photo: Photo, mark: Marked) -> str:
@@ -558,7 +600,13 @@ def downloads(
 
     with st.container(horizontal=True):
         st.download_button(
-            "Save view", png, f"{stem}.png", "image/png", icon=":material/image:", shortcut="ctrl+s", on_click="ignore"
+            "Save view",
+            png,
+            f"{stem}.png",
+            "image/png",
+            icon=":material/image:",
+            shortcut=ui_keys.SAVE.shortcut,
+            on_click="ignore",
         )
         csv = pd.DataFrame(rows).to_csv(index=False)
         st.download_button("CSV", csv, f"{stem}.csv", "text/csv", icon=":material/table:", on_click="ignore")

@@ -84,7 +84,7 @@ def controls(source: Source, counts: np.ndarray, cell: tuple[int, int] | None) -
             bind="query-params",
         )
         order = st.selectbox(
-            "Order", list(ORDER), format_func=ORDER.__getitem__, key="matrix_order", bind="query-params", width=160
+            "Order", list(ORDER), format_func=ORDER.__getitem__, key="matrix_order", bind="query-params", width=180
         )
         diagonal = st.toggle("Right answers", value=True, key="matrix_diagonal", bind="query-params")
     indices = confusion.class_order(counts, source.predictions.labels, order)

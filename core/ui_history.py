@@ -218,7 +218,7 @@ def summary(training: Training) -> None:
     test = training.test_accuracy
     interval = f" 95% interval: {test['low']:.1%} to {test['high']:.1%}." if "value" in test else ""
     figures_shown = (
-        ("Best validation accuracy", f"{training.best_accuracy:.2%}", "Of photos that only choose the best epoch."),
+        ("Best validation", f"{training.best_accuracy:.2%}", "Of photos that only choose the best epoch."),
         (
             "Test accuracy",
             _test_accuracy(test),

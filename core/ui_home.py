@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import streamlit as st
@@ -15,15 +16,42 @@ from core.classifier import Classifier
 from core.dispatch import Dispatcher
 from core.engine import Engine
 from core.explain import overlay
-from core.history import finished
 from core.images import Photo
+from core.model_card import model_card
 from core.runs import Run, find_runs, runs_folder
+from core.ui import errors_shown
 
 SHOWN = ("Shirts", "Jeans", "Tshirts", "Skirts", "Jackets", "Shorts")
 SIZE = (480, 640)
 HEAT_OPACITY = 0.55
 TOP_K = 5
 GRAIN = 2  # of 255
+PAGES = (
+    (
+        "pages/1_Classify.py",
+        "Classify a photo",
+        ":material/checkroom:",
+        "Upload or shoot a photo, draw boxes, see kinds and heat maps.",
+    ),
+    (
+        "pages/2_Training_history.py",
+        "Training history",
+        ":material/show_chart:",
+        "How the network learned, stage by stage.",
+    ),
+    (
+        "pages/3_Confusion_matrix.py",
+        "Confusion matrix",
+        ":material/grid_on:",
+        "What it takes for what, down to single photos.",
+    ),
+    (
+        "pages/4_Batch.py",
+        "Many photos",
+        ":material/photo_library:",
+        "A zip or many photos at once, the doubtful ones first.",
+    ),
+)
 
 
 def demonstration(classifier: Classifier) -> None:
@@ -37,15 +65,27 @@ def demonstration(classifier: Classifier) -> None:
     picture = overlay(photo.image, reading.heat(classifier.labels.index(answer.label), photo.size), HEAT_OPACITY)
     milliseconds = 1000 * (time.perf_counter() - start)
     with st.container(border=True):
-        left, middle, right = st.columns([1, 1, 1.5], vertical_alignment="center")
-        left.image(photo.image, caption=f"Drawn in code: {name}", alt=f"A drawn garment: {name}")
-        middle.image(picture, caption="Where the network looked", alt=f"Heat map of {answer.label}")
+        left, right = st.columns([1, 1.15], vertical_alignment="center")
+        left.image(
+            _side_by_side(photo.image, picture),
+            caption=f"{name}, drawn in code, and where the network looked",
+            alt=f"A drawn garment ({name}), and the same with a heat map of {answer.label}",
+            width="stretch",
+        )
         with right:
             verdict = f"{answer.label} · {answer.probability:.0%}" if answer.in_scope else "Not one of these kinds"
-            st.markdown(f"#### {verdict}")
+            st.markdown(f"## {verdict}")
             st.html(probability_bars(answer.ranking, classifier.labels, answer.in_scope))
             st.caption(f"Classified and explained in {milliseconds:.0f} ms, just now, on this machine.")
             st.button("Another one", icon=":material/refresh:", on_click=_next)
+
+
+def _side_by_side(left: Image.Image, right: Image.Image) -> Image.Image:
+    """Two pictures of one size as one, so that they stay beside one another on a phone as well."""
+    both = Image.new("RGB", (2 * left.width, left.height))
+    both.paste(left)
+    both.paste(right, (left.width, 0))
+    return both
 
 
 @st.cache_data(max_entries=12, show_spinner=False)
@@ -66,45 +106,70 @@ def _next() -> None:
 
 
 def headline(run: Run) -> None:
-    """The shipped run's figures on photos it never saw, each with its interval."""
-    metrics = run.read_json("metrics.json")
+    """What the shipped run is worth on photos it never saw, each figure with its interval, beside the published reference."""
+    metrics, reference = run.read_json("metrics.json"), _published()
     test = metrics["test"]
-    accuracy, scope = test["accuracy"], test["in_scope"]
-    columns = st.columns(4)
-    columns[0].metric(
-        "Test accuracy",
-        f"{accuracy['value']:.1%}",
-        help=f"Share of {test['photos']} photos never used in training that are named right. 95% interval: "
-        f"{accuracy['low']:.1%} to {accuracy['high']:.1%} (Wilson).",
+    accuracy, speed, error, scope = (
+        test["accuracy"],
+        metrics["latency"],
+        test["calibration_error"]["after"],
+        test["in_scope"],
     )
-    columns[1].metric(
-        "Macro-F1", f"{test['macro_f1']:.2f}", help="Mean of F1 over the kinds: rare ones count as much as common ones."
-    )
-    columns[2].metric(
-        "Calibration error",
-        f"{test['calibration_error']['after']:.1%}",
-        help="How far shown probabilities are from how often they are right, on average (15 bins).",
-    )
-    columns[3].metric(
-        "Tells other things apart",
-        f"{scope['auroc']:.2f}",
-        help=f"AUROC of refusing {scope['other_products']} photos of other products, such as shoes and bags. 1 is perfect, 0.5 is chance.",
-    )
-    st.caption(
-        f"Run `{run.run_id}`: accuracy {accuracy['low']:.1%} to {accuracy['high']:.1%} with 95% confidence on {test['photos']} photos. "
-        + _beside_published()
-    )
+    published_accuracy = reference.get("test", {}).get("accuracy", {}).get("as_published")
+    published_speed = reference.get("latency", {}).get("as_published")
+    figures = [
+        (
+            "Test accuracy",
+            f"{accuracy['value']:.1%}",
+            f"{accuracy['low']:.1%} to {accuracy['high']:.1%}{_beside(published_accuracy)}",
+            f"Share of {test['photos']:,} photos never used in training that are named right, with its 95% Wilson interval. "
+            "Published is what the original coursework reports of its own test photos.",
+        ),
+        (
+            "One photo takes",
+            f"{speed['median_ms']:.0f} ms",
+            f"95% within {speed['p95_ms']:.0f} ms{_beside(published_speed)}",
+            f"One forward pass on a processor, without a GPU ({speed['engine']}), measured when the network was exported.",
+        ),
+        (
+            "Macro-F1",
+            f"{test['macro_f1']:.2f}",
+            "rare kinds count as much as common ones",
+            "Mean over the kinds of F1, which is high only if few are missed and few are named wrongly. 1 is perfect.",
+        ),
+        (
+            "Calibration error",
+            f"{error:.1%}",
+            "between how sure it says it is and how often it is right",
+            "Mean difference of shown probability and share of right answers, over 15 bins (expected calibration error).",
+        ),
+        (
+            "Tells other things apart",
+            f"{scope['auroc']:.2f}",
+            "1 is perfect, 0.5 is chance",
+            f"AUROC of refusing {scope['other_products']:,} photos of other products, such as shoes and bags.",
+        ),
+    ]
+    for column, (label, value, note, explanation) in zip(st.columns(len(figures)), figures, strict=True):
+        with column.container(gap=None):
+            st.metric(label, value, help=explanation)
+            st.caption(note)
 
 
-def _beside_published() -> str:
-    """What the published reference reached, read from its run folder; nothing if that is not there."""
+def _beside(published: str | None) -> str:
+    return f"; published: {published}" if published else ""
+
+
+def _published() -> dict[str, Any]:
+    """The measures of the published reference, from its run folder; empty if that is not there."""
     published = [run for run in find_runs(runs_folder())[0] if run.manifest["origin"] == "published"]
-    if not published:
-        return ""
-    best = finished(published[0]).best
-    return (
-        "" if best is None else f"The published reference reached {best['val_accuracy']:.2%} on its validation photos."
-    )
+    return published[0].read_json("metrics.json") if published else {}
+
+
+@st.dialog("Model card", width="large", icon=":material/description:")
+def _show_card(run: Run) -> None:
+    with errors_shown():
+        st.markdown(model_card(run).partition("\n")[2])  # its first line is the dialog's title
 
 
 def provider(engine: Engine | Dispatcher) -> None:
@@ -115,36 +180,14 @@ def provider(engine: Engine | Dispatcher) -> None:
         st.warning(f"{engine.provider_problem}. The network runs on the processor instead.", icon=":material/memory:")
 
 
-def doors() -> None:
-    """The pages, with what each is for."""
-    columns = st.columns(4)
-    pages = [
-        (
-            "pages/1_Classify.py",
-            "Classify a photo",
-            ":material/checkroom:",
-            "Upload or shoot a photo, draw boxes, see kinds and heat maps.",
-        ),
-        (
-            "pages/4_Batch.py",
-            "Classify many",
-            ":material/photo_library:",
-            "Drop a zip or many photos, get a table and a CSV.",
-        ),
-        (
-            "pages/2_Training_history.py",
-            "Training history",
-            ":material/show_chart:",
-            "How the network learned, stage by stage.",
-        ),
-        (
-            "pages/3_Confusion_matrix.py",
-            "Confusion matrix",
-            ":material/grid_on:",
-            "What it takes for what, down to single photos.",
-        ),
-    ]
-    for column, (path, label, icon, text) in zip(columns, pages, strict=True):
-        with column.container(border=True, height="stretch"):
+def doors(run: Run) -> None:
+    """The pages and the model card, with what each is for."""
+    columns = st.columns(len(PAGES) + 1)
+    for column, (path, label, icon, text) in zip(columns, PAGES, strict=False):
+        with column.container(border=True, height="stretch", gap="xxsmall"):
             st.page_link(path, label=f"**{label}**", icon=icon)
             st.caption(text)
+    with columns[-1].container(border=True, height="stretch", gap="xxsmall"):
+        if st.button("**Model card**", icon=":material/description:", type="tertiary"):
+            _show_card(run)
+        st.caption("Data, intended use, results by kind, limits, energy.")

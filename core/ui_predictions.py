@@ -137,7 +137,7 @@ def run_source(run: Run) -> Source:
             "run in the sidebar, or analyse your own test set."
         )
     path = catalogue_path()
-    photos = _catalogue(path) if path else None
+    photos = catalogue(path) if path else None
     return Source(run.manifest["name"], run.manifest["files"][file], run_predictions(run, file), run, photos)
 
 
@@ -158,7 +158,8 @@ def _run_predictions(_run: Run, folder: str, file: str, sha256: str) -> Predicti
 
 
 @st.cache_resource(max_entries=2, show_spinner="Looking for photos…")
-def _catalogue(path: Path) -> PhotoFiles:
+def catalogue(path: Path) -> PhotoFiles:
+    """The Kaggle data set's photos, looked up once for all visitors. Raises InvalidData as `catalogue_photos` does."""
     return catalogue_photos(path)
 
 

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from core import ui
+from core import ui, ui_close_call, ui_feedback, ui_keys, ui_neighbours
 from core import ui_classify as page
 
 ui.page("Classify")
@@ -25,9 +25,12 @@ with ui.errors_shown():
     with left:
         marked = page.regions(photo)
         page.photo_buttons(classifier, photo, marked)
-    with right:
+    with right, st.container(key=ui_keys.ANSWERS_BOX):
         readings = page.read(classifier, photo, marked)
         answers = [classifier.answer(reading, controls, top_k) for reading in readings]
         for mark, reading, answer in [*zip(marked, readings, answers, strict=True)][::-1]:
-            page.card(classifier, photo, mark, reading, answer, heat)
+            with page.card(classifier, photo, mark, reading, answer, heat):
+                ui_close_call.candidates(classifier.labels, photo, mark, reading, answer, heat)
+                ui_neighbours.nearest(classifier.run, mark, reading)
+                ui_feedback.correct(classifier.run, photo, mark, answer)
         page.downloads(photo, marked, readings, answers, classifier, heat)

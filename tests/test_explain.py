@@ -7,7 +7,18 @@ from PIL import Image
 from pytorch_grad_cam import GradCAM
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
-from core.explain import at_photo_size, class_maps, contrast, contrast_overlay, grad_cam, overlay
+from core.explain import (
+    GAP,
+    at_photo_size,
+    class_maps,
+    contour,
+    contrast,
+    contrast_contour,
+    contrast_overlay,
+    grad_cam,
+    overlay,
+    side_by_side,
+)
 
 WHOLE = (0, 0, 72, 96)
 
@@ -98,3 +109,42 @@ def test_contrast_is_blue_for_the_one_and_red_for_the_other():
     blended = np.asarray(contrast_overlay(photo, np.array([[1.0, -1.0]]), 1.0)).astype(int)
     (for_red, _, for_blue), (against_red, _, against_blue) = blended[0]
     assert for_blue > for_red and against_red > against_blue
+
+
+def changed_columns(drawn: Image.Image, photo: Image.Image) -> list[int]:
+    """Middles of the runs of columns in which a picture differs from the photo."""
+    columns = np.flatnonzero((np.asarray(drawn) != np.asarray(photo)).any(axis=(0, 2)))
+    return [round(run.mean()) for run in np.split(columns, np.flatnonzero(np.diff(columns) > 1) + 1)]
+
+
+def test_contour_lines_run_where_the_heat_passes_a_level_and_nowhere_else():
+    photo = Image.new("RGB", (201, 20), (10, 200, 30))
+    heat = np.tile(np.linspace(0, 1, 201), (20, 1))
+    assert np.abs(np.subtract(changed_columns(contour(photo, heat, 1.0), photo), [50, 100, 150])).max() <= 1
+    assert contour(photo, heat, 0.0).tobytes() == photo.tobytes()
+    assert contour(photo, np.full((20, 201), 0.6), 1.0).tobytes() == photo.tobytes()
+
+
+@pytest.mark.parametrize("cloth", ["white", "black"])
+def test_contour_lines_stand_out_on_white_and_on_black(cloth):
+    photo = Image.new("RGB", (201, 20), cloth)
+    drawn = contour(photo, np.tile(np.linspace(0, 1, 201), (20, 1)), 1.0).convert("L")
+    away = np.abs(np.asarray(drawn)[10].astype(int) - np.asarray(photo.convert("L"))[10])
+    assert all(away[level - 4 : level + 5].max() > 70 for level in (50, 100, 150))
+
+
+def test_contour_lines_of_a_contrast_tell_the_two_sides_apart():
+    photo = Image.new("RGB", (401, 40), "white")
+    difference = np.tile(np.linspace(-1, 1, 401), (40, 1))
+    drawn = contrast_contour(photo, difference, 1.0)
+    assert np.abs(np.subtract(changed_columns(drawn, photo), [50, 100, 150, 250, 300, 350])).max() <= 1
+    pixels = np.asarray(drawn).astype(int)[20]
+    assert pixels[350, 2] > pixels[350, 0] and pixels[50, 0] > pixels[50, 2]
+
+
+def test_pictures_stand_side_by_side_unaltered():
+    left, right = Image.new("RGB", (30, 40), "red"), Image.new("RGB", (30, 40), "blue")
+    both = side_by_side(left, right)
+    assert both.size == (60 + GAP, 40)
+    assert both.crop((0, 0, 30, 40)).tobytes() == left.tobytes()
+    assert both.crop((30 + GAP, 0, 60 + GAP, 40)).tobytes() == right.tobytes()

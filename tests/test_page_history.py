@@ -52,7 +52,7 @@ def quiet(page: AppTest) -> bool:
 def test_the_published_run_shows_its_own_figures(runs):
     page = opened()
     assert metrics(page) == {
-        "Best validation accuracy": "91.45%",
+        "Best validation": "91.45%",
         "Test accuracy": "≈ 90–91%",
         "Gained by unfreezing": "+8.8 pts",
         "Training time": "81 min",
@@ -70,7 +70,7 @@ def test_the_numbers_are_those_of_the_files(runs):
     seconds = sum(float(row["seconds"]) for row in rows)
     test = json.loads((runs / "ours" / "metrics.json").read_text())["test"]["accuracy"]["value"]
     assert metrics(page) == {
-        "Best validation accuracy": f"{100 * max(validation):.2f}%",
+        "Best validation": f"{100 * max(validation):.2f}%",
         "Test accuracy": f"{100 * test:.1f}%",
         "Gained by unfreezing": f"{100 * (max(validation) - first):+.1f} pts",
         "Training time": f"{seconds / 60:.0f} min",
@@ -148,7 +148,7 @@ def test_a_broken_folder_is_named_and_the_rest_goes_on(runs):
     warnings = [warning.value for warning in page.warning]
     assert any("broken" in warning and "cannot be read" in warning for warning in warnings)
     assert any("val_accuracy must lie between 0 and 1" in warning for warning in warnings)
-    assert metrics(page)["Best validation accuracy"] == "91.45%" and quiet(page)
+    assert metrics(page)["Best validation"] == "91.45%" and quiet(page)
 
 
 def test_only_broken_folders_are_still_named(tmp_path, monkeypatch):

@@ -2,7 +2,8 @@
 
 from streamlit.testing.v1 import AppTest
 
-from core.runs import current_run
+from core.model_card import model_card
+from core.runs import RUNS_FOLDER, Run, current_run
 from tests.conftest import ROOT
 
 STAND_IN = "types.SimpleNamespace(provider='CPUExecutionProvider', provider_problem='CUDA fails here (no driver)')"
@@ -23,6 +24,21 @@ def test_home_classifies_another_drawn_garment_at_each_click():
     page.button[0].click().run()
     assert any("Classified and explained in" in caption.value for caption in page.caption)
     assert page.session_state["demonstration"] == 1 and first
+
+
+def test_the_model_card_is_one_click_away():
+    page = AppTest.from_file(str(ROOT / "Home.py"), default_timeout=60).run()
+    next(button for button in page.button if "Model card" in button.label).click().run()
+    shown = "\n".join(text.value for text in page.markdown)
+    assert not page.exception and model_card(current_run()).partition("\n")[2].strip() in shown
+
+
+def test_accuracy_and_speed_stand_beside_the_published_ones():
+    page = AppTest.from_file(str(ROOT / "Home.py"), default_timeout=60).run()
+    published = Run.load(RUNS_FOLDER / "published-reference").read_json("metrics.json")
+    captions = "\n".join(caption.value for caption in page.caption)
+    assert f"; published: {published['test']['accuracy']['as_published']}" in captions
+    assert f"; published: {published['latency']['as_published']}" in captions
 
 
 def test_home_links_to_every_page():

@@ -42,7 +42,7 @@ from train.splits import split
 
 ALWAYS = {
     *("manifest.json", "config.json", "history.csv", "data.json", "metrics.json", "predictions.csv", "splits.csv"),
-    "model.safetensors",
+    *("model.safetensors", "neighbours.safetensors", "neighbours.csv"),
 }
 
 

@@ -6,6 +6,7 @@
     python -m train --smoke                                                 # everything, on drawn garments, in a minute on a CPU
     python -m train status RUN                                              # how a training stands
     python -m train --resume artifacts/runs/RUN                             # after a kill, a full disk, Ctrl-C
+    python -m train feedback export --to FOLDER                             # corrected photos as a data set, for a second --data
     torchrun --nproc-per-node 2 -m train --data DATA                        # several GPUs
 
 Ends with a whole folder below artifacts/runs/ (docs/architecture.md says what is in it).
@@ -18,8 +19,9 @@ import sys
 from pathlib import Path
 
 from core.errors import GarmentError
+from core.feedback import feedback_file
 from core.runs import RUNS_FOLDER
-from train import pipeline
+from train import feedback, pipeline
 from train.config import load_recipe
 from train.download import download
 from train.smoke import draw_catalogue
@@ -40,11 +42,14 @@ def parser() -> argparse.ArgumentParser:
     add("--runs", type=Path, default=RUNS_FOLDER, help="where run folders are made (default: artifacts/runs)")
     add("--cache", type=Path, default=Path("cache"), help="folder for decoded pixels (default: cache)")
     add("--device", default="auto", choices=["auto", "cpu", "cuda"])
-    commands = line.add_subparsers(dest="command", metavar="download | status", title="instead of training")
+    commands = line.add_subparsers(dest="command", metavar="download | status | feedback", title="instead of training")
     fetch = commands.add_parser("download", help="fetch the Kaggle data set")
     fetch.add_argument("--to", type=Path, default=Path("data"), help="folder to put it in (default: data)")
     show = commands.add_parser("status", help="show how a training stands")
     show.add_argument("run", type=Path, help="run folder")
+    corrections = commands.add_parser("feedback", help="use what visitors corrected")
+    corrections.add_argument("action", choices=["export"])
+    corrections.add_argument("--to", type=Path, required=True, metavar="FOLDER", help="folder to make")
     return line
 
 
@@ -70,6 +75,8 @@ def _carry_out(options: argparse.Namespace) -> None:
         print(f"Train with: python -m train --data {download(options.to)}")
     elif options.command == "status":
         print(describe(options.run))
+    elif options.command == "feedback":
+        print(feedback.export(feedback_file(), options.to))
     elif options.resume:
         pipeline.resume(options.resume, options.device)
     else:

@@ -30,6 +30,7 @@ from train.evaluate import (
 )
 from train.folder import Progress, replaced, write_csv, write_json
 from train.loop import State, normalise, positions
+from train.neighbours import write_index
 from train.splits import SplitData
 from train.targets import ClassList
 
@@ -71,6 +72,7 @@ def _evaluated(folder: Path, recipe: Recipe, data: SplitData, engine: Engine) ->
     write_json(folder / "metrics.json", measured)
     known = test.known
     write_csv(folder / "predictions.csv", predictions_table(known.logits, known.rows, data, labels, temperature))
+    write_index(folder, data, engine)
     _write_stage_predictions(folder, recipe, data, temperature)
     network = load_network(folder / "model.safetensors")
     proof = _prove_equal(engine, network, pixels[known.rows[:PROOF_PHOTOS]], len(labels))

@@ -177,7 +177,7 @@ def _splits(data: SplitData, targets: Targets, recipe: Recipe, size: tuple[int, 
     if recipe.shares is None:
         train = data.known_rows("train")
         return Splits(PixelDataset(pixels, train, data.targets[train]), PixelDataset(pixels, val, data.targets[val]))
-    taught = targets.of_labels(data.index.photos["articleType"], data.index.phone)
+    taught = targets.of_labels(pd.Series(data.index.photos["articleType"]), data.index.phone)
     train = np.flatnonzero((data.splits["split"] == "train").to_numpy() & (taught != NO_TARGET))
     kinds = np.select([data.index.in_scope, data.index.phone], [PRODUCT, PHONE], OTHER_PRODUCT)
     train_set = PixelDataset(pixels, train, taught[train], kinds[train])

@@ -59,7 +59,9 @@ class SplitData:
     def training_targets(self, recipe: Recipe) -> Targets:
         """The network's outputs, and what the photos may be labelled as: article types with enough training photos have their own."""
         others = (self.splits["split"] == "train").to_numpy() & ~self.index.in_scope & ~self.index.phone
-        types = background_types(self.index.photos["articleType"][others], recipe.background_photos)
+        types = background_types(
+            pd.Series(self.index.photos["articleType"].to_numpy()[others]), recipe.background_photos
+        )
         return Targets.of(recipe.class_list(), types)
 
     def pixels(self, height: int, width: int) -> np.ndarray:

@@ -107,7 +107,7 @@ def background_types(labels: pd.Series, least: int) -> tuple[str, ...]:
         least: photos needed for an output of its own.
     """
     counts = labels.value_counts().sort_index(kind="stable").sort_values(ascending=False, kind="stable")
-    return tuple(counts.index[counts >= least]) if least else ()
+    return tuple(str(name) for name, count in counts.items() if count >= least) if least else ()
 
 
 def allowed_set_cross_entropy(outputs: Tensor, goal: Tensor, members: Tensor, label_smoothing: float) -> Tensor:

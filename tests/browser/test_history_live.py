@@ -75,7 +75,7 @@ def test_a_training_is_followed_from_its_first_epoch_over_a_kill_to_its_end(live
         expect(alert).to_have_count(0, timeout=A_MINUTE)
         expect(page.get_by_text("Finished, 4 stages")).to_be_visible(timeout=THE_REST)
         assert second.wait(60) == 0
-    expect_metric(page, "Best validation accuracy", f"{100 * best_of(run):.2f}%")
+    expect_metric(page, "Best validation", f"{100 * best_of(run):.2f}%")
     expect(page.get_by_test_id("stProgress")).to_have_count(0)
     expect(page.get_by_role("heading", name="of 5, up from")).to_be_visible()
     assert not reloads

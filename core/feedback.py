@@ -1,0 +1,252 @@
+"""What visitors say of wrong answers, in one SQLite file; with the photo only where they agreed.
+
+Several servers may share the file: each call opens it, waits for its turn, and closes it again. It is made at the first correction.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from PIL import Image
+
+from core.errors import FeedbackUnavailable
+from core.roi import Region
+
+SETTING = "GARMENTS_FEEDBACK"
+FEEDBACK_FILE = Path(__file__).resolve().parent.parent / "data" / "feedback.sqlite3"
+NONE_OF_THESE = "none of these"
+SCHEMA = 1
+WAIT_SECONDS = 5.0  # for another program that is writing
+LARGEST_PHOTO = (2400, 2400)  # in pixels; a larger one is shrunk before it is kept
+TABLES = """
+CREATE TABLE correction (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, time TEXT NOT NULL, photo_sha256 TEXT NOT NULL,
+    photo_width INTEGER NOT NULL, photo_height INTEGER NOT NULL,
+    region_left INTEGER NOT NULL, region_top INTEGER NOT NULL, region_right INTEGER NOT NULL, region_bottom INTEGER NOT NULL,
+    run_id TEXT NOT NULL, predicted TEXT NOT NULL, probability REAL NOT NULL, corrected TEXT NOT NULL,
+    photo_kept INTEGER NOT NULL
+);
+CREATE TABLE photo (sha256 TEXT PRIMARY KEY, png BLOB NOT NULL);
+"""
+COLUMNS = (
+    *("time", "photo_sha256", "photo_width", "photo_height", "region_left", "region_top", "region_right", "region_bottom"),
+    *("run_id", "predicted", "probability", "corrected", "photo_kept"),
+)  # fmt: skip
+INSERT = f"INSERT INTO correction ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608
+LATEST = f"""
+SELECT number, {", ".join(COLUMNS)} FROM correction WHERE number IN (
+    SELECT max(number) FROM correction GROUP BY photo_sha256, region_left, region_top, region_right, region_bottom
+) ORDER BY number
+"""  # noqa: S608
+DAMAGED = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
+REASONS = {
+    sqlite3.SQLITE_BUSY: "is in use by another program. Try again in a moment",
+    sqlite3.SQLITE_LOCKED: "is in use by another program. Try again in a moment",
+    sqlite3.SQLITE_FULL: "cannot grow: the disk is full. Free some space and try again",
+    sqlite3.SQLITE_READONLY: f"is read-only. Allow the server to write it, or name another file in {SETTING}",
+    sqlite3.SQLITE_CANTOPEN: f"cannot be opened. Allow the server to write its folder, or name another file in {SETTING}",
+    sqlite3.SQLITE_NOTADB: "is damaged or no SQLite file. Move it away, or name another file in " + SETTING,
+    sqlite3.SQLITE_CORRUPT: "is damaged. Move it away, or name another file in " + SETTING,
+}
+_setting_aside = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Correction:
+    """What somebody says that a photo or region shows.
+
+    Args:
+        corrected: a class name, or NONE_OF_THESE.
+        photo_sha256: hexadecimal digest of the photo's bytes as they came.
+        photo_size: (width, height) of the upright photo, in pixels.
+        region: in pixels of the upright photo; all of it for the whole photo.
+        run_id: of the network that answered.
+        predicted: its answer.
+        probability: of that answer, in [0, 1].
+    """
+
+    corrected: str
+    photo_sha256: str
+    photo_size: tuple[int, int]
+    region: Region
+    run_id: str
+    predicted: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A correction with what was noted when it was stored.
+
+    Args:
+        number: from 1, never used twice.
+        time: ISO 8601, UTC.
+        correction: itself.
+        photo_kept: whether the visitor agreed that the photo is kept.
+    """
+
+    number: int
+    time: str
+    correction: Correction
+    photo_kept: bool
+
+
+def feedback_file() -> Path:
+    """Where corrections are stored: the setting `GARMENTS_FEEDBACK` if there is one, else `data/feedback.sqlite3`."""
+    return Path(os.environ.get(SETTING, FEEDBACK_FILE)).expanduser()
+
+
+def store(path: Path, correction: Correction, photo: Image.Image | None = None) -> Path | None:
+    """Store a correction, and the photo if it is given: upright as decoded, as PNG, without metadata.
+
+    Returns:
+        Where a damaged file was put, to make room for a new one; None as a rule.
+
+    Raises:
+        FeedbackUnavailable: the file is in use for long, read-only, of a newer schema or not ours, or the disk is full.
+    """
+    png = None if photo is None else _png(photo)
+    file_before = _identity(path)
+    try:
+        _insert(path, correction, png)
+    except FeedbackUnavailable as error:
+        if _code(error.__cause__) not in DAMAGED:
+            raise
+        aside = _set_aside(path, file_before)
+        _insert(path, correction, png)
+        return aside
+    return None
+
+
+def latest(path: Path) -> list[Stored]:
+    """The last correction of each region of each photo, in the order stored; none if nothing was ever stored.
+
+    Raises:
+        FeedbackUnavailable: the file cannot be read, or is not ours.
+    """
+    if not path.exists():
+        return []
+    with _opened(path) as connection:
+        _check_schema(path, connection)
+        return [_from_row(row) for row in connection.execute(LATEST)]
+
+
+def kept_photo(path: Path, sha256: str) -> Image.Image:
+    """A photo that was kept, RGB and upright; at another scale than the photo that came, where that was large.
+
+    Raises:
+        FeedbackUnavailable: the file cannot be read, or does not hold the photo.
+    """
+    with _opened(path) as connection:
+        row = connection.execute("SELECT png FROM photo WHERE sha256 = ?", (sha256,)).fetchone()
+    if row is None:
+        raise FeedbackUnavailable(f"{path} holds no photo {sha256[:12]}..., though a correction says that it was kept.")
+    with Image.open(io.BytesIO(row[0]), formats=["PNG"]) as image:
+        return image.convert("RGB")
+
+
+def _png(photo: Image.Image) -> bytes:
+    kept = photo.convert("RGB")
+    kept.info = {}
+    kept.thumbnail(LARGEST_PHOTO)
+    buffer = io.BytesIO()
+    kept.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _insert(path: Path, correction: Correction, png: bytes | None) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FeedbackUnavailable(
+            f"The folder of {path} cannot be made ({error.strerror}). Name another file in {SETTING}."
+        ) from error
+    with _opened(path) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        if not _check_schema(path, connection):
+            for statement in TABLES.split(";"):  # executescript would end the transaction
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {SCHEMA}")
+        connection.execute(INSERT, _to_row(correction, png is not None))
+        if png is not None:
+            connection.execute("INSERT OR IGNORE INTO photo VALUES (?, ?)", (correction.photo_sha256, png))
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection whose transaction is kept if all goes well; SQLite's errors become messages."""
+    try:
+        connection = sqlite3.connect(path, timeout=WAIT_SECONDS, isolation_level=None)
+        try:
+            with connection:
+                yield connection
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        reason = REASONS.get(_code(error), f"cannot be used ({error})")
+        raise FeedbackUnavailable(f"{path} {reason}.") from error
+
+
+def _code(error: BaseException | None) -> int:
+    """SQLite's primary result code of an error; 0 if it has none."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
+def _check_schema(path: Path, connection: sqlite3.Connection) -> bool:
+    """Whether the file holds our tables; false for an empty one. Raises FeedbackUnavailable for anybody else's."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if version != SCHEMA and (version or tables):
+        raise FeedbackUnavailable(
+            f"{path} is of schema {version}; this version of the product writes schema {SCHEMA}. Name another file in {SETTING}."
+        )
+    return tables > 0
+
+
+def _to_row(correction: Correction, photo_kept: bool) -> tuple:
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return (
+        *(now, correction.photo_sha256, *correction.photo_size, *correction.region.box, correction.run_id),
+        *(correction.predicted, correction.probability, correction.corrected, photo_kept),
+    )
+
+
+def _from_row(row: tuple) -> Stored:
+    number, time, sha256, width, height, left, top, right, bottom, run_id, predicted, probability, corrected, kept = row
+    region = Region(left, top, right, bottom)
+    correction = Correction(corrected, sha256, (width, height), region, run_id, predicted, probability)
+    return Stored(number, time, correction, bool(kept))
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What tells a file from another one that took its name."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _set_aside(path: Path, damaged: tuple[int, int] | None) -> Path | None:
+    """Rename the damaged file, unless somebody else has done so meanwhile; returns its new name."""
+    with _setting_aside:
+        if _identity(path) != damaged:
+            return None
+        aside = path.with_name(f"{path.name}.damaged-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}")
+        try:
+            for ending in ("", "-journal"):
+                if path.with_name(path.name + ending).exists():
+                    path.with_name(path.name + ending).rename(aside.with_name(aside.name + ending))
+        except OSError as error:
+            raise FeedbackUnavailable(
+                f"{path} is damaged and cannot be renamed ({error.strerror}). Move it away."
+            ) from error
+        return aside

@@ -1,0 +1,34 @@
+"""A close call on the classify page: both candidates side by side, and what speaks for the one and for the other."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import streamlit as st
+
+from core.classifier import Answer, Reading
+from core.images import Photo
+from core.labels import LabelSet
+from core.ui_classify import OVERLAY, SIDE_BY_SIDE, HeatSettings, Marked, cut_out, with_heat
+
+PICTURE = (300, 450)  # largest picture, in pixels: three stand in a card
+
+
+def candidates(
+    labels: LabelSet, photo: Photo, mark: Marked, reading: Reading, answer: Answer, heat: HeatSettings
+) -> None:
+    """The two candidates, each with its probability and heat map, and between them their contrast; nothing unless the call is close."""
+    if not (answer.close_call and answer.in_scope and heat.shown):
+        return
+    heat = replace(heat, view=OVERLAY) if heat.view == SIDE_BY_SIDE else heat
+    (first, likely), (second, less_likely) = answer.ranking[:2]
+    shown = [
+        (first, None, f"{first} {likely:.0%}"),
+        (first, second, f"Blue: {first}, red: {second}"),
+        (second, None, f"{second} {less_likely:.0%}"),
+    ]
+    with st.container(horizontal=True, wrap=False, gap="small"):
+        for name, against, caption in shown:
+            picture, meaning = with_heat(cut_out(photo, mark, PICTURE), reading, labels, heat, name, against)
+            with st.container(width="stretch"):
+                st.image(picture, width="stretch", alt=f"{mark.name}. {meaning}", caption=caption)

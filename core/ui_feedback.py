@@ -1,0 +1,39 @@
+"""The classify page's "Wrong? Say what it is": a correction of one answer, stored at a click and never without."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from core.classifier import Answer
+from core.errors import FeedbackUnavailable
+from core.feedback import NONE_OF_THESE, Correction, feedback_file, store
+from core.images import Photo
+from core.roi import Region
+from core.runs import Run
+from core.ui_classify import Marked
+
+
+def correct(run: Run, photo: Photo, mark: Marked, answer: Answer) -> None:
+    """Ask what a photo or region really shows."""
+    key = f"{photo.sha256[:16]}-{mark.number}"
+    with st.popover("Wrong? Say what it is", icon=":material/edit:", type="tertiary", key=f"wrong-{key}"):
+        choices = [*run.labels.names, NONE_OF_THESE]
+        label = st.selectbox("It is", choices, index=None, placeholder="Choose", key=f"wrong-label-{key}")
+        keep = st.checkbox("Keep the photo too, so that it can train the next network", key=f"wrong-keep-{key}")
+        st.caption("Stored on this server: your choice, this answer, the box, and a checksum of the photo.")
+        if st.button("Store", key=f"wrong-store-{key}", disabled=label is None) and label:
+            region = mark.region or Region(0, 0, *photo.size)
+            given = Correction(label, photo.sha256, photo.size, region, run.run_id, answer.label, answer.probability)
+            _store(given, photo if keep else None)
+
+
+def _store(correction: Correction, photo: Photo | None) -> None:
+    """Store a correction and say what became of it."""
+    try:
+        aside = store(feedback_file(), correction, photo and photo.image)
+    except FeedbackUnavailable as error:
+        st.error(f"Not stored. {error}", icon=":material/error:")
+        return
+    st.success(f"Stored: {correction.corrected}{', with the photo' if photo else ''}. Thank you.")
+    if aside:
+        st.warning(f"The file of earlier corrections was damaged. It is kept as {aside.name}, and a new one was begun.")

@@ -1,0 +1,1 @@
+"""Files that deploy the dashboard; docs/deployment.md explains them."""

@@ -1,0 +1,92 @@
+"""axe-core (WCAG 2 A and AA among its rules) finds no serious violation on any page, light or dark; no page asks another site."""
+
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page
+
+PAGES = {
+    "Home": "",
+    "Classify": "Classify",
+    "Training history": "Training_history",
+    "Confusion matrix": "Confusion_matrix",
+}
+SERIOUS = ("serious", "critical")
+# What Streamlit itself draws so, and no setting changes: rule, part of the element, and why.
+FROM_STREAMLIT = (
+    (
+        "color-contrast",
+        'title="',
+        "the tags of a multiselect are white on the primary colour, which dark pages also need as text",
+    ),
+)
+SETTLED = """() => !document.querySelector('[data-testid="stStatusWidget"], [data-testid="stSkeleton"]')"""
+
+pytestmark = pytest.mark.browser
+
+
+def serious_violations(page: Page) -> list[str]:
+    """What axe-core finds, but for what Streamlit is known for."""
+    found = []
+    for violation in Axe().run(page).response["violations"]:
+        elements = [node["html"] for node in violation["nodes"] if not _known(violation["id"], node["html"])]
+        if violation["impact"] in SERIOUS and elements:
+            found.append(f"{violation['id']}: {violation['help']}: {elements}")
+    return found
+
+
+def _known(rule: str, element: str) -> bool:
+    return any(rule == known and part in element for known, part, _ in FROM_STREAMLIT)
+
+
+def settled(page: Page) -> None:
+    page.locator("h1").first.wait_for()
+    page.wait_for_function(SETTLED)
+    page.wait_for_timeout(1000)  # fades end
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("path", PAGES.values(), ids=PAGES)
+def test_a_page_has_no_serious_violation(server: str, open_page: Callable[..., Page], path: str, scheme: str):
+    page = open_page(f"{server}/{path}", color_scheme=scheme)
+    settled(page)
+    assert serious_violations(page) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_an_answer_has_no_serious_violation(server: str, open_page: Callable[..., Page], scheme: str):
+    page = open_page(f"{server}/Classify", color_scheme=scheme)
+    page.get_by_test_id("stMain").get_by_role("button").filter(has_text="Outfit").first.click()
+    page.get_by_role("button", name="Close photo").wait_for()
+    settled(page)
+    assert serious_violations(page) == []
+
+
+def test_the_model_card_has_no_serious_violation(server: str, open_page: Callable[..., Page]):
+    page = open_page(server)
+    page.get_by_role("button", name="Model card").click()
+    page.get_by_role("dialog").get_by_text("Intended use", exact=True).wait_for()
+    page.wait_for_timeout(1000)
+    assert serious_violations(page) == []
+
+
+def test_the_proof_itself_can_fail(server: str, open_page: Callable[..., Page]):
+    page = open_page(server)
+    settled(page)
+    page.evaluate("document.querySelector('h1').style.color = '#f4f4f4'")
+    assert any("color-contrast" in violation for violation in serious_violations(page))
+
+
+def test_no_page_asks_another_site_and_each_has_its_font(server: str, open_page: Callable[..., Page]):
+    page = open_page("about:blank")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    for path in PAGES.values():
+        page.goto(f"{server}/{path}")
+        settled(page)
+        assert page.evaluate("document.fonts.check('16px Inter')")
+    hosts = {urlsplit(url).netloc for url in asked if urlsplit(url).scheme in ("http", "https", "ws", "wss")}
+    assert hosts == {urlsplit(server).netloc}
+    assert any(url.endswith("inter-latin-wght-normal.woff2") for url in asked)

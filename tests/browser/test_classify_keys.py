@@ -1,0 +1,97 @@
+"""The classify page by keyboard, and a correction stored by clicks, in a real browser."""
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from core import samples
+from core.feedback import latest
+from tests.browser.conftest import running_server
+from tests.browser.test_classify_page import draw, upload, wait_for_canvas
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def shirt(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("photos") / "shirt.png"
+    samples.sample("Shirts").save(path)
+    return path
+
+
+def at_rest(page: Page) -> None:
+    expect(page.locator("[data-testid=stApp][data-test-script-state=notRunning]")).to_be_attached()
+
+
+def test_ctrl_o_opens_the_file_dialog_once(server, open_page, shirt):
+    page = open_page(f"{server}/Classify")
+    expect(page.get_by_text("No photo at hand? Take a drawn one")).to_be_visible()
+    at_rest(page)
+    choosers = []
+    page.on("filechooser", lambda chooser: choosers.append(chooser))
+    with page.expect_file_chooser() as chosen:
+        page.keyboard.press("Control+o")
+    chosen.value.set_files(str(shirt))
+    expect(page.get_by_text("Whole photo ·")).to_be_visible()
+    at_rest(page)
+    assert len(choosers) == 1
+    with page.expect_file_chooser():
+        page.keyboard.press("Control+o")
+    assert len(choosers) == 2
+
+
+def test_ctrl_enter_goes_to_the_answers_each_time(server, open_page, shirt):
+    page = open_page(f"{server}/Classify", width=390, height=844)
+    upload(page, shirt)
+    wait_for_canvas(page)
+    for _ in range(2):
+        page.get_by_text("Photos of clothes").scroll_into_view_if_needed()
+        expect(page.locator(".st-key-answers")).not_to_be_in_viewport(ratio=0.3)
+        page.keyboard.press("Control+Enter")
+        expect(page.locator(".st-key-answers")).to_be_focused()
+        expect(page.locator(".st-key-answers h4")).to_be_in_viewport()
+        page.locator("body").focus()
+
+
+def test_single_keys_rest_while_typing(server, open_page, shirt):
+    page = open_page(f"{server}/Classify")
+    upload(page, shirt)
+    wait_for_canvas(page)
+    draw(page, (60, 60, 400, 500), (480, 640))
+    expect(page.get_by_text("Region 1 ·")).to_be_visible()
+    page.get_by_label("Explain").click()
+    page.keyboard.type("xhg")
+    at_rest(page)
+    expect(page.get_by_label("Explain")).to_have_value("xhg")
+    expect(page.get_by_text("Region 1 ·")).to_be_visible()
+    assert "heat=false" not in page.url
+    page.keyboard.press("Escape")
+    page.locator("h1").click()
+    page.keyboard.press("h")
+    expect(page).to_have_url(re.compile("heat=false"))
+
+
+def test_the_help_panel_names_every_key(server, open_page):
+    page = open_page(f"{server}/Classify")
+    page.get_by_role("button", name="Keys").click()
+    keys = page.get_by_role("table").locator("td:first-child")
+    expect(keys).to_have_text(["Ctrl + O", "Ctrl + Enter", "G", "X", "H", "←", "→", "Ctrl + S"])
+
+
+def test_a_correction_is_stored_by_the_button(open_page, shirt, tmp_path):
+    file = tmp_path / "feedback.sqlite3"
+    with running_server(GARMENTS_FEEDBACK=str(file)) as server:
+        page = open_page(f"{server}/Classify")
+        upload(page, shirt)
+        wait_for_canvas(page)
+        page.get_by_role("button", name="Wrong? Say what it is").click()
+        page.get_by_role("combobox", name="It is").click()
+        page.get_by_role("option", name="Waistcoat").click()
+        page.get_by_text("Keep the photo too").click()
+        assert not file.exists()
+        page.get_by_role("button", name="Store", exact=True).click()
+        expect(page.get_by_text("Stored: Waistcoat, with the photo. Thank you.")).to_be_visible()
+    (stored,) = latest(file)
+    assert stored.correction.corrected == "Waistcoat" and stored.photo_kept

@@ -1,0 +1,109 @@
+"""Links of README and docs lead somewhere, their commands are accepted, their promises are kept by tests that exist."""
+
+import re
+import shlex
+import subprocess
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from core import __main__ as core_command
+from core.images import MAX_BYTES, MAX_PIXELS
+from tests.conftest import ROOT
+from train import __main__ as train_command
+
+DOCUMENTS = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "artifacts" / "README.md",
+    *(ROOT / "docs").glob("*.md"),
+]
+PARSERS = {"core": core_command.parser, "train": train_command.parser}
+
+
+@cache
+def text_of(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def code_lines(text: str) -> list[str]:
+    """Lines of code blocks, and code within sentences."""
+    blocks = re.findall(r"^```\w*\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    inline = re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE))
+    return [line.partition("  #")[0].strip() for block in blocks for line in block.splitlines()] + inline
+
+
+ALL_LINES = [(path, line) for path in DOCUMENTS for line in code_lines(text_of(path))]
+MODULES = sorted(
+    {
+        (match[1], match[2].partition(" > ")[0].strip())
+        for _, line in ALL_LINES
+        if (match := re.search(r"-m (core|train)\b(?!\.)(.*)$", line))
+    }
+)
+TARGETS = sorted({match[1] for _, line in ALL_LINES if (match := re.match(r"make ([a-z-]+)", line))})
+OTHER_MODULES = sorted(
+    {match[1] for _, line in ALL_LINES if (match := re.search(r"python -m ((?:benchmarks|deploy|tests)[\w.]*)", line))}
+)
+TESTS_NAMED = sorted(set(re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", text_of(ROOT / "docs" / "reliability.md"))))
+
+
+def anchors(path: Path) -> set[str]:
+    """What links may name in a document, as GitHub makes it from headings."""
+    headings = re.findall(r"^#+ (.+)$", text_of(path), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_relative_links_lead_somewhere(path: Path):
+    for link in re.findall(r"\]\(([^)\s]+)\)", text_of(path)):
+        if "://" in link:
+            continue
+        file, _, anchor = link.partition("#")
+        target = path.parent / file if file else path
+        assert target.exists(), f"{path.name} links to {link}"
+        assert not anchor or anchor in anchors(target), f"{path.name} links to {link}"
+
+
+@pytest.mark.parametrize(("module", "arguments"), MODULES)
+def test_a_command_is_accepted_by_its_parser(module: str, arguments: str):
+    if arguments:
+        PARSERS[module]().parse_args(shlex.split(arguments.rstrip(".")))
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_make_target_exists(target: str):
+    done = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("module", OTHER_MODULES)
+def test_a_module_exists(module: str):
+    assert (ROOT / f"{module.replace('.', '/')}.py").is_file()
+
+
+@pytest.mark.parametrize(("file", "name"), TESTS_NAMED)
+def test_a_promise_is_kept_by_a_test_that_exists(file: str, name: str):
+    assert f"def {name}(" in text_of(ROOT / file)
+
+
+def test_commands_targets_and_promises_are_found():
+    assert len(MODULES) >= 12 and {"run", "test"} <= set(TARGETS) and len(TESTS_NAMED) >= 15
+
+
+def test_every_document_is_reached_from_the_readme():
+    linked = set(re.findall(r"\]\((docs/[\w-]+\.md)\)", text_of(ROOT / "README.md")))
+    assert linked == {f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")}
+
+
+def test_every_picture_is_used():
+    used = "".join(text_of(path) for path in DOCUMENTS)
+    assert [
+        path.name for path in (ROOT / "docs" / "screenshots").glob("*-light-1440.png") if path.name not in used
+    ] == []
+
+
+def test_the_user_guide_states_the_limits_of_the_code():
+    guide = text_of(ROOT / "docs" / "user-guide.md")
+    assert re.search(rf"up to {MAX_BYTES // 2**20} MB and {MAX_PIXELS // 10**6}\s+megapixels", guide)

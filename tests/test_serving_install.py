@@ -1,0 +1,51 @@
+"""What the Dockerfile does, done here: its requirements in a fresh virtual environment, its files in a fresh folder, its smoke test."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+INSTALL = ("-m", "pip", "install", "--no-cache-dir", "-r", "requirements-serve.txt")
+SMOKE = ("-m", "deploy.smoke")
+MINUTES = 10 * 60
+
+
+def run(python: Path | str, arguments: tuple[str, ...], folder: Path) -> None:
+    done = subprocess.run([python, *arguments], cwd=folder, capture_output=True, text=True, timeout=MINUTES)
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+
+
+def copied_files() -> list[str]:
+    """What the last stage copies from the repository, each under its own name."""
+    return re.findall(r"^COPY (?!--from)(\S+) \S+$", DOCKERFILE.rpartition("FROM ")[2], re.MULTILINE)
+
+
+def test_the_dockerfile_runs_these_very_commands():
+    assert f"/venv/bin/python {' '.join(INSTALL)}" in DOCKERFILE
+    assert f"RUN python {' '.join(SMOKE)}" in DOCKERFILE
+
+
+def test_requirements_for_serving_leave_out_torch_and_the_rest_build_on_them():
+    serving = (ROOT / "requirements-serve.txt").read_text(encoding="utf-8")
+    assert not re.search(r"^(torch|torchvision|pydantic|filelock|ImageHash)\b", serving, re.MULTILINE)
+    assert "-r requirements-serve.txt" in (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+
+
+@pytest.mark.serving_install
+@pytest.mark.timeout(2 * MINUTES)
+def test_the_dashboard_serves_from_a_fresh_environment_with_only_the_copied_files(tmp_path: Path):
+    app, venv = tmp_path / "app", tmp_path / "venv"
+    app.mkdir()
+    for name in copied_files():
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, app / name)
+    run(sys.executable, ("-m", "venv", str(venv)), app)
+    python = venv / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+    run(python, tuple(part for part in INSTALL if part != "--no-cache-dir"), ROOT)
+    run(python, SMOKE, app)

@@ -1,0 +1,77 @@
+"""Corrected photos as a data set: `styles.csv` and `images/<id>.jpg`, to train on beside the catalogue."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pandas as pd
+
+from core.errors import InvalidData
+from core.feedback import NONE_OF_THESE, Stored, kept_photo, latest
+from train.catalogue import COLUMNS
+from train.config import Recipe
+
+FIRST_ID: int = Recipe.model_fields["custom_ids_from"].default
+QUALITY = 95  # of the JPEG files
+
+
+def export(file: Path, folder: Path) -> str:
+    """Make a data set of the corrections whose photo may be used, each cropped to its region.
+
+    A correction's id is the same in every export, so that splits and predictions of several trainings can be compared.
+
+    Args:
+        file: the corrections, see `core.feedback`.
+        folder: to be made.
+
+    Returns:
+        What was exported and what was left out, in words.
+
+    Raises:
+        InvalidData: the folder exists, or there is nothing to export.
+        FeedbackUnavailable: the corrections cannot be read.
+        OSError: the disk is full or not writable; no part of the folder stays.
+    """
+    if folder.exists():
+        raise InvalidData(f"{folder} exists already and is not touched. Name a new folder.")
+    stored = latest(file)
+    usable = [one for one in stored if one.photo_kept and one.correction.corrected != NONE_OF_THESE]
+    if not usable:
+        raise InvalidData(f"{file} holds {len(stored)} corrections, and none with a photo of one of the classes.")
+    _write(file, folder, usable)
+    left_out = len(stored) - len(usable)
+    return (
+        f"{len(usable)} corrected photos in {folder}, with ids from {_photo_id(usable[0])} to {_photo_id(usable[-1])}; a catalogue's "
+        f"own rows of the same ids give way to them. Left out: {left_out} without a photo or of none of the classes.\n"
+        f"Train with: python -m train --data CATALOGUE --data {folder}"
+    )
+
+
+def _write(file: Path, folder: Path, usable: list[Stored]) -> None:
+    """The whole folder or nothing: it gets its name when it is complete."""
+    partial = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        (partial / "images").mkdir(parents=True)
+        for one in usable:
+            _write_photo(file, partial / "images" / f"{_photo_id(one)}.jpg", one)
+        pd.DataFrame([_row(one) for one in usable], columns=list(COLUMNS)).to_csv(partial / "styles.csv", index=False)
+        partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _photo_id(one: Stored) -> int:
+    return FIRST_ID - 1 + one.number
+
+
+def _write_photo(file: Path, path: Path, one: Stored) -> None:
+    said = one.correction
+    photo = kept_photo(file, said.photo_sha256)
+    photo.crop(said.region.box_in(photo.size, said.photo_size)).save(path, "JPEG", quality=QUALITY, subsampling=0)
+
+
+def _row(one: Stored) -> tuple[int, str, str, str, str]:
+    said = one.correction
+    return _photo_id(one), said.corrected, "", "", f"Corrected from {said.predicted}, photo {said.photo_sha256[:12]}"
