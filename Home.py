@@ -15,4 +15,5 @@ with ui.errors_shown():
     )
     ui_home.demonstration(classifier)
     ui_home.headline(classifier.run)
+    ui_home.provider(classifier.engine)
     ui_home.doors(classifier.run)

@@ -26,6 +26,8 @@ lint: $(VENV)/dev ## check style and types, as the pre-commit hooks do
 
 bench: $(VENV)/dev ## measure what README and docs claim
 	$(BIN)/python -m benchmarks.latency
+	$(BIN)/python -m benchmarks.load
+	$(BIN)/python -m benchmarks.bulk
 
 bench-train: $(VENV)/dev ## measure the trainer's input pipeline against its training step
 	$(BIN)/python -m benchmarks.train

@@ -5,16 +5,21 @@
 The usual path: full JPEG decode, torchvision transforms to 224x224, eager ResNet50, pytorch-grad-cam. Ours: JPEG decode at reduced
 scale, letterbox, ONNX Runtime, class map from the head's weights. Both run the shipped network's weights, on a photo drawn in code
 with noise, as large as a phone's. Rounds of both alternate, so that a busy machine slows both; what counts is the ratio.
+
+Then how much of the processor's peak the network reaches: the multiplications and additions of its convolutions and its head in a second,
+over those of a large float32 matrix product in the same rounds (numpy's, on as many threads).
 """
 
 from __future__ import annotations
 
 import io
+import math
 import os
 import platform
 import time
 
 import numpy as np
+import onnx
 import onnxruntime
 import torch
 from PIL import Image
@@ -23,10 +28,12 @@ from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torchvision import transforms
 
 from core import Classifier, samples
+from core.graph import build_graph
 from core.images import decode_photo
 from core.model import IMAGENET_MEAN, IMAGENET_STD, load_network
 
 ROUNDS, WARM_UP = 15, 3
+MATRIX, BATCH = 1536, 32
 PHOTO = (1200, 1600)
 SHOWN = (480, 640)  # the heat map is stretched to this size, as on the page
 
@@ -76,6 +83,44 @@ def measured(paths: list, data: bytes) -> np.ndarray:
     return np.array(rows[WARM_UP:])
 
 
+def operations(model: onnx.ModelProto, height: int, width: int) -> int:
+    """Multiplications and additions of one photo's forward pass: 2 for each weight at each place that a convolution or the head visits."""
+    inferred = onnx.shape_inference.infer_shapes(_with_input(model, height, width), strict_mode=True)
+    shapes = {v.name: [d.dim_value for d in v.type.tensor_type.shape.dim] for v in inferred.graph.value_info}
+    weights = {tensor.name: tuple(tensor.dims) for tensor in inferred.graph.initializer}
+    total = 0
+    for node in inferred.graph.node:
+        if node.op_type in ("Conv", "Gemm"):
+            places = math.prod(shapes.get(node.output[0], [1])[2:])
+            total += 2 * math.prod(weights[node.input[1]]) * places
+    return total
+
+
+def _with_input(model: onnx.ModelProto, height: int, width: int) -> onnx.ModelProto:
+    fixed = onnx.ModelProto()
+    fixed.CopyFrom(model)
+    for dimension, size in zip(fixed.graph.input[0].type.tensor_type.shape.dim, (1, height, width, 3), strict=True):
+        dimension.dim_value = size
+    return fixed
+
+
+def share_of_peak(classifier: Classifier) -> None:
+    """Print the network's operations a second over those of a matrix product, alone and in a batch."""
+    engine, run = classifier.engine, classifier.run
+    size = run.manifest["input"]
+    graph = build_graph(run.path("model.safetensors"), size["mean"], size["std"], len(classifier.labels))
+    per_photo = operations(graph, engine.height, engine.width)
+    a, b = np.random.default_rng(0).random((2, MATRIX, MATRIX), np.float32)
+    one, many = (np.zeros((n, engine.height, engine.width, 3), np.uint8) for n in (1, BATCH))
+    work = [2 * MATRIX**3, per_photo, BATCH * per_photo]
+    times = measured([lambda _: a @ b, lambda _: engine.run(one), lambda _: engine.run(many)], b"")
+    rates = np.array(work) / times / 1e6  # from milliseconds to 1e9 operations a second
+    print(f"{per_photo / 1e9:.2f} GFLOP a photo; matrix product {np.median(rates[:, 0]):.0f} GFLOP/s")
+    for name, column in (("one photo", 1), (f"{BATCH} photos", 2)):
+        low, middle, high = np.percentile(rates[:, column] / rates[:, 0], [10, 50, 90])
+        print(f"{f'share of peak, {name}':24} median {middle:8.0%}       (10% {low:.0%}, 90% {high:.0%})")
+
+
 def main() -> None:
     classifier = Classifier.load()
     network = load_network(classifier.run.path("model.safetensors"))
@@ -94,6 +139,7 @@ def main() -> None:
         low, middle, high = np.percentile(column, [10, 50, 90])
         unit = "times" if name == "ratio" else "ms"
         print(f"{name:24} median {middle:8.1f} {unit}   (10% {low:.1f}, 90% {high:.1f})")
+    share_of_peak(classifier)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from core.decide import Controls, apply_controls, energy, softmax, top_k
+from core.dispatch import Dispatcher
 from core.engine import Engine
 from core.explain import at_photo_size, class_maps, contrast
 from core.graph import head_of
@@ -110,14 +111,16 @@ class Classifier:
     Args:
         run: a run that carries a network.
         threads: of one forward pass; 0 lets the engine choose.
+        shared: whether many threads will ask at once; their photos then go through the network together (see `core.dispatch`).
 
     Raises:
         BrokenRun: the run carries no network, or its files are damaged.
     """
 
-    def __init__(self, run: Run, threads: int = 0):
+    def __init__(self, run: Run, threads: int = 0, shared: bool = False):
         self.run = run
-        self.engine = Engine(run, threads)
+        engine = Engine(run, threads)
+        self.engine: Engine | Dispatcher = Dispatcher(engine) if shared else engine
         self.labels: LabelSet = run.labels
         weight, bias = head_of(run.path("model.safetensors"))
         self.head_weight, self.head_bias = weight[: len(self.labels)], bias[: len(self.labels)]

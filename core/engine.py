@@ -9,9 +9,8 @@ import onnxruntime
 
 from core.errors import BrokenRun
 from core.graph import build_graph
+from core.providers import open_session
 from core.runs import RESTORE_HINT, Run
-
-PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")  # in order of preference
 
 
 class Activations(NamedTuple):
@@ -46,8 +45,7 @@ class Engine:
             raise BrokenRun(f"{weights} does not hold a ResNet50 ({error!r:.200}). {RESTORE_HINT}") from error
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
-        providers = [name for name in PROVIDERS if name in onnxruntime.get_available_providers()]
-        self._session = onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=providers)
+        self._session, self.provider_problem = open_session(graph.SerializeToString(), options)
         self.height, self.width = size["height"], size["width"]
 
     @property

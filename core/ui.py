@@ -69,7 +69,7 @@ def classifier() -> Classifier:
 
 @st.cache_resource(show_spinner="Loading the network…", max_entries=2)
 def _classifier(_run: Run, manifest_sha256: str) -> Classifier:
-    return Classifier(_run)
+    return Classifier(_run, shared=True)
 
 
 _MEASURE = """

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import streamlit as st
 from PIL import Image
 
 from core import samples
 from core.bars import probability_bars
 from core.classifier import Classifier
+from core.dispatch import Dispatcher
+from core.engine import Engine
 from core.explain import overlay
 from core.images import Photo
 from core.model_card import model_card
@@ -21,6 +25,7 @@ SHOWN = ("Shirts", "Jeans", "Tshirts", "Skirts", "Jackets", "Shorts")
 SIZE = (480, 640)
 HEAT_OPACITY = 0.55
 TOP_K = 5
+GRAIN = 2  # of 255
 PAGES = (
     (
         "pages/1_Classify.py",
@@ -53,7 +58,7 @@ def demonstration(classifier: Classifier) -> None:
     """A drawn garment, classified by the real engine; another one at each click."""
     turn = st.session_state.setdefault("demonstration", 0)
     name = SHOWN[turn % len(SHOWN)]
-    photo = _drawn(name, turn)
+    photo = _with_grain(_drawn(name, turn))
     start = time.perf_counter()
     reading = classifier.read([(photo, None)])[0]
     answer = classifier.answer(reading, k=TOP_K)
@@ -87,6 +92,13 @@ def _side_by_side(left: Image.Image, right: Image.Image) -> Image.Image:
 def _drawn(name: str, seed: int) -> Photo:
     image = samples.sample(name, seed, SIZE)
     return Photo(image, name, "drawn", f"{name}-{seed}", *image.size)
+
+
+def _with_grain(photo: Photo) -> Photo:
+    """The photo with a grain of its own, so that its answer is a new one and not remembered from another visitor."""
+    pixels = np.asarray(photo.image).astype(np.int16)
+    grain = np.random.default_rng().integers(-GRAIN, GRAIN, pixels.shape, endpoint=True)
+    return replace(photo, image=Image.fromarray((pixels + grain).clip(0, 255).astype(np.uint8)))
 
 
 def _next() -> None:
@@ -158,6 +170,14 @@ def _published() -> dict[str, Any]:
 def _show_card(run: Run) -> None:
     with errors_shown():
         st.markdown(model_card(run).partition("\n")[2])  # its first line is the dialog's title
+
+
+def provider(engine: Engine | Dispatcher) -> None:
+    """Where the network runs, and why not on better hardware that is there."""
+    where = engine.provider.removesuffix("ExecutionProvider")
+    st.caption(f"The network runs on ONNX Runtime ({where}).")
+    if engine.provider_problem:
+        st.warning(f"{engine.provider_problem}. The network runs on the processor instead.", icon=":material/memory:")
 
 
 def doors(run: Run) -> None:

@@ -7,6 +7,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core import samples
+from core.engine import Engine
 from tests.conftest import ROOT
 
 
@@ -15,9 +16,9 @@ def page(random_runs) -> AppTest:
     return AppTest.from_file(str(ROOT / "pages" / "4_Batch.py"), default_timeout=60).run()
 
 
-def photo(name: str = "Tshirts") -> bytes:
+def photo(name: str = "Tshirts", seed: int = 0) -> bytes:
     buffer = io.BytesIO()
-    samples.sample(name, size=(90, 120)).save(buffer, "PNG")
+    samples.sample(name, seed, (90, 120)).save(buffer, "PNG")
     return buffer.getvalue()
 
 
@@ -72,7 +73,7 @@ def test_what_is_classified_is_not_classified_again(page, monkeypatch):
 
 def test_an_interrupted_run_is_continued(page, monkeypatch):
     """The network fails at the second batch; the next run classifies only what is left."""
-    run, sizes = page_engine_run(), []
+    run, sizes = Engine.run, []
 
     def failing(engine, pixels):
         sizes.append(len(pixels))
@@ -81,13 +82,7 @@ def test_an_interrupted_run_is_continued(page, monkeypatch):
         return run(engine, pixels)
 
     monkeypatch.setattr("core.engine.Engine.run", failing)
-    upload(page, *((f"{number}.png", photo()) for number in range(20)))
+    upload(page, *((f"{number}.png", photo(seed=number)) for number in range(100, 120)))
     assert page.error
     page.run()
     assert sizes == [16, 4, 4] and metrics(page)["Classified"] == "20"
-
-
-def page_engine_run():
-    from core.engine import Engine
-
-    return Engine.run

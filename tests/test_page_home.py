@@ -6,6 +6,8 @@ from core.model_card import model_card
 from core.runs import RUNS_FOLDER, Run, current_run
 from tests.conftest import ROOT
 
+STAND_IN = "types.SimpleNamespace(provider='CPUExecutionProvider', provider_problem='CUDA fails here (no driver)')"
+
 
 def test_home_shows_the_shipped_runs_own_figures():
     page = AppTest.from_file(str(ROOT / "Home.py"), default_timeout=60).run()
@@ -43,3 +45,11 @@ def test_home_links_to_every_page():
     source = (ROOT / "core" / "ui_home.py").read_text(encoding="utf-8")
     for path in (ROOT / "pages").glob("*.py"):
         assert f"pages/{path.name}" in source
+
+
+def test_home_says_where_the_network_runs_and_why_not_better(random_runs):
+    script = "from core import ui, ui_home\nui_home.provider(ui.classifier().engine)"
+    page = AppTest.from_string(script, default_timeout=60).run()
+    assert page.caption[0].value == "The network runs on ONNX Runtime (CPU)." and not page.warning
+    failing = AppTest.from_string(f"import types\nfrom core import ui_home\nui_home.provider({STAND_IN})").run()
+    assert "CUDA fails here (no driver). The network runs on the processor instead." in failing.warning[0].value

@@ -1,0 +1,83 @@
+"""Many photos: how fast `predict` is beside the bare engine, and whether its memory depends on their number.
+
+    python -m benchmarks.bulk            # or with two numbers of photos: python -m benchmarks.bulk 1000 10000
+
+Throughput: `core.predict.predict` from JPEG bytes of catalogue size to records, over forward passes alone on ready pixels in the same
+batches; rounds of both alternate. Memory: the peak of `python -m core predict --list` over a few and over many photos, each in a process
+of its own (Linux).
+"""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+import tempfile
+import time
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from core import Classifier, samples
+from core.photo_sources import PhotoFile, batched
+from core.predict import BATCH, Request, predict
+
+ROUNDS, BATCHES = 7, 8
+CATALOGUE = (60, 80)
+NUMBERS = (1000, 10_000)
+PEAK = """
+import resource, sys
+from core.__main__ import main
+main(["predict", "--list", sys.argv[1], "--csv", sys.argv[2]])
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, file=sys.stderr)
+"""
+
+
+def jpeg(number: int, size: tuple[int, int] = CATALOGUE) -> bytes:
+    buffer = io.BytesIO()
+    samples.sample(samples.SAMPLE_NAMES[number % len(samples.SAMPLE_NAMES)], number, size).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+def throughput(classifier: Classifier) -> np.ndarray:
+    """Photos a second, (rounds, 2): predict, and the engine alone."""
+    photos = [jpeg(number) for number in range(BATCH)]
+    files = [PhotoFile(f"{n}.jpg", partial(photos.__getitem__, n % BATCH)) for n in range(BATCH * BATCHES)]
+    pixels = np.zeros((BATCH, *classifier.input_size, 3), np.uint8)
+    rows = []
+    for _ in range(ROUNDS + 1):
+        start = time.perf_counter()
+        done = sum(len(results) for results in predict(classifier, batched(files, BATCH), Request()))
+        middle = time.perf_counter()
+        for _ in range(BATCHES):
+            classifier.engine.run(pixels)
+        rows.append((done / (middle - start), done / (time.perf_counter() - middle)))
+    return np.array(rows[1:])
+
+
+def peak_megabytes(photos: int) -> float:
+    """Largest memory of a process that classifies so many photos."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "photo.jpg").write_bytes(jpeg(0, (1200, 1600)))
+        (folder / "list.txt").write_text(f"{folder / 'photo.jpg'}\n" * photos)
+        command = [sys.executable, "-c", PEAK, str(folder / "list.txt"), str(folder / "out.csv")]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return float(done.stderr.strip().splitlines()[-1])
+
+
+def main() -> None:
+    rates = throughput(Classifier.load())
+    low, middle, high = np.percentile(rates[:, 0] / rates[:, 1], [10, 50, 90])
+    print(f"predict {np.median(rates[:, 0]):.1f} photos/s, engine alone {np.median(rates[:, 1]):.1f} photos/s")
+    print(f"predict over engine: median {middle:.0%} (10% {low:.0%}, 90% {high:.0%})")
+    few, many = (int(number) for number in sys.argv[1:3] or NUMBERS)
+    peaks = [peak_megabytes(few), peak_megabytes(many)]
+    print(
+        f"peak memory: {few} photos {peaks[0]:.0f} MB, {many} photos {peaks[1]:.0f} MB, ratio {peaks[1] / peaks[0]:.2f}"
+    )
+
+
+if __name__ == "__main__":
+    main()

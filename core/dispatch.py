@@ -1,0 +1,109 @@
+"""One network for many visitors: what waits at the same moment goes through it together, and what it has seen it remembers."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections import OrderedDict, deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Lock
+
+import numpy as np
+
+from core.engine import Activations, Engine
+
+TOGETHER = 16  # photos in one forward pass at most, unless one request has more
+REMEMBERED = 256  # photos; each takes about 80 KB at 96x72
+
+
+class Dispatcher:
+    """Runs an engine for any number of threads, in place of it.
+
+    Forward passes never overlap: each takes what is waiting, so that under load a photo costs what it costs in a batch. Photos seen
+    lately, whoever asked, are answered from memory.
+
+    Args:
+        engine: to run.
+        together: photos in one forward pass at most, unless one request has more.
+        remembered: how many photos' results are kept, those used longest ago being dropped.
+    """
+
+    def __init__(self, engine: Engine, together: int = TOGETHER, remembered: int = REMEMBERED):
+        self.engine = engine
+        self.together = together
+        self.height, self.width = engine.height, engine.width
+        self.provider, self.provider_problem = engine.provider, engine.provider_problem
+        self._known = _Memory(remembered)
+        self._waiting: deque[tuple[np.ndarray, Future[Activations]]] = deque()
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="network")  # ends with this object
+
+    def run(self, pixels: np.ndarray) -> Activations:
+        """As `Engine.run`: uint8 (B, H, W, 3)."""
+        keys = [_digest(photo) for photo in pixels]
+        found = [self._known.get(key) for key in keys]
+        new = [i for i, result in enumerate(found) if result is None]
+        if new:
+            results = self._ask(pixels[new])
+            for i, logits, features in zip(new, *results, strict=True):
+                found[i] = self._known.put(keys[i], Activations(logits, features))
+        return Activations(*(np.stack(parts) for parts in zip(*(f for f in found if f), strict=True)))
+
+    def _ask(self, pixels: np.ndarray) -> Activations:
+        answer: Future[Activations] = Future()
+        self._waiting.append((pixels, answer))
+        self._worker.submit(self._serve)
+        return answer.result()
+
+    def _serve(self) -> None:
+        """One forward pass over the requests that have waited longest, if an earlier pass has not taken them along."""
+        requests = self._next()
+        if not requests:
+            return
+        try:
+            logits, features = self.engine.run(np.concatenate([pixels for pixels, _ in requests]))
+        except Exception as error:
+            for _, answer in requests:
+                answer.set_exception(error)
+            return
+        ends = itertools.accumulate(len(pixels) for pixels, _ in requests)
+        for (pixels, answer), end in zip(requests, ends, strict=True):
+            part = slice(end - len(pixels), end)
+            answer.set_result(Activations(logits[part], features[part]))
+
+    def _next(self) -> list[tuple[np.ndarray, Future[Activations]]]:
+        """Requests of one size of photo, `together` photos at most, at least one request if any waits. The worker alone takes any."""
+        requests, photos = [], 0
+        while self._waiting:
+            pixels, _ = self._waiting[0]
+            if requests and (photos + len(pixels) > self.together or pixels.shape[1:] != requests[0][0].shape[1:]):
+                break
+            requests.append(self._waiting.popleft())
+            photos += len(pixels)
+        return requests
+
+
+class _Memory:
+    """Results by digest of the photo, least recently used dropped first."""
+
+    def __init__(self, size: int):
+        self._size, self._lock = size, Lock()
+        self._results: OrderedDict[bytes, Activations] = OrderedDict()
+
+    def get(self, key: bytes) -> Activations | None:
+        with self._lock:
+            if key in self._results:
+                self._results.move_to_end(key)
+            return self._results.get(key)
+
+    def put(self, key: bytes, result: Activations) -> Activations:
+        """Keep a copy, for a part of a batch would keep all of it; returns the copy."""
+        kept = Activations(*(part.copy() for part in result))
+        with self._lock:
+            self._results[key] = kept
+            while len(self._results) > self._size:
+                self._results.popitem(last=False)
+        return kept
+
+
+def _digest(photo: np.ndarray) -> bytes:
+    return hashlib.sha256(repr(photo.shape).encode() + photo.tobytes()).digest()
