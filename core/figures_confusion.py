@@ -210,7 +210,7 @@ def _lay_out_grid(figure: go.Figure, labels: LabelSet, view: View) -> None:
         "fixedrange": True,
         "automargin": True,
         "ticks": "",
-        "tickfont": {"color": INK[view.theme]},
+        "tickfont": {"size": 11, "color": INK[view.theme]},
     }
     figure.update_xaxes(**axis, side="top", tickangle=-60, ticklabeloverflow="allow", range=[-0.5, n - 0.5])
     figure.update_yaxes(**axis, range=[n - 0.5, -0.5])
@@ -218,7 +218,7 @@ def _lay_out_grid(figure: go.Figure, labels: LabelSet, view: View) -> None:
     figure.add_annotation(text=CORNER, xref="paper", yref="paper", showarrow=False, **corner)
     figure.update_layout(
         height=CELL_HEIGHT * n + 90,
-        margin={"l": 10, "r": 30, "t": 10, "b": 10},  # the last slanted label reaches beyond its column
+        margin={"l": 0, "r": 30, "t": 10, "b": 10},  # the last slanted label reaches beyond its column
         hovermode="closest",
         hoverdistance=-1,
         dragmode=False,

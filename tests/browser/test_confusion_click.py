@@ -59,6 +59,7 @@ def click_cell(page: Page, row: int, column: int, at: float = 0.5) -> None:
     y = box["y"] + box["height"] * (row + at) / len(NAMES)
     page.mouse.move(x - 1, y - 1)
     page.mouse.move(x, y)
+    page.wait_for_timeout(100)  # Plotly looks where the pointer is every 50 ms
     page.mouse.click(x, y)
 
 
