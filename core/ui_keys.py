@@ -59,6 +59,7 @@ export default function() {{
     document.querySelector(".st-key-{UPLOADER} input[type=file]")?.click();
   }};
   window.addEventListener("keydown", choose);
+  document.documentElement.dataset.uploadKey = "listening"; // what a browser test waits for
   return () => window.removeEventListener("keydown", choose);
 }}
 """,
