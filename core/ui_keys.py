@@ -60,7 +60,10 @@ export default function() {{
   }};
   window.addEventListener("keydown", choose);
   document.documentElement.dataset.uploadKey = "listening"; // what a browser test waits for
-  return () => window.removeEventListener("keydown", choose);
+  return () => {{
+    window.removeEventListener("keydown", choose);
+    delete document.documentElement.dataset.uploadKey;
+  }};
 }}
 """,
 )

@@ -30,6 +30,7 @@ def test_ctrl_o_opens_the_file_dialog_once(server, open_page, shirt):
     expect(page.get_by_text("No photo at hand? Take a drawn one")).to_be_visible()
     at_rest(page)
     expect(page.locator("html[data-upload-key=listening]")).to_be_attached()
+    expect(page.locator(".st-key-upload input[type=file]")).to_be_attached()  # Streamlit fetches its uploader late
     choosers = []
     page.on("filechooser", lambda chooser: choosers.append(chooser))
     with page.expect_file_chooser() as chosen:
