@@ -15,7 +15,7 @@ from core.bars import probability_bars
 from core.classifier import Classifier
 from core.dispatch import Dispatcher
 from core.engine import Engine
-from core.explain import overlay
+from core.explain import overlay, side_by_side
 from core.images import Photo
 from core.model_card import model_card
 from core.runs import Run, find_runs, runs_folder
@@ -67,7 +67,7 @@ def demonstration(classifier: Classifier) -> None:
     with st.container(border=True):
         left, right = st.columns([1, 1.15], vertical_alignment="center")
         left.image(
-            _side_by_side(photo.image, picture),
+            side_by_side(photo.image, picture),
             caption=f"{name}, drawn in code, and where the network looked",
             alt=f"A drawn garment ({name}), and the same with a heat map of {answer.label}",
             width="stretch",
@@ -78,14 +78,6 @@ def demonstration(classifier: Classifier) -> None:
             st.html(probability_bars(answer.ranking, classifier.labels, answer.in_scope))
             st.caption(f"Classified and explained in {milliseconds:.0f} ms, just now, on this machine.")
             st.button("Another one", icon=":material/refresh:", on_click=_next)
-
-
-def _side_by_side(left: Image.Image, right: Image.Image) -> Image.Image:
-    """Two pictures of one size as one, so that they stay beside one another on a phone as well."""
-    both = Image.new("RGB", (2 * left.width, left.height))
-    both.paste(left)
-    both.paste(right, (left.width, 0))
-    return both
 
 
 @st.cache_data(max_entries=12, show_spinner=False)

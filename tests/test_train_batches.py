@@ -8,6 +8,7 @@ from train_cases import settings
 from core.errors import InvalidConfig
 from train.batches import (
     PixelDataset,
+    check_kinds,
     check_shares,
     epoch_batches,
     epoch_size,
@@ -109,7 +110,8 @@ def test_each_kind_has_its_share_whatever_its_number():
 
 def test_a_kind_with_a_share_and_no_photo_is_refused():
     with pytest.raises(InvalidConfig, match="ask for phone photos, and the data has none"):
-        shared_weights(TARGETS, np.zeros(400, int), "natural", Shares(photos=100, products=0.5, phone=0.5))
+        check_kinds(np.zeros(400, int), Shares(photos=100, products=0.5, phone=0.5))
+    check_kinds(np.zeros(400, int), Shares(photos=100, products=0.5))
 
 
 def test_shares_set_the_length_of_an_epoch():

@@ -203,6 +203,13 @@ def test_other_products_and_phone_photos_train_and_are_measured_apart(catalogue,
     )  # the catalogue's split has not moved
 
 
+def test_a_share_without_photos_is_refused_before_a_run_folder_is_made(catalogue, cache, tmp_path, capsys):
+    changes = QUICK | {"shares": {"photos": 64, "products": 0.5, "phone": 0.5}}
+    assert main(command(catalogue, cache, tmp_path / "runs", **changes)) == 1
+    assert "ask for phone photos, and the data has none" in capsys.readouterr().err
+    assert not any((tmp_path / "runs").iterdir())
+
+
 def test_settings_are_kept_as_given_and_as_resolved(undisturbed):
     config = json.loads((undisturbed / "config.json").read_text())
     assert config["given"] == {"recipe": "small", "data": ["data"], "init": "none"}

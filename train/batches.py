@@ -55,23 +55,27 @@ def sampling_weights(targets: np.ndarray, sampler: str) -> np.ndarray:
 
 
 def shared_weights(targets: np.ndarray, kinds: np.ndarray, sampler: str, shares: Shares) -> np.ndarray:
-    """Probability of each photo to be drawn, (n,): every kind has its share, spread within it as the sampler says.
-
-    Raises:
-        InvalidConfig: there is no photo of a kind that has a share.
-    """
-    wanted = {PRODUCT: shares.products, OTHER_PRODUCT: shares.other_products, PHONE: shares.phone}
+    """Probability of each photo to be drawn, (n,): every kind has its share, spread within it as the sampler says."""
     weights = np.zeros(len(targets))
-    for kind, share in wanted.items():
+    for kind, share in _share_of_kind(shares).items():
         rows = kinds == kind
-        if share and not rows.any():
+        if rows.any():
+            weights[rows] = share * sampling_weights(targets[rows], sampler)
+    return weights / weights.sum()
+
+
+def check_kinds(kinds: np.ndarray, shares: Shares) -> None:
+    """Raise InvalidConfig unless there are photos of every kind that has a share."""
+    for kind, share in _share_of_kind(shares).items():
+        if share and kind not in kinds:
             raise InvalidConfig(
                 f"The recipe's shares ask for {('products', 'other products', 'phone photos')[kind]}, and the data has none to train "
                 "on. Give a --data that has them, or set that share to 0."
             )
-        if rows.any():
-            weights[rows] = share * sampling_weights(targets[rows], sampler)
-    return weights / weights.sum()
+
+
+def _share_of_kind(shares: Shares) -> dict[int, float]:
+    return {PRODUCT: shares.products, OTHER_PRODUCT: shares.other_products, PHONE: shares.phone}
 
 
 def epoch_size(photos: int, recipe: Recipe) -> int:

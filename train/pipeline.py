@@ -20,7 +20,7 @@ import torch
 
 from core.errors import InvalidData, TrainingStopped
 from core.model import GarmentNet
-from train.batches import OTHER_PRODUCT, PHONE, PRODUCT, PixelDataset, check_shares
+from train.batches import OTHER_PRODUCT, PHONE, PRODUCT, PixelDataset, check_kinds, check_shares
 from train.config import Recipe, parse_recipe
 from train.dataset import build_index, cached_pixels
 from train.distributed import World, join_world
@@ -118,6 +118,8 @@ def _prepare(recipe: Recipe, job: Job, world: World, init: str | None) -> tuple[
     data = SplitData(index, split(index, recipe), cache)
     if world.leads:
         world.wait()
+    if recipe.shares:
+        check_kinds(_training_photos(data, data.training_targets(recipe))[2], recipe.shares)
     return _fresh_network(recipe, data.training_targets(recipe).members.shape[1], init, world), data
 
 
@@ -177,11 +179,16 @@ def _splits(data: SplitData, targets: Targets, recipe: Recipe, size: tuple[int, 
     if recipe.shares is None:
         train = data.known_rows("train")
         return Splits(PixelDataset(pixels, train, data.targets[train]), PixelDataset(pixels, val, data.targets[val]))
-    taught = targets.of_labels(pd.Series(data.index.photos["articleType"]), data.index.phone)
-    train = np.flatnonzero((data.splits["split"] == "train").to_numpy() & (taught != NO_TARGET))
-    kinds = np.select([data.index.in_scope, data.index.phone], [PRODUCT, PHONE], OTHER_PRODUCT)
-    train_set = PixelDataset(pixels, train, taught[train], kinds[train])
+    train_set = PixelDataset(pixels, *_training_photos(data, targets))
     return Splits(train_set, PixelDataset(pixels, val, data.targets[val]))
+
+
+def _training_photos(data: SplitData, targets: Targets) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Positions of all photos that can be taught, what each is taught as, and its kind."""
+    taught = targets.of_labels(pd.Series(data.index.photos["articleType"]), data.index.phone)
+    rows = np.flatnonzero((data.splits["split"] == "train").to_numpy() & (taught != NO_TARGET))
+    kinds = np.select([data.index.in_scope, data.index.phone], [PRODUCT, PHONE], OTHER_PRODUCT)
+    return rows, taught[rows], kinds[rows]
 
 
 @contextmanager
