@@ -1,6 +1,7 @@
 """The run folder in the making: whole files only, one trainer at a time, a heartbeat that does not wear out the disk."""
 
 import json
+import time
 
 import pandas as pd
 import pytest
@@ -71,6 +72,34 @@ def test_the_heartbeat_is_written_at_once_then_at_most_every_two_seconds(tmp_pat
     assert on_disk()["step"] == 3
     progress.update(now=True, state="exporting")
     assert (on_disk()["state"], on_disk()["step"]) == ("exporting", 3)
+
+
+def test_the_heart_goes_on_beating_where_no_step_is_reported(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "HEARTBEAT_SECONDS", 0.01)
+    progress = Progress(tmp_path, stages=2, epochs=5)
+    progress.update(now=True, state="exporting")
+
+    def updated():
+        return json.loads((tmp_path / "progress.json").read_text())["updated"]
+
+    first, end = updated(), time.monotonic() + 10
+    with progress.beating():
+        while updated() == first and time.monotonic() < end:
+            time.sleep(0.005)
+    last = updated()
+    assert last > first
+    time.sleep(0.05)
+    assert updated() == last, "it stopped with the block"
+
+
+def test_a_full_disk_does_not_end_the_heartbeat_with_a_traceback(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module, "HEARTBEAT_SECONDS", 0.01)
+    monkeypatch.setattr(module, "write_json", full)
+    with Progress(tmp_path, stages=2, epochs=5).beating():  # pytest makes an error of an exception in a thread
+        time.sleep(0.1)
 
 
 @pytest.mark.parametrize("leftover", [".history.csv.part", ".tmp0beVEO"])

@@ -41,14 +41,15 @@ PRIVATE_FILES = ("checkpoint.safetensors", "best.safetensors", "resume.json", "p
 
 def finish(folder: Path, recipe: Recipe, init: str, data: SplitData, state: State, progress: Progress) -> Run:
     """Export the best weights, score them once, and make the folder whole. Running it again gives the same folder."""
-    progress.update(now=True, state="exporting")
-    best = load_checkpoint(folder / "best.safetensors")["network"]
-    _export_weights(folder, best)
-    manifest = _described(folder, recipe, init, data, state)
-    if recipe.sampler != "natural":
-        manifest |= _corrected_for_sampler(folder, recipe, data, best, _engine(folder, manifest))
-    progress.update(now=True, state="evaluating")
-    manifest |= _evaluated(folder, recipe, data, _engine(folder, manifest))
+    with progress.beating():
+        progress.update(now=True, state="exporting")
+        best = load_checkpoint(folder / "best.safetensors")["network"]
+        _export_weights(folder, best)
+        manifest = _described(folder, recipe, init, data, state)
+        if recipe.sampler != "natural":
+            manifest |= _corrected_for_sampler(folder, recipe, data, best, _engine(folder, manifest))
+        progress.update(now=True, state="evaluating")
+        manifest |= _evaluated(folder, recipe, data, _engine(folder, manifest))
     return _close(folder, manifest, progress)
 
 

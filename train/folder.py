@@ -6,9 +6,10 @@ import json
 import os
 import shlex
 import socket
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,7 @@ class Progress:
     def __init__(self, folder: Path, stages: int, epochs: int):
         self.path = folder / "progress.json"
         self._written = 0.0
+        self._one_writer = threading.Lock()
         self.fields: dict[str, Any] = {
             "run_id": folder.name,
             "pid": os.getpid(),
@@ -124,7 +126,26 @@ class Progress:
 
     def update(self, now: bool = False, **fields: Any) -> None:
         """Change fields; the file follows at most every HEARTBEAT_SECONDS unless `now`."""
-        self.fields.update(fields)
-        if now or time.time() - self._written >= HEARTBEAT_SECONDS:
-            self._written = self.fields["updated"] = time.time()
-            write_json(self.path, self.fields)
+        with self._one_writer:
+            self.fields.update(fields)
+            if now or time.time() - self._written >= HEARTBEAT_SECONDS:
+                self._written = self.fields["updated"] = time.time()
+                write_json(self.path, self.fields)
+
+    @contextmanager
+    def beating(self) -> Iterator[None]:
+        """Keep the sign of life fresh while the code within reports no steps, such as validation and export."""
+        done = threading.Event()
+
+        def beat() -> None:
+            with suppress(OSError):  # the disk is full: the code within will meet the same and say so
+                while not done.wait(HEARTBEAT_SECONDS):
+                    self.update()
+
+        thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()

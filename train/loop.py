@@ -238,8 +238,9 @@ class Trainer:
         train = self._train(position, active)
         seconds = time.perf_counter() - start
         logits, row = None, None
-        if self.world.leads:
-            logits = predict_logits(self.shipped, active.data.val, self.world.device, self.n_classes)
+        if self.progress:
+            with self.progress.beating():
+                logits = predict_logits(self.shipped, active.data.val, self.world.device, self.n_classes)
             row = self._row(position, active, lr, train, seconds, logits)
         row = self.world.share(row)
         self.state.epoch = position.epoch
