@@ -81,6 +81,7 @@ class Answer:
         score: the energy behind that verdict; `in_scope` says whether it reaches the run's threshold. Of a network with background
             outputs it is the log-odds of any class against none of them.
         without_controls: the first class had no filter and no bias been set.
+        runner_up: the second class with its probability, listed or not.
     """
 
     ranking: list[tuple[str, float]]
@@ -88,6 +89,7 @@ class Answer:
     in_scope: bool
     score: float
     without_controls: str
+    runner_up: tuple[str, float]
 
     @property
     def label(self) -> str:
@@ -102,7 +104,7 @@ class Answer:
     @property
     def close_call(self) -> bool:
         """Whether the second class comes so near that both should be looked at."""
-        return len(self.ranking) > 1 and self.probability - self.ranking[1][1] < CLOSE_CALL
+        return self.probability - self.runner_up[1] < CLOSE_CALL
 
 
 class Classifier:
@@ -173,10 +175,11 @@ class Classifier:
     def answer(self, reading: Reading, controls: Controls = Controls(), k: int | None = None) -> Answer:  # noqa: B008
         """The answer that a reading gives under a visitor's controls, with the first k classes (all of them if None)."""
         plain = softmax(reading.logits, self.temperature)
-        ranking = top_k(apply_controls(plain, self.labels, controls), self.labels, k or len(self.labels))
+        ranking = top_k(apply_controls(plain, self.labels, controls), self.labels, len(self.labels))
         score = float(energy(reading.logits))
         first = self.labels.names[int(plain.argmax())]
-        return Answer(ranking, self.labels.group_of(ranking[0][0]), score >= self.threshold, score, first)
+        group = self.labels.group_of(ranking[0][0])
+        return Answer(ranking[:k], group, score >= self.threshold, score, first, ranking[1])
 
     def without_hottest(self, photo: Photo, region: Region | None, reading: Reading, class_index: int) -> Reading:
         """The reading with the hottest places of a class's heat map painted over, to see whether the answer needed them.

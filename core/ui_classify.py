@@ -34,7 +34,7 @@ from core.ui import APP_NAME, column_width
 ENOUGH = (1200, 1200)  # pixels a photo is decoded to at least; regions stay sharp and sessions stay small
 MAX_PHOTOS = 30
 CANVAS_HEIGHT = 560
-PICTURE_WIDTH = 150
+PICTURE_WIDTH, WIDE_PICTURE_WIDTH = 150, 360  # of one picture, and of two side by side
 PICTURE = (520, 780)  # largest picture on a card, in pixels
 REFERENCE_BIAS = 0.6
 SAMPLES_IN_A_ROW = 6
@@ -428,9 +428,7 @@ def heat_controls(labels: LabelSet) -> HeatSettings:
         help="Grad-CAM: the places that spoke for a class. The network's own grid is coarse (a cell is 32 pixels of its small "
         "input); the map is stretched over the photo.",
     )
-    view = st.segmented_control(
-        "View", VIEWS, default=OVERLAY, required=True, key="view", bind="query-params", disabled=not shown
-    )
+    view = st.pills("View", VIEWS, default=OVERLAY, required=True, key="view", bind="query-params", disabled=not shown)
     name = st.selectbox("Explain", [ANSWER, *labels.names], key="explain", bind="query-params", disabled=not shown)
     against = st.selectbox(
         "and not",
@@ -470,8 +468,9 @@ def card(
         if mark is WHOLE and not answer.in_scope:
             st.caption("If it shows several garments, draw a box round each.")
         picture, meaning = heated(photo, mark, reading, classifier.labels, answer, heat)
-        with st.container(horizontal=True, vertical_alignment="center"):
-            with st.container(width=PICTURE_WIDTH * (2 if heat.shown and heat.view == SIDE_BY_SIDE else 1)):
+        wide = heat.shown and heat.view == SIDE_BY_SIDE
+        with st.container(horizontal=not wide, vertical_alignment="center"):
+            with st.container(width=WIDE_PICTURE_WIDTH if wide else PICTURE_WIDTH):
                 st.image(picture, width="stretch", alt=f"{mark.name}. {meaning}", caption=meaning)
             with st.container(width="stretch"):
                 st.html(probability_bars(answer.ranking, classifier.labels, answer.in_scope))
@@ -547,7 +546,7 @@ def _headline(answer: Answer, classifier: Classifier) -> None:
     if answer.without_controls != answer.label:
         st.caption(f"Without your filter and bias it would have been {answer.without_controls}.")
     if answer.close_call:
-        st.caption(f"A close call: {answer.label} or {answer.ranking[1][0]}.")
+        st.caption(f"A close call: {answer.label} or {answer.runner_up[0]}.")
 
 
 def records(photo: Photo, marked: list[Marked], answers: list[Answer], classifier: Classifier) -> list[dict]:

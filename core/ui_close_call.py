@@ -21,7 +21,7 @@ def candidates(
     if not (answer.close_call and answer.in_scope and heat.shown):
         return
     heat = replace(heat, view=OVERLAY) if heat.view == SIDE_BY_SIDE else heat
-    (first, likely), (second, less_likely) = answer.ranking[:2]
+    (first, likely), (second, less_likely) = answer.ranking[0], answer.runner_up
     shown = [
         (first, None, f"{first} {likely:.0%}"),
         (first, second, f"Blue: {first}, red: {second}"),

@@ -4,6 +4,7 @@ import io
 import json
 import shutil
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -164,3 +165,15 @@ def test_a_broken_artifacts_folder_is_named(random_run, tmp_path, damage, messag
     damage(runs)
     with pytest.raises(BrokenRun, match=message):
         current_run(runs)
+
+
+def test_a_close_call_is_one_however_few_kinds_are_listed(random_classifier, photos):
+    reading = random_classifier.read([(photos[0], None)])[0]
+    first, second = 0, 3
+    logits = np.full_like(reading.logits, -20.0)
+    logits[[first, second]] = 5.0, 4.9
+    answer = random_classifier.answer(replace(reading, logits=logits), k=1)
+    assert len(answer.ranking) == 1 and answer.close_call
+    assert answer.runner_up[0] == random_classifier.labels.names[second]
+    logits[second] = -20.0
+    assert not random_classifier.answer(replace(reading, logits=logits), k=1).close_call

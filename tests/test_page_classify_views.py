@@ -24,7 +24,7 @@ def test_each_view_is_another_picture_of_the_same_map_without_a_forward_pass(pag
         page.selectbox("against").set_value(against).run()
         pictures, meanings = set(), set()
         for view in ("Overlay", "Side by side", "Contour"):
-            page.segmented_control("view").set_value(view).run()
+            page.pills("view").set_value(view).run()
             pictures.add(page.image[-1].proto.imgs[0].url)
             meanings |= set(captions(page))
         assert len(pictures) == 3 and len(meanings) == 1

@@ -10,7 +10,7 @@ from core.snapshot import MARGIN, Card, snapshot
 from tests.conftest import GROUPS
 
 LABELS = LabelSet.from_json(GROUPS)
-ANSWER = Answer([("Tshirts", 0.9), ("Jeans", 0.1)], "Tops", True, 5.0, "Tshirts")
+ANSWER = Answer([("Tshirts", 0.9), ("Jeans", 0.1)], "Tops", True, 5.0, "Tshirts", ("Jeans", 0.1))
 
 
 def drawn(cards: list[Card]) -> np.ndarray:
