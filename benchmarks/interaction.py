@@ -1,0 +1,143 @@
+"""How long a visitor waits on the classify page, measured in a real browser on this machine, from the gesture to the changed page.
+
+    python -m benchmarks.interaction
+
+Needs Chromium. Each gesture is repeated on a warm server; the clock is the browser's own, started by the event and stopped by the
+change of the page, so that network, server and drawing are all in it.
+"""
+
+from __future__ import annotations
+
+import io
+import shutil
+import statistics
+import sys
+from dataclasses import dataclass
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from core.samples import sample
+from tests.browser.conftest import CHROMIUM_OPTIONS, PATIENCE, running_server
+
+REPEATS = 7
+TWELVE_MEGAPIXELS = (3024, 4032)
+SETTLE_MS = 1500  # between two gestures, so that no rerun of the one is under way in the next
+
+STOPWATCH = """([event, done]) => {
+  const finished = new Function("return " + done);
+  window.waited = new Promise((resolve) => {
+    let start = null;
+    document.addEventListener(event, () => { start ??= performance.now(); }, {capture: true, once: true});
+    const look = () => (start !== null && finished()) ? resolve(performance.now() - start) : requestAnimationFrame(look);
+    requestAnimationFrame(look);
+  });
+}"""
+UPLOADED = """() => new Promise((resolve) => {
+  const look = () => {
+    const sent = performance.getEntriesByType("resource").filter((entry) => entry.name.includes("upload_file"));
+    const done = sent.length && document.querySelector(".bar-name");
+    return done ? resolve(performance.now() - sent[0].responseEnd) : requestAnimationFrame(look);
+  };
+  look();
+})"""
+
+
+@dataclass(frozen=True)
+class Gesture:
+    """What a visitor does, and the longest wait that is promised, in milliseconds."""
+
+    name: str
+    promised: int
+
+
+UPLOAD = Gesture("12-megapixel photo, from the upload's end to its answer and heat map", 2000)
+BOX = Gesture("box drawn, from letting go to its card", 300)
+SLIDER = Gesture("slider moved, from the key to the changed bars", 150)
+
+
+def timed(page: Page, event: str, done: str, gesture) -> float:
+    """Milliseconds from an event that a gesture makes until a JavaScript condition holds."""
+    page.evaluate(STOPWATCH, [event, done])
+    gesture()
+    milliseconds = page.evaluate("() => window.waited")
+    page.wait_for_timeout(SETTLE_MS)
+    return milliseconds
+
+
+def phone_photo(seed: int) -> bytes:
+    """A JPEG as large as a phone's, drawn in code."""
+    buffer = io.BytesIO()
+    sample("Shirts", seed).resize(TWELVE_MEGAPIXELS).save(buffer, "JPEG", quality=90)
+    return buffer.getvalue()
+
+
+def upload(browser: Browser, address: str, seed: int) -> tuple[Page, float]:
+    """A page with a photo on it, and how long its answer took."""
+    page = browser.new_page(viewport={"width": 1440, "height": 1400})
+    page.set_default_timeout(PATIENCE)
+    page.goto(address)
+    uploader = page.locator("input[type=file]").first
+    uploader.wait_for(state="attached")
+    page.wait_for_timeout(SETTLE_MS)
+    uploader.set_input_files({"name": "phone.jpg", "mimeType": "image/jpeg", "buffer": phone_photo(seed)})
+    waited = page.evaluate(UPLOADED)
+    page.wait_for_timeout(SETTLE_MS)
+    return page, waited
+
+
+def draw_box(page: Page, number: int) -> float:
+    """Drag a box on the canvas; boxes lie in rows, apart from one another."""
+    area = page.locator("canvas.upper-canvas").bounding_box()
+    assert area
+    left, top = area["x"] + 20 + 120 * (number % 3), area["y"] + 20 + 150 * (number // 3)
+
+    def drag() -> None:
+        page.mouse.move(left, top)
+        page.mouse.down()
+        page.mouse.move(left + 90, top + 120, steps=5)
+        page.mouse.up()
+
+    return timed(page, "mouseup", f"document.body.innerText.includes('Region {number + 1} ·')", drag)
+
+
+def move_slider(page: Page, number: int) -> float:
+    """One kind more or fewer in the list."""
+    thumb = page.get_by_role("slider", name="Kinds listed")
+    thumb.focus()
+    bars = page.locator(".bar-name").count()
+    key = "ArrowLeft" if number % 2 else "ArrowRight"
+    done = f"document.querySelectorAll('.bar-name').length !== {bars}"
+    return timed(page, "keydown", done, lambda: page.keyboard.press(key))
+
+
+def measure(browser: Browser, server: str) -> dict[Gesture, list[float]]:
+    """Waits of every gesture in milliseconds, the first upload left out: it warms the server."""
+    address = f"{server}/Classify"
+    upload(browser, address, 0)[0].close()
+    found: dict[Gesture, list[float]] = {UPLOAD: [], BOX: [], SLIDER: []}
+    for seed in range(1, REPEATS + 1):
+        page, waited = upload(browser, address, seed)
+        found[UPLOAD].append(waited)
+        if seed < REPEATS:
+            page.close()
+    found[SLIDER] = [move_slider(page, number) for number in range(REPEATS)]
+    found[BOX] = [draw_box(page, number) for number in range(REPEATS)]
+    return found
+
+
+def main() -> None:
+    """Measure and print a line a gesture."""
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        sys.exit("Chromium is needed for this measurement; on Debian: apt-get install chromium")
+    with running_server() as server, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_OPTIONS)
+        found = measure(browser, server)
+        browser.close()
+    print("| gesture | median | slowest of " + str(REPEATS) + " | promised |\n|---|---|---|---|")
+    for gesture, waits in found.items():
+        print(f"| {gesture.name} | {statistics.median(waits):.0f} ms | {max(waits):.0f} ms | {gesture.promised} ms |")
+
+
+if __name__ == "__main__":
+    main()
