@@ -87,6 +87,7 @@ def write_run(
     history: pd.DataFrame | None = None,
     settings: dict[str, Any] | None = None,
     weights: bytes | None = None,
+    validation: float = 0.85,
     **manifest: Any,
 ) -> Run:
     """A whole run folder with every file of the contract, weights only if given.
@@ -98,6 +99,7 @@ def write_run(
         history: instead of a made-up one.
         settings: over those of `config`.
         weights: content of `model.safetensors`.
+        validation: accuracy and macro-F1 on the validation split.
         manifest: fields over those made up.
     """
     folder = runs / run_id
@@ -111,7 +113,10 @@ def write_run(
     documents = {
         "config.json": config(epochs, **(settings or {})),
         "data.json": data_report(),
-        "metrics.json": {"test": {"photos": 300, "accuracy": accuracy, "macro_f1": 0.8}},
+        "metrics.json": {
+            "test": {"photos": 300, "accuracy": accuracy, "macro_f1": 0.8},
+            "validation": {"photos": 120, "accuracy": accuracy | {"value": validation}, "macro_f1": validation},
+        },
     }
     for name, document in documents.items():
         (folder / name).write_text(json.dumps(document))

@@ -7,6 +7,8 @@
     python -m train status RUN                                              # how a training stands
     python -m train --resume artifacts/runs/RUN                             # after a kill, a full disk, Ctrl-C
     python -m train feedback export --to FOLDER                             # corrected photos as a data set, for a second --data
+    python -m train ship RUN                                                # make it the network of the product, if it is better
+    python -m train record RUN                                              # keep its figures beside the others, without weights
     torchrun --nproc-per-node 2 -m train --data DATA                        # several GPUs
 
 Ends with a whole folder below artifacts/runs/ (docs/architecture.md says what is in it).
@@ -24,6 +26,7 @@ from core.runs import RUNS_FOLDER
 from train import feedback, pipeline
 from train.config import load_recipe
 from train.download import download
+from train.ship import record, ship
 from train.smoke import draw_catalogue
 from train.status import describe
 
@@ -42,11 +45,18 @@ def parser() -> argparse.ArgumentParser:
     add("--runs", type=Path, default=RUNS_FOLDER, help="where run folders are made (default: artifacts/runs)")
     add("--cache", type=Path, default=Path("cache"), help="folder for decoded pixels (default: cache)")
     add("--device", default="auto", choices=["auto", "cpu", "cuda"])
-    commands = line.add_subparsers(dest="command", metavar="download | status | feedback", title="instead of training")
+    commands = line.add_subparsers(
+        dest="command", metavar="download | status | ship | record | feedback", title="instead of training"
+    )
     fetch = commands.add_parser("download", help="fetch the Kaggle data set")
     fetch.add_argument("--to", type=Path, default=Path("data"), help="folder to put it in (default: data)")
     show = commands.add_parser("status", help="show how a training stands")
     show.add_argument("run", type=Path, help="run folder")
+    for name, purpose in (
+        ("ship", "make a run the product's network, if it is better"),
+        ("record", "keep a run's figures"),
+    ):
+        commands.add_parser(name, help=purpose).add_argument("run", type=Path, help="folder of a finished run")
     corrections = commands.add_parser("feedback", help="use what visitors corrected")
     corrections.add_argument("action", choices=["export"])
     corrections.add_argument("--to", type=Path, required=True, metavar="FOLDER", help="folder to make")
@@ -75,6 +85,8 @@ def _carry_out(options: argparse.Namespace) -> None:
         print(f"Train with: python -m train --data {download(options.to)}")
     elif options.command == "status":
         print(describe(options.run))
+    elif options.command in ("ship", "record"):
+        print({"ship": ship, "record": record}[options.command](options.run, options.runs))
     elif options.command == "feedback":
         print(feedback.export(feedback_file(), options.to))
     elif options.resume:

@@ -1,0 +1,89 @@
+"""Put a finished run among those of the repository: as a record without weights, or as the one the product ships."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from core.errors import InvalidData
+from core.runs import Run, current_run
+from train.folder import write_json
+
+RECORD = (
+    "config.json",
+    "data.json",
+    "history.csv",
+    "metrics.json",
+    "predictions.csv",
+)  # what a run keeps without its weights
+
+
+def record(folder: Path, runs: Path) -> str:
+    """Keep a run's settings, history, measures and predictions in a folder of runs; returns in words what was done.
+
+    Raises:
+        BrokenRun: the folder holds no whole run.
+        InvalidData: there is such a run already.
+        OSError: the disk is full or not writable; no part of the run stays.
+    """
+    run = Run.load(folder)
+    _copy(run, runs, [name for name in RECORD if name in run.manifest["files"]])
+    return f"{run.run_id} is recorded in {runs}, without its weights."
+
+
+def ship(folder: Path, runs: Path) -> str:
+    """Make a run the one that classifies, if it is better on validation; the one before stays as a record. Returns in words what was done.
+
+    Raises:
+        BrokenRun: the folder, or the run shipped now, is no whole run.
+        InvalidData: it is no better on validation, or there is such a run already.
+        OSError: the disk is full or not writable; the run shipped now stays.
+    """
+    run, former = Run.load(folder), current_run(runs)
+    now, before = validation_score(run), validation_score(former)
+    if now <= before:
+        raise InvalidData(
+            f"{run.run_id} is not shipped: the mean of accuracy and macro-F1 on validation is {now:.3f}, and {before:.3f} for "
+            f"{former.run_id}, which ships now. `python -m train record {folder}` keeps its figures."
+        )
+    if run.folder.resolve() != (runs / run.run_id).resolve():
+        _copy(run, runs, sorted(run.manifest["files"]))
+    write_json(runs / "current.json", {"run_id": run.run_id})
+    _slim(former)
+    return f"{run.run_id} ships now ({now:.3f}, before {before:.3f}); {former.run_id} stays as a record, without its weights."
+
+
+def validation_score(run: Run) -> float:
+    """Mean of accuracy and macro-F1 on the validation split, in [0, 1]: what runs are chosen by. Raises BrokenRun."""
+    validation = run.read_json("metrics.json")["validation"]
+    return (validation["accuracy"]["value"] + validation["macro_f1"]) / 2
+
+
+def _copy(run: Run, runs: Path, names: list[str]) -> None:
+    """The whole folder or nothing: it gets its name when it is complete."""
+    target, partial = runs / run.run_id, runs / f".{run.run_id}.part"
+    if target.exists():
+        raise InvalidData(f"{target} exists already and is not touched.")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        partial.mkdir(parents=True)
+        for name in names:
+            shutil.copyfile(run.path(name), partial / name)
+        _write_manifest(run, partial, names)
+        partial.rename(target)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+def _slim(run: Run) -> None:
+    """Take from a run what a record does not keep; the manifest first, so that it never names what is gone."""
+    kept = [name for name in RECORD if name in run.manifest["files"]]
+    _write_manifest(run, run.folder, kept)
+    for name in run.manifest["files"].keys() - set(kept):
+        (run.folder / name).unlink(missing_ok=True)
+
+
+def _write_manifest(run: Run, folder: Path, names: list[str]) -> None:
+    files = {name: run.manifest["files"][name] for name in names}
+    write_json(folder / "manifest.json", run.manifest | {"files": files})
