@@ -7,6 +7,7 @@ keeps a GPU from waiting. Geometry is one affine map and one interpolation a pho
 from __future__ import annotations
 
 import math
+import random
 
 import torch
 from torch import Tensor
@@ -32,6 +33,7 @@ class Augment:
     def __init__(self, settings: Augmentation, seed: int, device: torch.device):
         self.settings = settings
         self.generator = torch.Generator(device).manual_seed(seed)
+        self.host = random.Random(seed)  # for what the host must know, so that it need not wait for the device
         self.device = device
 
     def __call__(self, pixels: Tensor) -> Tensor:
@@ -75,7 +77,7 @@ class Augment:
     def _blur(self, images: Tensor) -> Tensor:
         """Shrink to a random size, one for the batch, and enlarge again: what a small copy of a photo loses."""
         height, width = images.shape[2:]
-        scale = float(self._uniform(1, LEAST_BLUR_SCALE, 1))
+        scale = self.host.uniform(LEAST_BLUR_SCALE, 1)
         small = F.interpolate(images, (round(height * scale), round(width * scale)), mode="bilinear", antialias=True)
         blurred = F.interpolate(small, (height, width), mode="bicubic").clamp(0, 1)
         chosen = (self._uniform(len(images), 0, 1) < self.settings.blur).view(-1, 1, 1, 1)
