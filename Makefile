@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test coverage lint bench bench-train screenshots setup
+.PHONY: help run test coverage lint audit bench bench-train screenshots setup
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -23,11 +23,16 @@ lint: $(VENV)/dev ## check style and types, as the pre-commit hooks do
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright
+	git ls-files -z -- ':!artifacts' | xargs -0 $(BIN)/detect-secrets-hook --no-verify
+
+audit: $(VENV)/dev ## ask for known vulnerabilities of the pinned libraries; needs the internet
+	$(BIN)/pip-audit -r requirements-serve.txt --no-deps --disable-pip --progress-spinner off
 
 bench: $(VENV)/dev ## measure what README and docs claim
 	$(BIN)/python -m benchmarks.latency
 	$(BIN)/python -m benchmarks.load
 	$(BIN)/python -m benchmarks.bulk
+	$(BIN)/python -m benchmarks.soak --minutes 2
 
 bench-train: $(VENV)/dev ## measure the trainer's input pipeline against its training step
 	$(BIN)/python -m benchmarks.train

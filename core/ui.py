@@ -17,6 +17,7 @@ from core.runs import Run, current_run, runs_folder, sha256_of
 from core.samples import sample
 
 APP_NAME = "Garment Lens"
+CLASSIFIER = "classifier"  # where a session keeps its (SHA-256 of the manifest, classifier)
 log = logging.getLogger(__name__)
 
 
@@ -62,9 +63,36 @@ def shipped_run_id() -> str:
 
 
 def classifier() -> Classifier:
-    """The shipped run's classifier, one for all sessions; made anew when another run takes its place. Raises BrokenRun."""
-    run = shipped_run()
-    return _classifier(run, sha256_of(run.folder / "manifest.json"))
+    """The classifier of this session: the shipped run's. Where another run takes its place, the visitor is offered the change.
+
+    Networks are shared by all sessions. A session goes on with its own while `artifacts` is being replaced, or is damaged.
+
+    Raises:
+        BrokenRun: the shipped run cannot be loaded, and the session has none from before.
+    """
+    kept: tuple[str, Classifier] | None = st.session_state.get(CLASSIFIER)
+    try:
+        run = shipped_run()
+        sha256 = sha256_of(run.folder / "manifest.json")
+        if kept is None:
+            kept = (sha256, _classifier(run, sha256))
+        elif kept[0] != sha256 and _taken(run):
+            st.session_state[CLASSIFIER] = (sha256, _classifier(run, sha256))
+            st.rerun()
+    except (BrokenRun, OSError) as error:
+        if kept is None:
+            raise
+        st.warning(
+            f"The run that is shipped now cannot be loaded; this session goes on with “{kept[1].run.manifest['name']}”. {error}"
+        )
+    st.session_state[CLASSIFIER] = kept
+    return kept[1]
+
+
+def _taken(run: Run) -> bool:
+    """Offer a run that has taken the place of this session's; whether the visitor takes it now."""
+    st.info(f"Another run is shipped now: “{run.manifest['name']}”. This session goes on with the one it began with.")
+    return st.button("Use the new run", key="use_new_run", icon=":material/update:")
 
 
 @st.cache_resource(show_spinner="Loading the network…", max_entries=2)

@@ -181,3 +181,17 @@ def test_the_setting_names_the_file(monkeypatch, tmp_path):
     assert feedback_file() == tmp_path / "mine.db"
     monkeypatch.delenv("GARMENTS_FEEDBACK")
     assert feedback_file().parts[-2:] == ("data", "feedback.sqlite3")
+
+
+def test_a_clock_that_jumps_back_does_not_change_which_word_was_the_last(path, monkeypatch):
+    class Jumping(datetime):
+        hours = iter((12, 3))
+
+        @classmethod
+        def now(cls, tz=None):
+            return datetime(2026, 1, 1, next(cls.hours), tzinfo=tz)
+
+    monkeypatch.setattr(feedback, "datetime", Jumping)
+    store(path, SAID)
+    store(path, replace(SAID, corrected="Jeans"))
+    assert corrected(path) == ["Jeans"]

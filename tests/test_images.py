@@ -15,8 +15,10 @@ from PIL import Image, ImageCms, ImageFile
 
 from benchmarks.fuzz_images import encoded, fuzz, resealed
 from core import images
+from core.classifier import Classifier
 from core.errors import UnreadablePhoto
 from core.images import ACCEPTED, ACCEPTED_SUFFIXES, MAX_BYTES, MAX_NAME, decode_photo, display_name
+from core.samples import sample
 
 LOSSLESS = ("PNG", "BMP", "TIFF")
 LOSSY = ("JPEG", "WEBP", "AVIF", "HEIF", "GIF")
@@ -259,6 +261,27 @@ def test_a_progressive_jpeg_is_decoded(photo):
 def test_what_is_appended_to_a_photo_is_ignored(photo, appended):
     data = encoded(photo, "JPEG")
     assert decode_photo(data + appended).image.tobytes() == decode_photo(data).image.tobytes()
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Classifier:
+    return Classifier.load()
+
+
+@pytest.mark.parametrize("garment", ["Jeans", "Shirts"])
+def test_the_shipped_network_answers_the_same_photo_the_same_in_every_form(shipped, garment):
+    image = sample(garment, size=(480, 640))
+    forms = [
+        encoded(image, "PNG"),
+        encoded(image, "JPEG", quality=95),
+        encoded(image, "WEBP", quality=95),
+        tagged(image, 6),
+        encoded(image.convert("CMYK"), "JPEG", quality=95),
+    ]
+    answers = shipped.predict(forms)
+    assert {answer.label for answer in answers} == {answers[0].label}
+    for answer in answers[1:]:
+        assert dict(answer.ranking) == pytest.approx(dict(answers[0].ranking), abs=0.05)
 
 
 # Decoding at reduced scale

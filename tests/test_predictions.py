@@ -164,3 +164,13 @@ def test_a_table_in_several_chunks_is_read_whole():
     facets = predictions_from_table(typed, "p.parquet", LABELS).facets
     assert facets["colour"].value_counts().to_dict() == table["colour"].value_counts().to_dict()
     assert len(facets["gender"]) == 40
+
+
+def test_a_million_rows_are_read_and_a_wrong_one_among_them_is_named():
+    two = LabelSet({"All": ("a", "b")})
+    share = np.linspace(0, 1, 1_000_000)
+    million = pd.DataFrame({"id": np.arange(1_000_000), "label": "a", "a": share, "b": 1 - share})
+    assert len(predictions_from_table(million, "p.csv", two)) == 1_000_000
+    million.loc[999_999, "a"] = np.nan
+    with pytest.raises(InvalidData, match=r"in 1 of 1,000,000 rows \(line 1000001\)"):
+        predictions_from_table(million, "p.csv", two)

@@ -29,12 +29,17 @@ PATIENCE = 30_000  # milliseconds; a busy machine is no failure
 expect.set_options(timeout=PATIENCE)
 
 
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
 @contextmanager
 def running_server(**settings: str) -> Iterator[str]:
     """The dashboard on a free port, with settings in its environment; gives its address."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "streamlit", "run", "Home.py", "--server.port", str(port)]
     server = subprocess.Popen(
         command, cwd=ROOT, env=os.environ | settings, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

@@ -1,0 +1,223 @@
+"""Simulated users at a real server for a long while: does it err, grow, or keep files open?
+
+    python -m benchmarks.soak --minutes 60         # 2 minutes as part of `make bench`
+
+Each user is a Chromium window of its own that comes, uploads good and bad photos, switches pages, exports, leaves, and comes again. Printed
+are what they did, what failed, and the server's memory and open file handles: medians of the first and the last sixth of the time (ten
+minutes of an hour). Exits with 1 if the server logged an error, a page showed one or an action failed; from half an hour on also if memory
+grew by more than 10%, or handles by more than one user's connection (before that the server is still warming up).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import io
+import os
+import random
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
+
+from core import samples
+from tests.browser.conftest import CHROMIUM_OPTIONS, ROOT, free_port, wait_for
+
+PATIENCE = 120_000  # milliseconds; a busy machine is no failure
+PAUSE = (0.5, 3.0)  # seconds a user looks at what there is
+SAMPLE_SECONDS = 5.0
+WARM_MINUTES = 30.0  # a run as long as this is judged by its growth too
+MOST_GROWTH = 1.10  # of memory
+CONNECTION = 8  # handles that one user's connection may hold at the moment of counting
+UNREADABLE = {"notes.jpg": b"this is no photo", "<b>half</b>.jpg": b"\xff\xd8\xff\xe0 and no more", "empty.png": b""}
+
+
+@dataclass
+class Record:
+    """What happened: actions done, failures in words, and (seconds, memory in MB, open handles) of the server."""
+
+    done: Counter[str] = field(default_factory=Counter)
+    failures: list[str] = field(default_factory=list)
+    measured: list[tuple[float, float, int]] = field(default_factory=list)
+
+
+def photo(seed: int) -> tuple[str, bytes]:
+    """Name and JPEG of a drawn garment, like no other of the run."""
+    name, buffer = samples.SAMPLE_NAMES[seed % len(samples.SAMPLE_NAMES)], io.BytesIO()
+    samples.sample(name, seed, (900, 1200)).save(buffer, "JPEG", quality=90)
+    return f"{name} {seed}.jpg", buffer.getvalue()
+
+
+def archive(seed: int) -> bytes:
+    """A zip of four photos and one file that is none."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as file:
+        for number in range(4):
+            file.writestr(*photo(1000 * seed + number))
+        file.writestr("broken.jpg", b"\xff\xd8 and no more")
+    return buffer.getvalue()
+
+
+@contextmanager
+def server(log: Path) -> Iterator[tuple[str, psutil.Process]]:
+    """The dashboard on a free port, writing to a log; gives its address and process."""
+    port = free_port()
+    command = [sys.executable, "-m", "streamlit", "run", "Home.py", "--server.port", str(port)]
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, cwd=ROOT, env=os.environ, stdout=output, stderr=output)
+        try:
+            wait_for(f"http://127.0.0.1:{port}/_stcore/health")
+            yield f"http://127.0.0.1:{port}", psutil.Process(process.pid)
+        finally:
+            process.terminate()
+            process.wait(60)
+
+
+async def visit(page: Page, address: str, seed: int, record: Record) -> None:
+    """One visit, from coming to leaving."""
+    for action in (classify, batch, history, matrix, home):
+        await action(page, address, seed)
+        record.done[action.__name__] += 1
+        shown = await page.locator("[data-testid=stException]").count()
+        shown += await page.get_by_text("Something went wrong that nobody foresaw").count()
+        if shown:
+            record.failures.append(f"{action.__name__} shows an error (user's seed {seed})")
+        await asyncio.sleep(random.uniform(*PAUSE))
+
+
+async def classify(page: Page, address: str, seed: int) -> None:
+    """Two photos and one that is none; the answer, and its export."""
+    await page.goto(f"{address}/Classify")
+    bad = random.choice([*UNREADABLE])
+    files = [*(photo(seed + number) for number in range(2)), (bad, UNREADABLE[bad])]
+    await page.locator("input[type=file]").first.set_input_files(payload(files))
+    await expect(page.get_by_text("Whole photo ·").first).to_be_visible(timeout=PATIENCE)
+    await expect(page.get_by_text(f"{bad} is").first).to_be_visible(timeout=PATIENCE)
+    await export(page, "JSON")
+
+
+async def batch(page: Page, address: str, seed: int) -> None:
+    """A zip, its table, and the CSV of it."""
+    await switch(page, "Batch")
+    await page.locator("input[type=file]").first.set_input_files(payload([("photos.zip", archive(seed))]))
+    await expect(page.get_by_text("1 could not be read; the others are classified.")).to_be_visible(timeout=PATIENCE)
+    await export(page, "CSV")
+
+
+async def history(page: Page, address: str, seed: int) -> None:
+    """The curves."""
+    await switch(page, "Training history")
+    await expect(page.locator("[data-testid=stPlotlyChart]").first).to_be_visible(timeout=PATIENCE)
+
+
+async def matrix(page: Page, address: str, seed: int) -> None:
+    """The matrix."""
+    await switch(page, "Confusion matrix")
+    await expect(page.locator("[data-testid=stPlotlyChart]").first).to_be_visible(timeout=PATIENCE)
+
+
+async def home(page: Page, address: str, seed: int) -> None:
+    """Back to the first page."""
+    await switch(page, "Home")
+    await expect(page.get_by_text("Classified and explained in")).to_be_visible(timeout=PATIENCE)
+
+
+def payload(files: list[tuple[str, bytes]]) -> list:
+    return [{"name": name, "mimeType": "application/octet-stream", "buffer": data} for name, data in files]
+
+
+async def switch(page: Page, title: str) -> None:
+    await page.locator("[data-testid=stSidebarNav]").get_by_role("link", name=title, exact=True).click()
+    await expect(
+        page.get_by_role("heading", name="Garment Lens" if title == "Home" else title, exact=True)
+    ).to_be_visible()
+
+
+async def export(page: Page, label: str) -> None:
+    async with page.expect_download() as download:
+        await page.get_by_role("button", name=label, exact=True).click()
+    assert (await (await download.value).path()).stat().st_size > 0
+
+
+async def user(browser: Browser, address: str, number: int, end: float, record: Record) -> None:
+    """Visit after visit until the time is up; a visit that fails is noted, and the next one comes."""
+    visits = 0
+    while time.monotonic() < end:
+        context: BrowserContext = await browser.new_context(viewport={"width": 1440, "height": 1000})
+        try:
+            page = await context.new_page()
+            page.set_default_timeout(PATIENCE)
+            await visit(page, address, 10_000 * number + 10 * visits, record)
+        except Exception as error:
+            record.failures.append(
+                f"user {number}, visit {visits}: {type(error).__name__}: {str(error).splitlines()[0]}"
+            )
+        finally:
+            await context.close()
+        visits += 1
+
+
+async def watch(process: psutil.Process, end: float, record: Record) -> None:
+    start = time.monotonic()
+    while time.monotonic() < end:
+        memory = process.memory_info().rss / 2**20
+        record.measured.append((time.monotonic() - start, memory, process.num_fds()))
+        await asyncio.sleep(SAMPLE_SECONDS)
+
+
+async def soak(address: str, process: psutil.Process, minutes: float, users: int) -> Record:
+    """Let the users loose on a server for so many minutes."""
+    record, end = Record(), time.monotonic() + 60 * minutes
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=CHROMIUM_OPTIONS)
+        visitors = (user(browser, address, number, end, record) for number in range(users))
+        await asyncio.gather(watch(process, end, record), *visitors)
+        await browser.close()
+    return record
+
+
+def verdict(record: Record, log: str, minutes: float) -> list[str]:
+    """Print the figures; return what must not have happened."""
+    failures = [*record.failures, *(line for line in log.splitlines() if "Traceback" in line or " error " in line)]
+    for name, column in (("memory, MB", 1), ("handles", 2)):
+        values = [row[column] for row in record.measured]
+        part = max(1, len(values) // 6)
+        first, last = statistics.median(values[:part]), statistics.median(values[-part:])
+        print(f"{name:12} first sixth {first:7.0f}   last sixth {last:7.0f}   highest {max(values):7.0f}")
+        most = first * MOST_GROWTH if column == 1 else first + CONNECTION
+        if minutes >= WARM_MINUTES and last > most:
+            failures.append(f"{name} grew from {first:.0f} to {last:.0f}")
+    return failures
+
+
+def main() -> int:
+    line = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    line.add_argument("--minutes", type=float, default=2.0)
+    line.add_argument("--users", type=int, default=5)
+    options = line.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "server.log"
+        with server(log) as (address, process):
+            record = asyncio.run(soak(address, process, options.minutes, options.users))
+        logged = log.read_text(errors="replace")
+    print(
+        f"{options.users} users, {options.minutes:g} minutes: {sum(record.done.values())} actions {dict(record.done)}"
+    )
+    failures = verdict(record, logged, options.minutes)
+    print("\n".join(failures) or "no failures")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,133 @@
+"""What all pages share: a session keeps its network while the run folder changes under it, and every page ends its errors in one place."""
+
+import json
+import shutil
+import tomllib
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core.images import MAX_BYTES, display_name
+from tests.conftest import ROOT
+from tests.test_page_classify import headlines, photo, upload
+
+
+@pytest.fixture
+def runs(random_run, tmp_path, monkeypatch):
+    """A folder of runs of its own, to be altered: the random network as the shipped run."""
+    shutil.copytree(random_run.folder.parent, tmp_path / "runs")
+    monkeypatch.setenv("GARMENTS_RUNS", str(tmp_path / "runs"))
+    return tmp_path / "runs"
+
+
+def ship(runs, name: str, whole: bool = True) -> None:
+    """Put another run in the place of the shipped one, its weights cut short if it is not whole."""
+    shutil.copytree(runs / "random", runs / name)
+    manifest = json.loads((runs / name / "manifest.json").read_text()) | {"run_id": name, "name": f"the {name} run"}
+    (runs / name / "manifest.json").write_text(json.dumps(manifest))
+    if not whole:
+        (runs / name / "model.safetensors").write_bytes(b"half")
+    (runs / "current.json").write_text(json.dumps({"run_id": name}))
+
+
+def answered(page: AppTest) -> str:
+    """The run that the page answers with."""
+    return page.session_state["classifier"][1].run.run_id
+
+
+@pytest.fixture
+def page(runs) -> AppTest:
+    return upload(
+        AppTest.from_file(str(ROOT / "pages" / "1_Classify.py"), default_timeout=60).run(), ("a.png", photo())
+    )
+
+
+def test_a_new_run_is_offered_and_the_old_one_works_until_it_is_taken(page, runs):
+    ship(runs, "new")
+    page.run()
+    assert "Another run is shipped now: “the new run”" in page.info[0].value
+    assert answered(page) == "random" and len(headlines(page)) == 1
+    page.button("use_new_run").click().run()
+    assert answered(page) == "new" and len(headlines(page)) == 1 and not page.error
+    assert not any("Another run" in info.value for info in page.info)
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        (lambda runs: shutil.rmtree(runs / "random"), "manifest.json is missing"),
+        (
+            lambda runs: (runs / "random" / "manifest.json").write_text('{"schema": 1, "run'),
+            "manifest.json cannot be read",
+        ),
+        (lambda runs: (runs / "current.json").unlink(), "current.json is missing"),
+        (
+            lambda runs: [(runs / "current.json").unlink(), (runs / "current.json").mkdir()],
+            "current.json cannot be read",
+        ),
+    ],
+    ids=["missing", "half-written", "unchosen", "unreadable"],
+)
+def test_a_session_goes_on_when_its_artifacts_go(page, runs, fault, message):
+    fault(runs)
+    page.run()
+    assert "this session goes on with “random weights”" in page.warning[0].value and message in page.warning[0].value
+    upload(page, ("b.png", photo("Jeans")))
+    assert len(headlines(page)) == 1 and not page.error and not page.exception
+
+
+def test_a_new_run_that_is_not_whole_is_named_when_it_is_taken_and_the_old_one_goes_on(page, runs):
+    ship(runs, "torn", whole=False)
+    page.run()
+    page.button("use_new_run").click().run()
+    assert "model.safetensors is damaged or was replaced" in page.warning[0].value
+    assert answered(page) == "random" and len(headlines(page)) == 1
+
+
+def test_a_network_out_of_memory_fails_the_one_request_and_the_next_works(page, monkeypatch):
+    with monkeypatch.context() as full:
+        full.setattr("core.engine.Engine.run", lambda *_: (_ for _ in ()).throw(MemoryError("17 GB")))
+        upload(page, ("b.png", photo("Waistcoat")))
+        assert "Something went wrong" in page.error[0].value and "17 GB" not in page.error[0].value
+    page.run()
+    assert not page.error and len(headlines(page)) == 1
+
+
+@pytest.mark.parametrize("path", ["Home.py", *(f"pages/{path.name}" for path in (ROOT / "pages").glob("*.py"))])
+def test_every_page_draws_within_the_error_boundary(path):
+    source = (ROOT / path).read_text(encoding="utf-8")
+    outside = source.partition("with ui.errors_shown():")
+    assert outside[1] and all(not line or line.startswith(" ") for line in outside[2].splitlines())
+
+
+def test_the_server_is_set_up_to_be_safe():
+    config = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text(encoding="utf-8"))
+    assert config["server"]["enableXsrfProtection"] is True and config["server"]["enableCORS"] is True
+    assert config["server"]["maxUploadSize"] * 2**20 == MAX_BYTES
+    assert config["browser"]["gatherUsageStats"] is False and config["client"]["showErrorDetails"] == "none"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "<img src=x onerror=alert(1)>.jpg",
+        "two\nlines.jpg",
+        "\u202egpj.exe.jpg",
+        "n" * 300 + ".jpg",
+        "**bold** [a](b).jpg",
+    ],
+)
+def test_a_hostile_file_name_makes_no_html_and_no_second_line(page, name):
+    upload(page, (name, photo("Skirts")))
+    assert not page.exception and not page.error
+    shown = page.session_state["photos"][page.session_state["selected_photo"]].name
+    assert shown == display_name(name) and "\n" not in shown and "\u202e" not in shown and len(shown) <= 80
+    assert not any("<img" in text.value for text in page.markdown if text.allow_html)
+
+
+def test_pages_leave_no_temporary_file(page, tmp_path, monkeypatch):
+    empty = tmp_path / "temporary"
+    empty.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(empty))
+    upload(page, ("b.png", photo("Jeans")), ("bad.jpg", b"no photo"))
+    assert list(empty.iterdir()) == []
