@@ -26,7 +26,7 @@ lint: $(VENV)/dev ## check style and types, as the pre-commit hooks do
 	git ls-files -z -- ':!artifacts' | xargs -0 $(BIN)/detect-secrets-hook --no-verify
 
 audit: $(VENV)/dev ## ask for known vulnerabilities of the pinned libraries; needs the internet
-	$(BIN)/pip-audit -r requirements-serve.txt --no-deps --disable-pip --progress-spinner off
+	$(BIN)/python .ci/audit.py
 
 bench: $(VENV)/dev ## measure what README and docs claim
 	$(BIN)/python -m benchmarks.latency
