@@ -16,10 +16,9 @@ from core.classifier import Classifier
 from core.images import Photo
 from core.roi import Region
 
-LONG_SIDE = (
-    160  # pixels of the photo's longer side in the pass; chosen on composites of validation photos, as is the next
-)
-EVIDENCE_SHARE = 0.15  # how far a place's evidence must rise from the least to the most in the photo
+LONG_SIDE = 160  # pixels of the photo's longer side in the pass; it and the next two were chosen on composites of validation photos
+EVIDENCE_SHARE = 0.2  # how far a place's evidence must rise from the least to the most in the photo
+CONTAINED = 0.7  # share of a box inside a larger one from which on it is a part of that garment, such as a pocket
 CELL = 32  # pixels of the input a cell of the feature maps stands for
 REFINEMENT = 8  # the maps are stretched by this before boxes are cut from them
 LEAST_AREA = 0.02  # share of the photo below which a box is dropped
@@ -39,7 +38,7 @@ def find_garments(classifier: Classifier, photo: Photo) -> list[Region]:
     garment = evidence > least + EVIDENCE_SHARE * (most - least)
     best = np.argmax(by_group, axis=0)
     found = [region for group in range(len(by_group)) for region in _boxes(garment & (best == group), photo)]
-    return sorted(found, key=lambda region: (region.top, region.left))
+    return sorted(_without_parts(found), key=lambda region: (region.top, region.left))
 
 
 def _dense_logits(classifier: Classifier, photo: Photo) -> np.ndarray:
@@ -72,3 +71,19 @@ def _boxes(mask: np.ndarray, photo: Photo) -> list[Region]:
         for part in ndimage.find_objects(parts)
     ]
     return [box for box in boxes if box.width * box.height >= LEAST_AREA * photo.width * photo.height]
+
+
+def _without_parts(boxes: list[Region]) -> list[Region]:
+    """The boxes that do not lie mostly in a larger one."""
+    kept: list[Region] = []
+    for box in sorted(boxes, key=lambda box: box.width * box.height, reverse=True):
+        if all(_shared(box, larger) < CONTAINED for larger in kept):
+            kept.append(box)
+    return kept
+
+
+def _shared(box: Region, other: Region) -> float:
+    """Share of a box that lies in another."""
+    width = max(0, min(box.right, other.right) - max(box.left, other.left))
+    height = max(0, min(box.bottom, other.bottom) - max(box.top, other.top))
+    return width * height / (box.width * box.height)

@@ -10,7 +10,8 @@ from core import samples
 from core.engine import Activations
 from core.images import Photo
 from core.labels import LabelSet
-from core.propose import find_garments
+from core.propose import _without_parts, find_garments
+from core.roi import Region
 from tests.conftest import GROUPS
 
 
@@ -49,3 +50,8 @@ def test_boxes_lie_in_the_photo_whatever_its_shape(random_classifier, size):
     image = samples.outfit()[0].resize(size)
     for region in find_garments(random_classifier, photo(image)):
         assert 0 <= region.left < region.right <= size[0] and 0 <= region.top < region.bottom <= size[1]
+
+
+def test_a_box_mostly_inside_a_larger_one_is_a_part_of_it():
+    coat, pocket, beside = Region(0, 0, 300, 400), Region(200, 100, 310, 200), Region(250, 0, 500, 400)
+    assert _without_parts([pocket, coat, beside]) == [coat, beside]
