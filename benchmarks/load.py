@@ -1,97 +1,204 @@
-"""Many people at one process: what a visitor waits for with 20 at once, as a ratio of what one alone waits for.
+"""Many people at one server: what a visitor waits for with 20 at once, as a ratio of what one alone waits for.
 
-    python -m benchmarks.load
+    python -m benchmarks.load --users 20 --uploads 2000
 
-Every visitor is a thread that decodes a phone photo of its own, has it classified and gets the heat map, as the page does. Compared are
-three ways to share the network: everybody at once (`engine`), one after another (`semaphore`), and what waits together (`dispatcher`,
-what the product does). Once without a pause between a visitor's photos (the hardest load there is), once with people who look at an answer
-for some seconds. The remembering of identical photos is off: every photo is new.
+Each visitor is a session of its own on a real server (`benchmarks.sessions`) with the classify page open, uploads photos as large as a
+phone sends them, one after another, none like any other, and waits for each until the page has sent all of the answer and its heat map
+has been fetched. Two loads:
+
+- people, the load that the target is for: each looks at an answer for 2 to 6 s, then drops the next photo. That is quick: finding the
+  next file alone takes most people longer.
+- no pause: each drops the next photo in the very moment the answer is there. All processors are busy then, so that 20 visitors
+  wait at least 20 / cores times as long as one whose photo keeps one core busy, however the work is shared out.
+
+Every answer is compared with the network's own to that photo, asked directly: nobody may get another's. Then memory: visitors who come,
+upload a few photos and leave, until there were so many uploads. Streamlit keeps what a visitor had for two minutes after they left, for
+they might only have lost the connection: memory grows until the first of these are let go, and is to stay there.
+
+The visitors run on the same machine as the server; how much of a core they take is printed.
 """
 
 from __future__ import annotations
 
+import argparse
+import functools
 import io
+import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
-from benchmarks.latency import SHOWN
+from benchmarks.report import Row, machine, show
+from benchmarks.sessions import Server, Session, running_server
 from core import Classifier, samples
-from core.dispatch import Dispatcher
 from core.images import decode_photo
+from core.ui_keys import UPLOADER
 
-USERS, PHOTOS, LOOKING = 20, 8, 4.0
-SIZE = (900, 1200)
-
-
-class Semaphore:
-    """An engine that one thread at a time may run."""
-
-    def __init__(self, engine):
-        self.engine, self._one = engine, threading.Semaphore(1)
-        self.height, self.width = engine.height, engine.width
-
-    def run(self, pixels):
-        with self._one:
-            return self.engine.run(pixels)
+PHOTOS, LOOKING = 4, 4.0
+UPLOADS_A_VISIT, STEP = 5, 200
+SIZE = (900, 1200)  # which the page decodes in full
+MOST_WAITING = 6
+SAME = 1e-3  # probabilities of a photo alone and in a batch differ by less
 
 
-def photos_of(user: int) -> list[bytes]:
-    """A visitor's photos, like nobody else's."""
-    encoded = []
-    garment = samples.sample(samples.SAMPLE_NAMES[user % len(samples.SAMPLE_NAMES)], user, SIZE)
-    for number in range(PHOTOS):
-        buffer = io.BytesIO()
-        Image.blend(garment, Image.new("RGB", SIZE, (12 * user % 256, 30 * number, 90)), 0.1).save(
-            buffer, "JPEG", quality=90
+class Answer(NamedTuple):
+    """What a visitor was told.
+
+    Args:
+        visitor: number of the visitor.
+        number: of the photo among the visitor's.
+        seconds: until it was there.
+        record: the page's own export of it.
+    """
+
+    visitor: int
+    number: int
+    seconds: float
+    record: dict
+
+
+@functools.cache
+def garment(visitor: int) -> Image.Image:
+    return samples.sample(samples.SAMPLE_NAMES[visitor % len(samples.SAMPLE_NAMES)], 0, SIZE)
+
+
+def photo(visitor: int, number: int) -> bytes:
+    """A JPEG like no other visitor's and no other of this visitor's."""
+    tint = tuple(np.random.default_rng((visitor, number)).integers(0, 256, 3).tolist())
+    buffer = io.BytesIO()
+    Image.blend(garment(visitor % len(samples.SAMPLE_NAMES)), Image.new("RGB", SIZE, tint), 0.3).save(
+        buffer, "JPEG", quality=90
+    )
+    return buffer.getvalue()
+
+
+def file_name(visitor: int, number: int) -> str:
+    return f"visitor {visitor} photo {number}.jpg"
+
+
+def ask(session: Session, visitor: int, number: int, data: bytes) -> Answer:
+    """Upload a photo and wait for its answer; what a browser does after that is not counted."""
+    start = time.perf_counter()
+    session.upload(UPLOADER, file_name(visitor, number), data)
+    session.get(session.all("imgs")[-1].imgs[0].url)  # the last picture on the page is that with the heat map
+    seconds = time.perf_counter() - start
+    (export,) = (button.url for button in session.all("download_button") if button.label == "JSON")
+    answer = Answer(visitor, number, seconds, json.loads(session.get(export))[0])
+    if number == 0:
+        session.report("canvas-width", width=600)  # as the browser does when the first photo is laid out
+    return answer
+
+
+def visit(
+    server: Server, visitor: int, photos: int, looking: float, together: threading.Barrier | None
+) -> list[Answer]:
+    """One visitor's photos, with 0.5 to 1.5 times `looking` seconds before each."""
+    random = np.random.default_rng(visitor)
+    data = [photo(visitor, number) for number in range(photos)]
+    with Session(server.address, "Classify") as session:
+        if together:
+            together.wait()
+        answers = []
+        for number in range(photos):
+            time.sleep(looking * random.uniform(0.5, 1.5))
+            answers.append(ask(session, visitor, number, data[number]))
+    return answers
+
+
+def at_once(server: Server, visitors: range, looking: float) -> list[Answer]:
+    """The answers to visitors who all come at the same moment."""
+    together = threading.Barrier(len(visitors))
+    with ThreadPoolExecutor(len(visitors)) as pool:
+        visits = [pool.submit(visit, server, visitor, PHOTOS, looking, together) for visitor in visitors]
+        return [answer for done in visits for answer in done.result()]
+
+
+def one_after_another(server: Server, visitors: range, users: int) -> tuple[list[Answer], list[float]]:
+    """The answers to visitors of whom so many are there at any time, and the server's megabytes after every STEP uploads."""
+    answers, megabytes = [], []
+    with ThreadPoolExecutor(users) as pool:
+        for done in pool.map(lambda visitor: visit(server, visitor, UPLOADS_A_VISIT, 0.0, None), visitors):
+            answers += done
+            if len(answers) % STEP < UPLOADS_A_VISIT:
+                megabytes.append(server.megabytes)
+    return answers, megabytes
+
+
+def wrong(classifier: Classifier, answers: list[Answer]) -> int:
+    """How many of the answers are not those of the visitor's own photo."""
+    return sum(not _is_own(classifier, answer) for answer in answers)
+
+
+def _is_own(classifier: Classifier, answer: Answer) -> bool:
+    own = decode_photo(photo(answer.visitor, answer.number))
+    expected = dict(classifier.answer(classifier.read([(own, None)])[0]).ranking)
+    told = {name[2:]: value for name, value in answer.record.items() if name.startswith("p ")}
+    return answer.record["photo"] == file_name(answer.visitor, answer.number) and all(
+        abs(expected[name] - value) < SAME for name, value in told.items()
+    )
+
+
+def load_rows(server: Server, users: int, classifier: Classifier) -> Iterator[Row]:
+    """How long visitors wait alone and together, and whether each got their own answers."""
+    at_once(server, range(1), 0.0)  # warm-up
+    answers = at_once(server, range(1, 2), 0.0)
+    alone = float(np.median([answer.seconds for answer in answers]))
+    yield Row("one visitor alone waits", f"{alone:.2f} s")
+    for first, name, looking in ((100, "people", LOOKING), (200, "without a pause", 0.0)):
+        start, used = time.perf_counter(), time.process_time()
+        done = at_once(server, range(first, first + users), looking)
+        wall, used = time.perf_counter() - start, time.process_time() - used
+        p50, p95 = np.percentile([answer.seconds for answer in done], [50, 95]) / alone
+        aim = f"{MOST_WAITING} times" if looking else ""
+        yield Row(f"{users} visitors, {name}: slowest twentieth", f"{p95:.1f} times as long (median {p50:.1f})", aim)
+        yield Row(
+            f"{users} visitors, {name}: answers",
+            f"{len(done) / wall:.1f}/s (visitors took {used / wall:.0%} of a core)",
         )
-        encoded.append(buffer.getvalue())
-    return encoded
+        answers += done
+    yield _wrong_row(classifier, answers)
 
 
-def visit(classifier: Classifier, photos: list[bytes], pause: Callable[[], float], seconds: list[float]) -> None:
-    """One visitor's photos, one after another; appends how long each answer took."""
-    for data in photos:
-        time.sleep(pause())
-        start = time.perf_counter()
-        reading = classifier.read([(decode_photo(data, at_least=SHOWN), None)])[0]
-        reading.heat(classifier.labels.index(classifier.answer(reading).label), SHOWN)
-        seconds.append(time.perf_counter() - start)
+def memory_rows(server: Server, users: int, uploads: int, classifier: Classifier) -> Iterator[Row]:
+    """What many uploads leave behind in memory, and whether each got its own answer."""
+    visitors = range(1000, 1000 + -(-uploads // UPLOADS_A_VISIT))
+    answers, megabytes = one_after_another(server, visitors, users)
+    series = ", ".join(f"{value:.0f}" for value in megabytes)
+    yield Row(f"memory after every {STEP} of {len(answers)} uploads", f"{series} MB")
+    yield Row("memory after the last over after the first of these", f"{megabytes[-1] / megabytes[0]:.2f} times")
+    yield _wrong_row(classifier, answers)
 
 
-def seconds_of(classifier: Classifier, visitors: list[list[bytes]], looking: float) -> np.ndarray:
-    """How long each answer took when these visitors come at once, each looking at an answer for 0.5 to 1.5 times `looking` seconds."""
-    random, seconds = np.random.default_rng(0), []
-    pause = lambda: looking * random.uniform(0.5, 1.5)  # noqa: E731
-    threads = [threading.Thread(target=visit, args=(classifier, photos, pause, seconds)) for photos in visitors]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return np.array(seconds)
+def _wrong_row(classifier: Classifier, answers: list[Answer]) -> Row:
+    return Row(
+        "answers that were not to the visitor's own photo", f"{wrong(classifier, answers)} of {len(answers)}", "0"
+    )
+
+
+def rows(users: int = 20, uploads: int = 2000) -> Iterator[Row]:
+    """All of it, the memory on a server of its own."""
+    classifier = Classifier.load()
+    with running_server() as server:
+        yield from load_rows(server, users, classifier)
+    if uploads:
+        with running_server() as server:
+            yield from memory_rows(server, users, uploads, classifier)
 
 
 def main() -> None:
-    classifier = Classifier.load()
-    engine = classifier.engine
-    visitors = [photos_of(user) for user in range(USERS)]
-    ways = {"engine": engine, "semaphore": Semaphore(engine), "dispatcher": Dispatcher(engine, remembered=0)}
-    seconds_of(classifier, visitors[:1], 0.0)  # warm-up
-    print(f"{USERS} visitors, {PHOTOS} photos each of {SIZE[0]}x{SIZE[1]}; seconds until an answer")
-    for looking in (0.0, LOOKING):
-        print(f"\n{f'looking at an answer for {looking:.0f} s' if looking else 'no pause between photos'}")
-        print(f"{'shared by':12}{'alone p50':>11}{'20: p50':>10}{'20: p95':>10}{'p95 / alone':>13}{'answers/s':>11}")
-        for name, way in ways.items():
-            classifier.engine = way
-            alone = np.median(seconds_of(classifier, visitors[:1], 0.0))
-            start = time.perf_counter()
-            together = seconds_of(classifier, visitors, looking)
-            rate = len(together) / (time.perf_counter() - start)
-            p50, p95 = np.percentile(together, [50, 95])
-            print(f"{name:12}{alone:11.3f}{p50:10.3f}{p95:10.3f}{p95 / alone:13.1f}{rate:11.1f}")
+    line = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    line.add_argument("--users", type=int, default=20, metavar="N", help="visitors at once (default: 20)")
+    line.add_argument(
+        "--uploads", type=int, default=2000, metavar="N", help="for the memory (default: 2000; 0: not measured)"
+    )
+    options = line.parse_args()
+    print(machine())
+    show(rows(options.users, options.uploads))
 
 
 if __name__ == "__main__":

@@ -8,12 +8,13 @@ import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from core.errors import BrokenRun
 from core.labels import LabelSet
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SCHEMA = 1
 RUNS_FOLDER = Path(__file__).resolve().parent.parent / "artifacts" / "runs"
@@ -102,6 +103,8 @@ class Run:
 
     def read_csv(self, name: str) -> pd.DataFrame:
         """A CSV table of the run. Raises BrokenRun as `path` does."""
+        import pandas as pd  # only here, so that classifying and the first page need not wait for it
+
         try:
             return pd.read_csv(self.path(name), encoding="utf-8")
         except ValueError as error:

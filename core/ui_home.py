@@ -17,7 +17,6 @@ from core.dispatch import Dispatcher
 from core.engine import Engine
 from core.explain import overlay, side_by_side
 from core.images import Photo
-from core.model_card import model_card
 from core.runs import Run, find_runs, runs_folder
 from core.ui import errors_shown
 
@@ -160,6 +159,8 @@ def _published() -> dict[str, Any]:
 
 @st.dialog("Model card", width="large", icon=":material/description:")
 def _show_card(run: Run) -> None:
+    from core.model_card import model_card  # scikit-learn comes with it, which the first page need not wait for
+
     with errors_shown():
         st.markdown(model_card(run).partition("\n")[2])  # its first line is the dialog's title
 

@@ -54,6 +54,12 @@ def test_a_page_runs_without_torch(page: Path):
     assert loads(RUN_PAGE.format(page=str(page)), {"torch", "torchvision", "train"}) == ""
 
 
+def test_the_first_page_does_not_wait_for_libraries_it_can_do_without():
+    heavy = {"pandas", "pyarrow", "sklearn"}
+    assert loads(RUN_PAGE.format(page=str(ROOT / "Home.py")), heavy) == ""
+    assert "pandas" in loads(RUN_PAGE.format(page=str(ROOT / "pages" / "2_Training_history.py")), heavy)
+
+
 def test_the_proof_itself_can_fail():
     assert "loads {'streamlit'}" in loads("import core.ui", {"streamlit"})
     assert "torch" in loads("import core.model", {"torch"})
