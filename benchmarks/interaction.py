@@ -85,29 +85,26 @@ def upload(browser: Browser, address: str, seed: int) -> tuple[Page, float]:
     return page, waited
 
 
-def draw_box(page: Page, number: int) -> float:
-    """Drag a box on the canvas; boxes lie in rows, apart from one another."""
+def draw_box(page: Page) -> float:
+    """Drag a first box on the canvas."""
     area = page.locator("canvas.upper-canvas").bounding_box()
     assert area
-    left, top = area["x"] + 20 + 120 * (number % 3), area["y"] + 20 + 150 * (number // 3)
 
     def drag() -> None:
-        page.mouse.move(left, top)
+        page.mouse.move(area["x"] + 20, area["y"] + 20)
         page.mouse.down()
-        page.mouse.move(left + 90, top + 120, steps=5)
+        page.mouse.move(area["x"] + 200, area["y"] + 260, steps=5)
         page.mouse.up()
 
-    return timed(page, "mouseup", f"document.body.innerText.includes('Region {number + 1} ·')", drag)
+    return timed(page, "mouseup", "document.body.innerText.includes('Region 1 ·')", drag)
 
 
-def move_slider(page: Page, number: int) -> float:
-    """One kind more or fewer in the list."""
-    thumb = page.get_by_role("slider", name="Kinds listed")
-    thumb.focus()
+def move_slider(page: Page) -> float:
+    """One kind more in the list."""
+    page.get_by_role("slider", name="Kinds listed").focus()
     bars = page.locator(".bar-name").count()
-    key = "ArrowLeft" if number % 2 else "ArrowRight"
-    done = f"document.querySelectorAll('.bar-name').length !== {bars}"
-    return timed(page, "keydown", done, lambda: page.keyboard.press(key))
+    done = f"document.querySelectorAll('.bar-name').length > {bars}"
+    return timed(page, "keydown", done, lambda: page.keyboard.press("ArrowRight"))
 
 
 def measure(browser: Browser, server: str) -> dict[Gesture, list[float]]:
@@ -118,10 +115,9 @@ def measure(browser: Browser, server: str) -> dict[Gesture, list[float]]:
     for seed in range(1, REPEATS + 1):
         page, waited = upload(browser, address, seed)
         found[UPLOAD].append(waited)
-        if seed < REPEATS:
-            page.close()
-    found[SLIDER] = [move_slider(page, number) for number in range(REPEATS)]
-    found[BOX] = [draw_box(page, number) for number in range(REPEATS)]
+        found[SLIDER].append(move_slider(page))
+        found[BOX].append(draw_box(page))
+        page.close()
     return found
 
 

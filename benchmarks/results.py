@@ -15,7 +15,8 @@ def rows() -> list[list[str]]:
 def _row(run: Run, shipped: bool) -> list[str]:
     history, metrics = run.read_csv("history.csv"), run.read_json("metrics.json")
     test = metrics["test"]
-    name = f"**{run.manifest['name']}** (shipped)" if shipped else run.manifest["name"]
+    name = f"{run.manifest['name']}, `{run.run_id}`" if run.manifest["origin"] == "measured" else run.manifest["name"]
+    name = f"**{name}** (shipped)" if shipped else name
     hours = f"{history['seconds'].sum() / 3600:.1f} h, {history['device'].iloc[-1]}"
     if run.manifest["origin"] == "published":
         return [

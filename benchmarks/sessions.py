@@ -96,6 +96,7 @@ class Session:
         self._id = ""
         self._widgets: dict[str, WidgetState] = {}
         self._http = requests.Session()
+        self._http.headers["Connection"] = "close"  # one kept open may be closed by the server just as it is used again
         self._http.get(f"{address}/_stcore/health", timeout=PATIENCE).raise_for_status()
         stream = f"{address.replace('http', 'ws', 1)}/_stcore/stream"
         self._socket = connect(stream, subprotocols=["streamlit"], max_size=None, open_timeout=PATIENCE)  # type: ignore

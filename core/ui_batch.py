@@ -32,6 +32,7 @@ from core.predict import Request, predict
 MAX_UPLOAD = 200  # MB of a file; a photo alone may have core.images.MAX_BYTES
 BATCH = 16  # photos between two looks at the clock
 ROW_HEIGHT = 64
+METRIC_WIDTH = 150
 EVERYTHING, TO_LOOK_AT = "All", "Worth a look"
 
 
@@ -88,17 +89,15 @@ def _progress(done: int, total: int, seconds: float) -> str:
 def summary(answers: pd.DataFrame) -> None:
     """How many photos there are, and how many need a second look."""
     good = answered(answers)
-    columns = st.columns(4)
-    columns[0].metric("Classified", len(good))
-    columns[1].metric(
-        "None of the kinds", int(out_of_scope(good).sum()), help="They do not look like any of the kinds."
+    figures = (
+        ("Classified", len(good), None),
+        ("None of the kinds", int(out_of_scope(good).sum()), "They do not look like any of the kinds."),
+        ("Unsure", int(unsure(good).sum()), f"Less than {UNSURE:.0%} probable."),
+        ("Not readable", len(answers) - len(good), None),
     )
-    columns[2].metric(
-        "Unsure",
-        int(unsure(good).sum()),
-        help=f"Less than {UNSURE:.0%} probable.",
-    )
-    columns[3].metric("Not readable", len(answers) - len(good))
+    with st.container(horizontal=True):  # two by two on a phone
+        for label, number, explanation in figures:
+            st.metric(label, number, help=explanation, width=METRIC_WIDTH)
 
 
 def answers_table(answers: pd.DataFrame) -> None:
@@ -137,7 +136,11 @@ def unreadable(answers: pd.DataFrame) -> None:
     if bad.empty:
         return
     st.warning(f"{len(bad)} could not be read; the others are classified.", icon=":material/broken_image:")
-    st.dataframe(bad[["file", "error"]], hide_index=True, column_config={"file": "File", "error": "Why"})
+    columns = {
+        "file": st.column_config.TextColumn("File", width="small"),
+        "error": st.column_config.TextColumn("Why", width="large"),
+    }
+    st.dataframe(bad[["file", "error"]], hide_index=True, column_config=columns)
 
 
 def download(answers: pd.DataFrame) -> None:
