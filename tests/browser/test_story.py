@@ -27,6 +27,7 @@ def compare(page: Page, name: str) -> None:
     expect(page.locator("[data-testid=stApp][data-test-script-state=notRunning]")).to_be_attached()
     page.mouse.move(0, 0)
     page.wait_for_timeout(SETTLE)
+    page.get_by_test_id("stMain").evaluate("main => main.scrollTo(0, 0)")
     now, path = shrunk(page.screenshot()), BASELINES / f"{name}.png"
     if os.environ.get("GARMENTS_BASELINES") == "new":
         now.save(path, optimize=True)
