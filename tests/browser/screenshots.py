@@ -13,7 +13,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from core.samples import outfit
+from core.samples import outfit, sample
 from tests.browser.conftest import CHROMIUM_OPTIONS, PATIENCE, ROOT, running_server
 
 FOLDER = ROOT / "docs" / "screenshots"
@@ -33,6 +33,7 @@ def main() -> None:
         take(browser, server, "model-card", "light", DESKTOP, 900, with_card)
         take(browser, f"{server}/Training_history", "history", "light", DESKTOP, 1500)
         take(browser, f"{server}/Confusion_matrix", "confusion", "light", DESKTOP, 1300)
+        take(browser, f"{server}/Batch", "batch", "light", DESKTOP, 900, with_many_photos)
         browser.close()
 
 
@@ -94,6 +95,19 @@ def with_two_boxes(page: Page) -> None:
         page.mouse.down()
         page.mouse.move(area["x"] + right * scale, area["y"] + bottom * scale, steps=8)
         page.mouse.up()
+        at_rest(page)
+
+
+def with_many_photos(page: Page) -> None:
+    """Upload a drawn garment of some kinds, and a file that is no photo."""
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [Path(folder) / f"{name}.png" for name in ("Shirts", "Jeans", "Tshirts", "Skirts", "Blazers")]
+        for path in paths:
+            sample(path.stem, 1).save(path)
+        paths.append(Path(folder) / "notes.jpg")
+        paths[-1].write_text("no photo")
+        page.locator("input[type=file]").first.set_input_files(paths)
+        page.get_by_text("Classified").first.wait_for()
         at_rest(page)
 
 
