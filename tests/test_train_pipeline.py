@@ -267,6 +267,15 @@ def test_every_file_may_fail_to_be_written_once_and_the_run_ends_the_same(
     assert differences(folder, undisturbed) == []
 
 
+@pytest.fixture
+def listening_to_ctrl_c():
+    """Python's own answer to Ctrl-C, also where the tests run in the background and the shell had it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("listening_to_ctrl_c")
 def test_ctrl_c_ends_with_the_exact_command_that_resumes(undisturbed, catalogue, cache, tmp_path, monkeypatch, capsys):
     step, calls = Trainer._step, []
 
