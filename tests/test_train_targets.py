@@ -45,6 +45,21 @@ def test_a_coarse_label_asks_for_the_sum_of_what_it_allows():
     assert grad[[i for i in range(17) if i not in allowed]].min() > 0
 
 
+def test_sharper_a_coarse_label_asks_for_one_of_what_it_allows():
+    pants = torch.tensor([TARGETS.names.index("pants")])
+    allowed = [TARGETS.names.index(name) for name in ("Jeans", "Trousers", "Track Pants", "Leggings")]
+    x = outputs(1)
+    p = x.softmax(1)[0][allowed]
+    losses = [allowed_set_cross_entropy(x, pants, MEMBERS, 0.0, sharpness).item() for sharpness in (1, 2, 1000)]
+    assert losses[1] == pytest.approx(-torch.log((p**2).sum().sqrt()).item(), rel=1e-5)
+    assert losses[2] == pytest.approx(-torch.log(p.max()).item(), rel=1e-2)
+    assert losses == sorted(losses)
+    whole = torch.zeros(1, 17)
+    whole[0, allowed[0]] = 20.0
+    for sharpness in (1, 2):
+        assert allowed_set_cross_entropy(whole, pants, MEMBERS, 0.0, sharpness).item() == pytest.approx(0, abs=1e-6)
+
+
 def test_each_label_allows_its_outputs():
     assert TARGETS.background == ("Watches", "Dresses")
     of = dict(zip(TARGETS.names, TARGETS.members, strict=True))

@@ -74,6 +74,9 @@ class Recipe(_Settings):
     accumulation: Annotated[int, Field(ge=1)] = 1  # parts of a batch that pass one after another, to save memory
     weight_decay: Annotated[float, Field(ge=0)] = 1e-4
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    coarse_sharpness: Annotated[float, Field(ge=1)] = (
+        1.0  # above 1, a photo with a coarse label is to be decided for one of its classes
+    )
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.4
     sampler: Literal["natural", "square_root", "inverse"] = "natural"  # class frequencies seen in an epoch
     shares: Shares | None = None  # of an epoch; without it, an epoch is every product of the classes once

@@ -287,7 +287,9 @@ class Trainer:
                 images, goal = self.mix(images, labels)
             with torch.autocast(device.type, self.autocast, enabled=self.autocast is not None):
                 outputs = active.model(normalise(images))
-                loss = allowed_set_cross_entropy(outputs.float(), goal, self.members, self.recipe.label_smoothing)
+                loss = allowed_set_cross_entropy(
+                    outputs.float(), goal, self.members, self.recipe.label_smoothing, self.recipe.coarse_sharpness
+                )
             self.scaler.scale(loss * share).backward()
             mean_loss += loss.detach() * share
             correct += self.members[labels, outputs.argmax(1)].sum()

@@ -110,18 +110,24 @@ def background_types(labels: pd.Series, least: int) -> tuple[str, ...]:
     return tuple(str(name) for name, count in counts.items() if count >= least) if least else ()
 
 
-def allowed_set_cross_entropy(outputs: Tensor, goal: Tensor, members: Tensor, label_smoothing: float) -> Tensor:
-    """Cross-entropy where any of several outputs may be right: `-log(sum of the allowed outputs' probabilities)`, the mean of a batch.
+def allowed_set_cross_entropy(
+    outputs: Tensor, goal: Tensor, members: Tensor, label_smoothing: float, sharpness: float = 1.0
+) -> Tensor:
+    """Cross-entropy where any of several outputs may be right: `-log((sum of p^s)^(1/s))` over the allowed ones, the mean of a batch.
 
-    (Partial labels: Jin and Ghahramani 2002.) With one allowed output each it is ordinary cross-entropy.
+    With s = 1 it is that of their summed probability (partial labels: Jin and Ghahramani 2002), indifferent to how they share it. From there
+    to their greatest probability at infinity, s rewards deciding for one of them (entropy minimisation: Grandvalet and Bengio 2004).
+    With one allowed output each it is ordinary cross-entropy.
 
     Args:
         outputs: (B, n_outputs), before softmax.
         goal: int (B,) targets, or (B, n_targets) their shares after MixUp or CutMix.
         members: bool (n_targets, n_outputs).
         label_smoothing: share of the target spread over all outputs (Szegedy et al. 2016).
+        sharpness: s, at least 1.
     """
     log_p = outputs.log_softmax(1)
-    log_allowed = log_p.unsqueeze(1).masked_fill(~members, -torch.inf).logsumexp(2)  # (B, n_targets)
+    powers = (sharpness * log_p).unsqueeze(1).masked_fill(~members, -torch.inf)
+    log_allowed = powers.logsumexp(2) / sharpness  # (B, n_targets)
     shares = goal if goal.is_floating_point() else one_hot(goal, len(members))
     return torch.lerp(-(shares * log_allowed).sum(1), -log_p.mean(1), label_smoothing).mean()
