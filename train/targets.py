@@ -115,8 +115,8 @@ def allowed_set_cross_entropy(
 ) -> Tensor:
     """Cross-entropy where any of several outputs may be right: `-log((sum of p^s)^(1/s))` over the allowed ones, the mean of a batch.
 
-    With s = 1 it is that of their summed probability (partial labels: Jin and Ghahramani 2002), indifferent to how they share it. From there
-    to their greatest probability at infinity, s rewards deciding for one of them (entropy minimisation: Grandvalet and Bengio 2004).
+    With s = 1 it is that of their summed probability (partial labels: Jin and Ghahramani 2002), indifferent to how they share it. From
+    there to their greatest probability at infinity, s rewards deciding for one of them (entropy minimisation: Grandvalet and Bengio 2004).
     With one allowed output each it is ordinary cross-entropy.
 
     Args:
