@@ -12,10 +12,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any, Self
 
 import psutil
 import requests
@@ -52,14 +52,14 @@ class Server:
 
 
 @contextmanager
-def running_server() -> Iterator[Server]:
-    """The dashboard on a free port of this machine, as `make run` starts it."""
+def running_server(output: int | IO[bytes] = subprocess.DEVNULL) -> Iterator[Server]:
+    """The dashboard on a free port of this machine, as `make run` starts it; what it says goes to `output`."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "streamlit", "run", "Home.py", "--server.port", str(port)]
     start = time.perf_counter()
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT) as process:
         try:
             address = f"http://127.0.0.1:{port}"
             _wait_for(f"{address}/_stcore/health", start + PATIENCE)
@@ -99,14 +99,17 @@ class Session:
         self._http.headers["Connection"] = "close"  # one kept open may be closed by the server just as it is used again
         self._http.get(f"{address}/_stcore/health", timeout=PATIENCE).raise_for_status()
         stream = f"{address.replace('http', 'ws', 1)}/_stcore/stream"
-        self._socket = connect(stream, subprotocols=["streamlit"], max_size=None, open_timeout=PATIENCE)  # type: ignore
+        self._open = ExitStack()
+        self._socket = self._open.enter_context(
+            connect(stream, subprotocols=["streamlit"], max_size=None, open_timeout=PATIENCE)  # type: ignore
+        )
         self.rerun()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._socket.close()
+        self._open.close()
         self._http.close()
 
     def rerun(self) -> None:

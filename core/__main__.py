@@ -21,6 +21,7 @@ import itertools
 import json
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ from tqdm import tqdm
 from core.bulk import Shard, discard, journals, locked, merged, wait_for_all
 from core.classifier import Classifier
 from core.decide import Controls
-from core.errors import GarmentError
+from core.errors import GarmentError, UnwritableResults
 from core.heatmap_files import SIZE, save_heatmap
 from core.images import display_name
 from core.journal import Journal
@@ -244,16 +245,30 @@ def _to_files(job: _Job, target: Path) -> int:
     """Classify this process's batches into its journal; the first process then writes the files from all journals."""
     parts = journals(target, job.task, job.shard.size)[: Shard().batches(job.inventory.photos)]
     if job.shard.rank < len(parts):
-        _fill(parts[job.shard.rank], job)
+        with _room_needed(target):
+            _fill(parts[job.shard.rank], job)
     if job.shard.rank > 0:
         return 0
     wait_for_all(parts, job.inventory.photos)
     for save, path in ((save_csv, job.options.csv), (save_parquet, job.options.parquet)):
         if path:
-            save(path, merged(parts))
+            with _room_needed(path):
+                save(path, merged(parts))
     classified = any(record["label"] for record in merged(parts))
     discard(parts)
     return 0 if classified else 1
+
+
+@contextmanager
+def _room_needed(path: Path) -> Iterator[None]:
+    """Say what to do where a file beside `path` cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise UnwritableResults(
+            f"Results cannot be written to {path.parent}: {error.strerror or error}. What was written stays: make room "
+            "or name a folder that can be written to; the same command continues."
+        ) from None
 
 
 def _fill(journal: Journal, job: _Job) -> None:

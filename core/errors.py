@@ -32,5 +32,9 @@ class TrainingStopped(GarmentError):
     """Training ended early on purpose (NaN loss, full disk, a second trainer); the run can be resumed."""
 
 
+class UnwritableResults(GarmentError):
+    """The files of a bulk classification cannot be written: the disk is full or read-only."""
+
+
 class FeedbackUnavailable(GarmentError):
     """The file of visitors' corrections cannot be written or read."""

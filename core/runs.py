@@ -115,9 +115,12 @@ def _check_manifest(path: Path, manifest: Any) -> None:
     if not isinstance(manifest, dict) or "schema" not in manifest:
         raise BrokenRun(f"{path} is no run manifest: it has no `schema` field. {RESTORE_HINT}")
     if manifest["schema"] != SCHEMA:
+        writer = (
+            f"commit {str(manifest['git_commit'])[:12]}" if manifest.get("git_commit") else "the version that wrote it"
+        )
         raise BrokenRun(
             f"{path} is of schema {manifest['schema']}; this version of the product reads schema {SCHEMA}. "
-            f"Install the version that wrote it, or train the run again."
+            f"Install {writer} or a later one of the same schema, or train the run again."
         )
     missing = [field for field in REQUIRED_FIELDS if field not in manifest]
     if missing:

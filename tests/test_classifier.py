@@ -155,6 +155,12 @@ def test_weights_of_another_network_are_refused(random_run, tmp_path):
         (lambda runs: (runs / "current.json").write_text('{"run_id": "../../etc"}'), "not a folder name"),
         (lambda runs: (runs / "random" / "manifest.json").unlink(), r"manifest\.json is missing"),
         (lambda runs: (runs / "random" / "manifest.json").write_text('{"schema": 99}'), "of schema 99"),
+        (
+            lambda runs: (runs / "random" / "manifest.json").write_text(
+                '{"schema": 99, "git_commit": "0123456789abcdef"}'
+            ),
+            "Install commit 0123456789ab or a later one",
+        ),
         (lambda runs: (runs / "random" / "manifest.json").write_text("[]"), "no run manifest"),
         (lambda runs: (runs / "random" / "manifest.json").write_text('{"schema": 1}'), "lacks run_id"),
     ],

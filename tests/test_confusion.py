@@ -3,13 +3,15 @@
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.stats import binomtest, false_discovery_control, fisher_exact
 from sklearn.metrics import average_precision_score, confusion_matrix
 
 from core import confusion
 from core.errors import InvalidData
 from core.labels import LabelSet
-from core.metrics import risk_coverage, softmax, wilson_interval
+from core.metrics import confusion_counts, risk_coverage, softmax, wilson_interval
 from core.predictions import predictions_from_table
 from tests.prediction_tables import EMPTY, LABELS, NAMES, prediction_table
 
@@ -40,6 +42,23 @@ def test_counts_are_scikit_learns_under_a_filter_too(table, predictions):
     red = table[table["colour"] == "Red"]
     expected = confusion_matrix(red["label"], red["prediction"], labels=list(NAMES))
     assert confusion.counts_of(predictions, mask).tolist() == expected.tolist()
+
+
+ANSWERS = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), max_size=60)
+
+
+@given(ANSWERS, ANSWERS)
+def test_counts_add_up_and_turn_over_when_truth_and_answer_are_swapped(first, second):
+    def count(pairs):
+        true, predicted = np.array(pairs, int).reshape(-1, 2).T
+        return confusion_counts(true, predicted, 6)
+
+    counts = count(first)
+    assert counts.sum() == len(first)
+    assert counts.sum(axis=1).tolist() == [sum(true == i for true, _ in first) for i in range(6)]
+    assert (count([(predicted, true) for true, predicted in first]) == counts.T).all()
+    assert (count(first[::-1]) == counts).all()
+    assert (count(first + second) == counts + count(second)).all()
 
 
 @pytest.mark.parametrize(("by", "sklearn_name"), [("true", "true"), ("predicted", "pred"), ("all", "all")])
@@ -126,8 +145,8 @@ def test_the_photos_of_a_cell_most_confident_first(table, predictions, everythin
     behind = table[(table["label"] == "Tops") & (table["prediction"] == "Shirts")]
     expected = behind.sort_values("confidence", ascending=False)
     assert len(expected) > 1
-    for column, given in (("id", "id"), ("p_predicted", "Shirts"), ("p_true", "Tops"), ("product", "product")):
-        assert rows[column].tolist() == expected[given].tolist()
+    for column, source in (("id", "id"), ("p_predicted", "Shirts"), ("p_true", "Tops"), ("product", "product")):
+        assert rows[column].tolist() == expected[source].tolist()
     assert set(rows["label"]) == {"Tops"} and set(rows["prediction"]) == {"Shirts"}
     first = confusion.cell_rows(predictions, everything, NAMES.index("Tops"), NAMES.index("Shirts"), limit=1)
     assert first["id"].tolist() == expected["id"].tolist()[:1]

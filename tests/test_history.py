@@ -228,6 +228,10 @@ def test_a_trainer_elsewhere_that_is_silent_for_half_a_minute_died(age, told, st
     assert history.state_of({"updated": 1000.0, "host": "elsewhere", "pid": 1} | told, now=1000.0 + age) == state
 
 
+def test_a_clock_that_jumped_back_makes_no_trainer_dead():
+    assert history.state_of({"updated": 10_000.0, "host": "elsewhere", "pid": 1}, now=6_400.0) == "in training"
+
+
 @pytest.mark.skipif(os.name != "posix", reason="asking for a process would end it there")
 def test_a_trainer_here_lives_as_long_as_its_process(tmp_path):
     here = {"updated": 1000.0, "host": socket.gethostname()}

@@ -1,5 +1,6 @@
 """Whatever the bytes are, decoding ends in an upright RGB photo or in a message that says what they are."""
 
+import base64
 import hashlib
 import struct
 import unicodedata
@@ -249,6 +250,23 @@ def interlaced(image: Image.Image) -> bytes:
 
 def test_an_interlaced_png_is_decoded(photo):
     assert difference(decode_photo(interlaced(photo)).image, photo) == 0
+
+
+ARITHMETIC = """
+/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDABALDA4MChAODQ4SERATGCgaGBYWGDEjJR0oOjM9PDkzODdASFxOQERXRTc4UG1RV19iZ2hnPk1xeXBk
+eFxlZ2P/2wBDARESEhgVGC8aGi9jQjhCY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2P/yQARCAA8AC0D
+ASIAAhEBAxEB/8wACgAQEAUBEBEF/9oADAMBAAIRAxEAPwDSa/8ALKwDLSjhaXCbptxlxLtPZHUoNNlYLUQ2Rsqw68K5greU6xUce+YaPT66JBDu
+2Oqc+U585p9vfC1lxHlK7JCwzku5x1hPRyLZhb5n0iqfBmrnOXjF9bkutY81Cj21NWOLzb47LTEmuZPNXhBO5bSihOvRr88btV1aF/cunn6UzigD
+FpGwI7e+kXJP0zhkpEhe5ueYGaFeckR/MTC1Dspyr8J/rkhCIgBm2fOsx1alKtVc26zLX7dCXEhpfT7wV8O0vt3ZjRz6iiX+FlXP5QGOIdjwguSq
+dtvi8ZJLVoP7Pqq9lsM+gKVgyL+63GtI51tvg2lNbxxKNeNvBBS2i/AE4BK3tL5McHktMNZKsbS2/J7Y92e5iXxAUfPE/uYuUlF5yNKyqdZGpRgr
+QZ5NYrXsWNpfqiNXsrl9yXId4OV4wEJxacvltbSsghbxcwd90lSFJRSW9HgmqrjZ84lIDIBF/NtdXPjFui+UD0zr007Qqjv+Tjw9MVZ/HnRcL0qq
+BL77EvTlZWPIlv/Z
+"""  # sample("Shirts", size=(45, 60)) by `cjpeg -arithmetic -quality 50`; Pillow reads this coding but does not write it
+
+
+def test_an_arithmetic_coded_jpeg_is_decoded():
+    decoded = decode_photo(base64.b64decode(ARITHMETIC), "shirt.jpg")
+    assert difference(decoded.image, sample("Shirts", size=(45, 60))) < 8
 
 
 def test_a_progressive_jpeg_is_decoded(photo):

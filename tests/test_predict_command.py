@@ -1,7 +1,12 @@
 """`python -m core predict`: records, exit statuses, and photos that cannot be read among photos that can."""
 
 import csv
+import errno
 import json
+import os
+import resource
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -12,6 +17,7 @@ from core import samples
 from core.__main__ import main
 from core.photo_sources import find_photos
 from core.predict import RECORD_FIELDS
+from tests.conftest import ROOT
 
 pytestmark = pytest.mark.usefixtures("random_runs")
 
@@ -148,3 +154,34 @@ def test_a_list_that_is_not_there_is_wrong_usage(tmp_path, capsys):
     with pytest.raises(SystemExit) as stopped:
         main(["predict", "--list", str(tmp_path / "none.txt")])
     assert stopped.value.code == 2 and "none.txt" in capsys.readouterr().err
+
+
+def test_a_disk_that_fills_up_says_so_and_the_same_command_continues(tmp_path):
+    photos, out = tmp_path / "photos", tmp_path / "out.csv"
+    photos.mkdir()
+    for i in range(70):
+        samples.sample("Jeans", i, (48, 64)).save(photos / f"{i:03}.png")
+    command = [sys.executable, "-m", "core", "predict", str(photos), "--csv", str(out)]
+
+    def files_are_small() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (16_000, 16_000))
+
+    full = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, preexec_fn=files_are_small)
+    assert full.returncode == 1
+    assert f"Results cannot be written to {tmp_path}: File too large." in full.stderr
+    assert "Traceback" not in full.stderr
+    assert not out.exists() and not (tmp_path / "out.csv.tmp").exists()
+    again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert again.returncode == 0
+    assert "holds 1 finished batches" in again.stderr
+    with out.open(newline="") as file:
+        assert [Path(row["file"]).name for row in csv.DictReader(file)] == [f"{i:03}.png" for i in range(70)]
+
+
+def test_a_disk_that_is_read_only_says_so(folder, tmp_path, monkeypatch, capsys):
+    def refused(*_, **__):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(Path, "touch", refused)
+    assert main(["predict", str(folder), "--csv", str(tmp_path / "out.csv")]) == 1
+    assert f"Results cannot be written to {tmp_path}: Read-only file system." in capsys.readouterr().err

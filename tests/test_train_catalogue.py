@@ -61,6 +61,19 @@ def test_wrong_rows_are_left_out_and_told_by_line():
     ]
 
 
+def test_a_misspelt_class_is_told_by_line_and_other_products_are_none():
+    classes = ("Shirts", "Tshirts", "Track Pants")
+    types = ("Shirts", "T-shirt", "track_pants", "Jeggings", "", "Sweatshirts")
+    lines = [ROW.replace("Shirts", name).replace("15970", str(i)) for i, name in enumerate(types, 1)]
+    table, problems = read_styles("\n".join([HEADER, *lines]).encode(), "styles.csv", classes)
+    assert table["articleType"].tolist() == ["Shirts", "Jeggings", "Sweatshirts"]
+    assert problems == [
+        "styles.csv line 3: the articleType 'T-shirt' is unknown; write 'Tshirts'",
+        "styles.csv line 4: the articleType 'track_pants' is unknown; write 'Track Pants'",
+        "styles.csv line 6: it has no articleType",
+    ]
+
+
 def test_an_unclosed_quotation_mark_names_the_lines_it_swallows():
     table, problems = read(
         ROW,

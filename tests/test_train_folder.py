@@ -56,14 +56,14 @@ def test_the_resume_command_survives_a_shell(tmp_path):
 
 def test_the_heartbeat_is_written_at_once_then_at_most_every_two_seconds(tmp_path, monkeypatch):
     clock = [100.0]
-    monkeypatch.setattr(module.time, "time", lambda: clock[0])
+    monkeypatch.setattr(module.time, "monotonic", lambda: clock[0])
     progress = Progress(tmp_path, stages=2, epochs=5)
 
     def on_disk():
         return json.loads((tmp_path / "progress.json").read_text())
 
     progress.update(step=1)
-    assert (on_disk()["step"], on_disk()["updated"], on_disk()["epochs"]) == (1, 100.0, 5)
+    assert (on_disk()["step"], on_disk()["epochs"]) == (1, 5)
     clock[0] = 101.9
     progress.update(step=2)
     assert on_disk()["step"] == 1
@@ -108,3 +108,15 @@ def test_what_a_killed_writer_left_is_swept_out_before_anything_else(tmp_path, l
     (tmp_path / "history.csv").write_text("whole")
     with only_trainer(tmp_path):
         assert not (tmp_path / leftover).exists() and (tmp_path / "history.csv").read_text() == "whole"
+
+
+def test_a_clock_that_jumps_back_silences_no_heartbeat(tmp_path, monkeypatch):
+    clock = {"monotonic": 0.0, "time": 10_000.0}
+    monkeypatch.setattr(module.time, "monotonic", lambda: clock["monotonic"])
+    monkeypatch.setattr(module.time, "time", lambda: clock["time"])
+    progress = Progress(tmp_path, stages=2, epochs=5)
+    progress.update(epoch=1)
+    clock.update(monotonic=3.0, time=6_400.0)
+    progress.update(epoch=2)
+    written = json.loads((tmp_path / "progress.json").read_text())
+    assert (written["epoch"], written["updated"]) == (2, 6_400.0)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import re
 import threading
 import zipfile
 from collections.abc import Collection
@@ -76,11 +77,12 @@ class Source:
             self._local.archive = zipfile.ZipFile(self.path)
         return self._local.archive.read(self._prefix + name)
 
-    def photos(self, coarse: Collection[str]) -> tuple[pd.DataFrame, list[str]]:
+    def photos(self, coarse: Collection[str], classes: Collection[str] = ()) -> tuple[pd.DataFrame, list[str]]:
         """What the table says: `COLUMNS`, `file` below `images/`, `phone` (whether the label is a coarse one); and what was left out.
 
         Args:
             coarse: the labels that a labels.csv may use.
+            classes: as for `read_styles`.
 
         Raises:
             InvalidData: as `read_styles` and `read_labels` do.
@@ -88,7 +90,7 @@ class Source:
         name = f"{self.path.name}: {self.table}"
         if self.table == "labels.csv":
             return read_labels(self.read(self.table), name, coarse)
-        rows, problems = read_styles(self.read(self.table), name)
+        rows, problems = read_styles(self.read(self.table), name, classes)
         return rows.assign(file=rows["id"].astype(str) + ".jpg", phone=False), problems
 
     def fingerprint(self) -> str:
@@ -96,12 +98,13 @@ class Source:
         return hashlib.sha256(repr(sorted(self._members().items())).encode()).hexdigest()
 
 
-def read_styles(data: bytes, source: str) -> tuple[pd.DataFrame, list[str]]:
+def read_styles(data: bytes, source: str, classes: Collection[str] = ()) -> tuple[pd.DataFrame, list[str]]:
     """Parse styles.csv, stray commas included.
 
     Args:
         data: the file.
         source: its name, for messages.
+        classes: article types to be told from their misspellings, such as "T-shirt"; another product's name is no mistake.
 
     Returns:
         A table with `COLUMNS` (`id` as int, the others as text), and what was wrong with the rows left out, by line.
@@ -110,12 +113,14 @@ def read_styles(data: bytes, source: str) -> tuple[pd.DataFrame, list[str]]:
         InvalidData: the file is empty, not UTF-8, no CSV, or lacks a column.
     """
     header, rows = _rows(data, source)
+    spelling = {_bare(name): name for name in classes}
     problems: list[str] = []
     seen: dict[int, int] = {}
     records: list[dict[str, str | int]] = []
     for line, last_line, row in rows:
         record = dict(zip(header, row, strict=False))
         problem = _unclosed_quote(line, last_line) or _problem(header, row, record, seen)
+        problem = problem or _unknown_type(record["articleType"], spelling)
         if problem:
             problems.append(f"{source} line {line}: {problem}")
             continue
@@ -191,6 +196,18 @@ def _rows(
             f"{source} lacks the column(s) {', '.join(missing)}; its first line is {','.join(header)[:120]!r}."
         )
     return header, [row for row in rows if row[2]]
+
+
+def _unknown_type(name: str, spelling: dict[str, str]) -> str:
+    if not name.strip():
+        return "it has no articleType"
+    known = spelling.get(_bare(name), name)
+    return "" if name == known else f"the articleType {name[:40]!r} is unknown; write {known!r}"
+
+
+def _bare(name: str) -> str:
+    """A name without what is easily mistaken: case, spaces, hyphens, the plural's s."""
+    return re.sub(r"[\s_-]", "", name).casefold().removesuffix("s")
 
 
 def _unclosed_quote(first: int, last: int) -> str:

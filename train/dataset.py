@@ -106,7 +106,7 @@ def _all_rows(sources: list[Source], classes: ClassList) -> tuple[pd.DataFrame, 
     """The rows of all tables, ordered by id and then by source, and what was wrong with the rows left out."""
     tables, problems = [], []
     for position, source in enumerate(sources):
-        table, wrong = source.photos(classes.coarse)
+        table, wrong = source.photos(classes.coarse, classes.labels.names)
         tables.append(table.assign(source=position))
         problems += wrong
     rows = pd.concat(tables).sort_values(["id", "source"], ignore_index=True)

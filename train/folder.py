@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shlex
 import socket
@@ -112,7 +113,7 @@ class Progress:
 
     def __init__(self, folder: Path, stages: int, epochs: int):
         self.path = folder / "progress.json"
-        self._written = 0.0
+        self._written = -math.inf  # by the monotonic clock: the other one jumps
         self._one_writer = threading.Lock()
         self.fields: dict[str, Any] = {
             "run_id": folder.name,
@@ -128,8 +129,8 @@ class Progress:
         """Change fields; the file follows at most every HEARTBEAT_SECONDS unless `now`."""
         with self._one_writer:
             self.fields.update(fields)
-            if now or time.time() - self._written >= HEARTBEAT_SECONDS:
-                self._written = self.fields["updated"] = time.time()
+            if now or time.monotonic() - self._written >= HEARTBEAT_SECONDS:
+                self._written, self.fields["updated"] = time.monotonic(), time.time()
                 write_json(self.path, self.fields)
 
     @contextmanager
