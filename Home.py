@@ -8,12 +8,16 @@ ui.page("Home")
 st.title("Garment Lens", anchor=False)
 
 with ui.errors_shown():
-    classifier = ui.classifier()
+    run = ui.session_run()
     st.markdown(
-        f"A neural network (ResNet50) that tells **{len(classifier.labels)} kinds of clothes** apart, says how sure it is, "
+        f"A neural network (ResNet50) that tells **{len(run.labels)} kinds of clothes** apart, says how sure it is, "
         "and shows where it looked."
     )
-    ui_home.demonstration(classifier)
-    ui_home.headline(classifier.run)
-    ui_home.provider(classifier.engine)
-    ui_home.doors(classifier.run)
+    demonstration = st.container(border=True)  # filled last: the page need not wait for the network
+    ui_home.headline(run)
+    provider = st.container()
+    ui_home.doors(run)
+    with demonstration:
+        classifier = ui_home.demonstration()
+    with provider:
+        ui_home.provider(classifier.engine)

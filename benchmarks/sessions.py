@@ -93,6 +93,7 @@ class Session:
     def __init__(self, address: str, page: str = ""):
         self.address, self.page = address, page
         self.elements: list[Element] = []  # of the latest run of the page, in the order they came
+        self.came: dict[str, float] = {}  # when the last of each kind did, by time.perf_counter
         self._id = ""
         self._widgets: dict[str, WidgetState] = {}
         self._http = requests.Session()
@@ -181,7 +182,8 @@ class Session:
     def _take(self, message: ForwardMsg) -> None:
         kind = message.WhichOneof("type")
         if kind == "new_session":
-            self.elements = []
+            self.elements, self.came = [], {}
             self._id = message.new_session.initialize.session_id
         elif kind == "delta" and message.delta.HasField("new_element"):
             self.elements.append(message.delta.new_element)
+            self.came[message.delta.new_element.WhichOneof("type")] = time.perf_counter()

@@ -8,8 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import logsumexp
-from scipy.special import softmax as scipy_softmax
 
 from core.labels import ALL, LabelSet
 
@@ -38,7 +36,8 @@ def softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
 
     Log-probabilities do as well as logits: the two differ by a constant a row, which softmax does not see.
     """
-    return scipy_softmax(np.asarray(logits, np.float64) / temperature, axis=-1)
+    scaled = np.asarray(logits, np.float64) / temperature
+    return np.exp(scaled - np.logaddexp.reduce(scaled, axis=-1, keepdims=True))
 
 
 def apply_controls(probability: np.ndarray, labels: LabelSet, controls: Controls) -> np.ndarray:
@@ -54,7 +53,7 @@ def apply_controls(probability: np.ndarray, labels: LabelSet, controls: Controls
 
 def energy(logits: np.ndarray) -> np.ndarray:
     """How much a photo looks like any of the classes: logsumexp of the logits (Liu et al. 2020), (..., n_classes) -> (...)."""
-    return np.asarray(logsumexp(logits, axis=-1))
+    return np.asarray(np.logaddexp.reduce(logits, axis=-1))
 
 
 def top_k(probability: np.ndarray, labels: LabelSet, k: int) -> list[tuple[str, float]]:

@@ -12,7 +12,6 @@ from functools import cache
 import numpy as np
 from PIL import Image
 from plotly.colors import get_colorscale, sample_colorscale, unlabel_rgb
-from scipy.ndimage import morphological_gradient
 
 from core.palette import CONTOUR_RIM, DIVERGING, HEAT
 
@@ -131,6 +130,8 @@ def _lined(
     photo: Image.Image, values: np.ndarray, levels: Sequence[float], shades: np.ndarray, scale: str, opacity: float
 ) -> Image.Image:
     """Lines where values pass a level, in the colours of shades (in [0, 1]), on a dark rim that shows them on white cloth."""
+    from scipy.ndimage import morphological_gradient  # the first page, which draws no lines, need not wait for it
+
     bands = np.digitize(values, levels).astype(np.uint8)
     half = max(1, round(max(photo.size) / LINES_IN_PICTURE / 2))
     line, rim = (morphological_gradient(bands, size=2 * width + 1) > 0 for width in (half, 2 * half))

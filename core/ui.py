@@ -6,15 +6,18 @@ import logging
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import streamlit as st
 import streamlit.components.v2 as components
 from PIL import Image
 
-from core.classifier import Classifier
 from core.errors import BrokenRun, GarmentError
 from core.runs import Run, current_run, runs_folder, sha256_of
 from core.samples import sample
+
+if TYPE_CHECKING:
+    from core.classifier import Classifier
 
 APP_NAME = "Garment Lens"
 CLASSIFIER = "classifier"  # where a session keeps its (SHA-256 of the manifest, classifier)
@@ -62,6 +65,12 @@ def shipped_run_id() -> str:
         return ""
 
 
+def session_run() -> Run:
+    """The run that this session classifies with, without waiting for its network. Raises BrokenRun."""
+    kept: tuple[str, Classifier] | None = st.session_state.get(CLASSIFIER)
+    return kept[1].run if kept else shipped_run()
+
+
 def classifier() -> Classifier:
     """The classifier of this session: the shipped run's. Where another run takes its place, the visitor is offered the change.
 
@@ -97,6 +106,8 @@ def _taken(run: Run) -> bool:
 
 @st.cache_resource(show_spinner="Loading the network…", max_entries=2)
 def _classifier(_run: Run, manifest_sha256: str) -> Classifier:
+    from core.classifier import Classifier  # ONNX Runtime comes with it, which a page may draw itself before it has
+
     return Classifier(_run, shared=True)
 
 

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import streamlit as st
 from PIL import Image
 
-from core import samples
+from core import samples, ui
 from core.bars import probability_bars
-from core.classifier import Classifier
-from core.dispatch import Dispatcher
-from core.engine import Engine
-from core.explain import overlay, side_by_side
 from core.images import Photo
 from core.runs import Run, find_runs, runs_folder
-from core.ui import errors_shown
+
+if TYPE_CHECKING:
+    from core.classifier import Classifier
+    from core.dispatch import Dispatcher
+    from core.engine import Engine
 
 SHOWN = ("Shirts", "Jeans", "Tshirts", "Skirts", "Jackets", "Shorts")
 SIZE = (480, 640)
@@ -58,30 +58,41 @@ PAGES = (
 )
 
 
-def demonstration(classifier: Classifier) -> None:
-    """A drawn garment, classified by the real engine; another one at each click."""
+def demonstration() -> Classifier:
+    """A drawn garment, classified by the real engine; another one at each click. The drawing stands there while the network is loaded."""
+    from core.explain import overlay, side_by_side
+
     turn = st.session_state.setdefault("demonstration", 0)
     name = SHOWN[turn % len(SHOWN)]
     photo = _with_grain(_drawn(name, turn))
-    start = time.perf_counter()
-    reading = classifier.read([(photo, None)])[0]
-    answer = classifier.answer(reading, k=TOP_K)
-    picture = overlay(photo.image, reading.heat(classifier.labels.index(answer.label), photo.size), HEAT_OPACITY)
-    milliseconds = 1000 * (time.perf_counter() - start)
-    with st.container(border=True):
-        left, right = st.columns([1, 1.15], vertical_alignment="center")
-        left.image(
-            side_by_side(photo.image, picture),
-            caption=f"{name}, drawn in code, and where the network looked",
-            alt=f"A drawn garment ({name}), and the same with a heat map of {answer.label}",
+    left, right = st.columns([1, 1.15], vertical_alignment="center")
+    shown = left.empty()
+    if ui.CLASSIFIER not in st.session_state:
+        shown.image(
+            side_by_side(photo.image, photo.image),
+            caption=f"{name}, drawn in code",
+            alt=f"A drawn garment ({name})",
             width="stretch",
         )
-        with right:
-            verdict = f"{answer.label} · {answer.probability:.0%}" if answer.in_scope else "Not one of these kinds"
-            st.markdown(f"## {verdict}")
-            st.html(probability_bars(answer.ranking, classifier.labels, answer.in_scope))
-            st.caption(f"Classified and explained in {milliseconds:.0f} ms, just now, on this machine.")
-            st.button("Another one", icon=":material/refresh:", on_click=_next)
+    with right:
+        classifier = ui.classifier()
+        start = time.perf_counter()
+        reading = classifier.read([(photo, None)])[0]
+        answer = classifier.answer(reading, k=TOP_K)
+        picture = overlay(photo.image, reading.heat(classifier.labels.index(answer.label), photo.size), HEAT_OPACITY)
+        milliseconds = 1000 * (time.perf_counter() - start)
+        verdict = f"{answer.label} · {answer.probability:.0%}" if answer.in_scope else "Not one of these kinds"
+        st.markdown(f"## {verdict}")
+        st.html(probability_bars(answer.ranking, classifier.labels, answer.in_scope))
+        st.caption(f"Classified and explained in {milliseconds:.0f} ms, just now, on this machine.")
+        st.button("Another one", icon=":material/refresh:", on_click=_next)
+    shown.image(
+        side_by_side(photo.image, picture),
+        caption=f"{name}, drawn in code, and where the network looked",
+        alt=f"A drawn garment ({name}), and the same with a heat map of {answer.label}",
+        width="stretch",
+    )
+    return classifier
 
 
 @st.cache_data(max_entries=12, show_spinner=False)
@@ -181,7 +192,7 @@ def _published() -> dict[str, Any]:
 def _show_card(run: Run) -> None:
     from core.model_card import model_card  # scikit-learn comes with it, which the first page need not wait for
 
-    with errors_shown():
+    with ui.errors_shown():
         st.markdown(model_card(run).partition("\n")[2])  # its first line is the dialog's title
 
 
