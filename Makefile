@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test coverage lint audit bench bench-train screenshots setup
+.PHONY: help run test coverage lint audit bench bench-engines bench-train screenshots setup
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -33,6 +33,9 @@ bench: $(VENV)/dev ## measure what README and docs claim
 	$(BIN)/python -m benchmarks.load
 	$(BIN)/python -m benchmarks.bulk
 	$(BIN)/python -m benchmarks.soak --minutes 2
+
+bench-engines: $(VENV)/dev ## compare other engines, number formats and input sizes with the serving engine
+	$(BIN)/python -m benchmarks.engines
 
 bench-train: $(VENV)/dev ## measure the trainer's input pipeline against its training step
 	$(BIN)/python -m benchmarks.train

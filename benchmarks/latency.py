@@ -4,7 +4,8 @@
 
 The usual path: full JPEG decode, torchvision transforms to 224x224, eager ResNet50, pytorch-grad-cam. Ours: JPEG decode at reduced
 scale, letterbox, ONNX Runtime, class map from the head's weights. Both run the shipped network's weights, on a photo drawn in code
-with noise, as large as a phone's. Rounds of both alternate, so that a busy machine slows both; what counts is the ratio.
+with noise, as large as a phone's. Rounds of both alternate, so that a busy machine slows both; what counts is the ratio. Before each
+measured pass come a rest, until the other path's threads no longer wait for work on the processor, and an unmeasured one.
 
 Then how much of the processor's peak the network reaches: the multiplications and additions of its convolutions and its head in a second,
 over those of a large float32 matrix product in the same rounds (numpy's, on as many threads).
@@ -32,7 +33,7 @@ from core.graph import build_graph
 from core.images import decode_photo
 from core.model import IMAGENET_MEAN, IMAGENET_STD, load_network
 
-ROUNDS, WARM_UP = 15, 3
+ROUNDS, REST = 15, 0.25  # seconds
 MATRIX, BATCH = 1536, 32
 PHOTO = (1200, 1600)
 SHOWN = (480, 640)  # the heat map is stretched to this size, as on the page
@@ -72,15 +73,15 @@ def our_path(classifier: Classifier):
 
 def measured(paths: list, data: bytes) -> np.ndarray:
     """Milliseconds, (rounds, paths)."""
-    rows = []
-    for _ in range(WARM_UP + ROUNDS):
-        row = []
-        for path in paths:
+    rows = np.zeros((ROUNDS, len(paths)))
+    for row in rows:
+        for i, path in enumerate(paths):
+            time.sleep(REST)
+            path(data)
             start = time.perf_counter()
             path(data)
-            row.append(1000 * (time.perf_counter() - start))
-        rows.append(row)
-    return np.array(rows[WARM_UP:])
+            row[i] = 1000 * (time.perf_counter() - start)
+    return rows
 
 
 def operations(model: onnx.ModelProto, height: int, width: int) -> int:

@@ -1,0 +1,302 @@
+"""Ways to run the shipped network, measured side by side: how fast each is beside the serving engine, and how accurate.
+
+    python -m benchmarks.engines                                                                # speed alone
+    python -m benchmarks.engines --data fashion-product-images-small.zip --chart docs/engines.svg
+
+Speed: one photo through each way in turn, round after round and each round in another order, so that a busy machine slows all; what
+counts is the time of the serving engine over that of the other in the same round. Accuracy, where the data set is given: on the run's
+validation photos, never on its test photos. Static int8 quantisation is calibrated on photos of the training split. A way is worth
+adopting if it is more than 1.1 times as fast and loses at most 0.2 points.
+
+Folding BatchNorm into the convolutions is measured in PyTorch, where it can be left out; the serving engine's graph is always folded.
+ONNX Runtime's level "all" differs from "extended" by its blocked memory layout, its form of channels-last.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import onnxruntime
+import openvino
+import plotly.graph_objects as go
+import torch
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+from torch.fx.experimental.optimization import fuse
+
+from benchmarks.report import machine, spread
+from benchmarks.svg import as_svg
+from core import Classifier
+from core.graph import build_graph
+from core.images import decode_photo
+from core.model import load_network
+from core.palette import OTHER, VALIDATION
+from core.predictions import stage_files
+from core.preprocess import letterbox
+from core.runs import Run
+from train.catalogue import PHONE_IDS_FROM, Source
+
+ROUNDS, WARM_UP, PASSES, REST = 20, 2, 5, 0.05
+CALIBRATION = 256  # photos
+BATCH = 32
+SIZES = ((64, 48), (80, 60), (112, 84), (128, 96), (160, 120))
+FASTER, POINTS = 1.1, 0.2
+SHIPPED = "serving engine"
+
+Forward = Callable[[np.ndarray], np.ndarray]  # uint8 (B, H, W, 3) to logits (B, n_classes)
+Pixels = Callable[[int, int], np.ndarray]  # height and width to uint8 (n, height, width, 3)
+
+
+class Way(NamedTuple):
+    """A way to run the network.
+
+    Args:
+        forward: takes pixels to logits.
+        size: (height, width) of its input.
+    """
+
+    forward: Forward
+    size: tuple[int, int]
+
+
+class Photos(NamedTuple):
+    """Photos of a split.
+
+    Args:
+        pixels: gives them at a size.
+        targets: int (n,), the index of each one's class.
+    """
+
+    pixels: Pixels
+    targets: np.ndarray
+
+
+class Measured(NamedTuple):
+    """What became of one way.
+
+    Args:
+        name: of the way.
+        milliseconds: (rounds,), of one photo.
+        ratios: (rounds,), the serving engine's time over this one's in the same round.
+        accuracy: on the validation photos; NaN without data.
+    """
+
+    name: str
+    milliseconds: np.ndarray
+    ratios: np.ndarray
+    accuracy: float
+
+
+def with_onnx_runtime(model: bytes, threads: int = 0, level: str = "ALL", spinning: bool = True) -> Forward:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.graph_optimization_level = getattr(onnxruntime.GraphOptimizationLevel, f"ORT_{level}")
+    options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spinning)))
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    return lambda pixels: np.asarray(session.run(["logits"], {"pixels": pixels})[0])
+
+
+def with_openvino(model: bytes) -> Forward:
+    core = openvino.Core()
+    settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+    compiled = core.compile_model(core.read_model(model), "CPU", settings)
+    return lambda pixels: compiled(pixels)["logits"]
+
+
+def with_torch(run: Run, folded: bool = False, channels_last: bool = False) -> Forward:
+    network = load_network(run.path("model.safetensors")).eval()
+    network = fuse(network) if folded else network
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    network = network.to(memory_format=layout)
+    mean, std = (torch.tensor(run.manifest["input"][name]).view(3, 1, 1) * 255 for name in ("mean", "std"))
+    classes = len(run.labels)
+
+    @torch.inference_mode()
+    def forward(pixels: np.ndarray) -> np.ndarray:
+        x = (torch.from_numpy(pixels).permute(0, 3, 1, 2) - mean) / std
+        outputs = network(x.contiguous(memory_format=layout))
+        background = outputs[:, classes:].logsumexp(1, keepdim=True) if outputs.shape[1] > classes else 0
+        return (outputs[:, :classes] - background).numpy()
+
+    return forward
+
+
+class _Batches(CalibrationDataReader):
+    """Photos for the quantisation, as it wants to be given them."""
+
+    def __init__(self, pixels: np.ndarray):
+        self._batches = iter(np.array_split(pixels, max(1, len(pixels) // BATCH)))
+
+    def get_next(self) -> dict[str, np.ndarray] | None:  # type: ignore[override]
+        batch = next(self._batches, None)
+        return None if batch is None else {"pixels": batch}
+
+
+def in_int8(model: bytes, pixels: np.ndarray, reduce_range: bool) -> bytes:
+    """The network with weights and activations in 8 bits; weights in 7 where AVX2's 16-bit sums could overflow."""
+    with tempfile.TemporaryDirectory() as folder:
+        given, path = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
+        given.write_bytes(model)  # a model that is handed over as an object comes out altered
+        quantize_static(
+            given,
+            path,
+            _Batches(pixels),
+            quant_format=QuantFormat.QDQ,
+            per_channel=True,
+            reduce_range=reduce_range,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            op_types_to_quantize=["Conv", "Gemm", "Add", "MaxPool", "GlobalAveragePool"],
+        )
+        return path.read_bytes()
+
+
+def ways(classifier: Classifier, training: Pixels | None) -> Iterator[tuple[str, Way]]:
+    """All that is compared, the serving engine first."""
+    run, engine, size = classifier.run, classifier.engine, classifier.input_size
+    given = run.manifest["input"]
+    graph = build_graph(run.path("model.safetensors"), given["mean"], given["std"], len(run.labels))
+    data = graph.SerializeToString()
+    yield SHIPPED, Way(lambda pixels: engine.run(pixels).logits, size)
+    for level in ("DISABLE_ALL", "ENABLE_BASIC", "ENABLE_EXTENDED", "ENABLE_ALL"):
+        yield f"ONNX Runtime, {level.lower()}", Way(with_onnx_runtime(data, level=level), size)
+    yield "ONNX Runtime, 1 thread", Way(with_onnx_runtime(data, threads=1, level="ENABLE_ALL"), size)
+    yield "ONNX Runtime, no spinning", Way(with_onnx_runtime(data, level="ENABLE_ALL", spinning=False), size)
+    yield "OpenVINO", Way(with_openvino(data), size)
+    yield "PyTorch", Way(with_torch(run), size)
+    yield "PyTorch, BatchNorm folded", Way(with_torch(run, folded=True), size)
+    yield "PyTorch, folded, channels-last", Way(with_torch(run, folded=True, channels_last=True), size)
+    if training:
+        for name, reduce_range in (("int8", False), ("int8, 7-bit weights", True)):
+            quantised = in_int8(data, training(*size), reduce_range)
+            yield f"ONNX Runtime, {name}", Way(with_onnx_runtime(quantised, level="ENABLE_ALL"), size)
+            yield f"OpenVINO, {name}", Way(with_openvino(quantised), size)
+    for height, width in SIZES:
+        if (height, width) != size:
+            yield f"{SHIPPED} at {height}x{width}", Way(lambda pixels: engine.run(pixels).logits, (height, width))
+
+
+def photos(source: Source, ids: Iterable[int]) -> Pixels:
+    """Photos of the catalogue, decoded once."""
+    decoded = [decode_photo(source.read(f"images/{photo}.jpg")).image for photo in ids]
+    return functools.cache(lambda height, width: np.stack([letterbox(image, height, width) for image in decoded]))
+
+
+def training_photos(run: Run, source: Source) -> Pixels:
+    """Photos of the training split, to calibrate with."""
+    splits = run.read_csv("splits.csv")
+    known = splits[(splits["split"] == "train") & (splits["id"] < PHONE_IDS_FROM)]
+    return photos(source, known["id"].sample(min(CALIBRATION, len(known)), random_state=0))
+
+
+def validation_photos(run: Run, source: Source, most: int) -> Photos:
+    """Photos of the validation split, evenly taken."""
+    table = run.read_csv(stage_files(run)[max(stage_files(run))])
+    table = table[table["id"] < PHONE_IDS_FROM].iloc[:: max(1, len(table) // most)]
+    return Photos(photos(source, table["id"]), np.array([run.labels.index(label) for label in table["label"]]))
+
+
+def accuracy(way: Way, validation: Photos) -> float:
+    """Share of photos that a way names right."""
+    pixels = validation.pixels(*way.size)
+    batches = np.array_split(pixels, max(1, len(pixels) // BATCH))
+    predicted = np.concatenate([way.forward(batch).argmax(axis=1) for batch in batches])
+    return float((predicted == validation.targets).mean())
+
+
+def measure(all_ways: dict[str, Way], validation: Photos | None) -> list[Measured]:
+    """Time all ways in turn, round after round, each round in another order."""
+    inputs = {way.size: np.full((1, *way.size, 3), 128, np.uint8) for way in all_ways.values()}
+    chosen, random = list(all_ways.values()), np.random.default_rng(0)
+    times = np.zeros((ROUNDS, len(chosen)))
+    for row in times:
+        for i in random.permutation(len(chosen)):
+            row[i] = _milliseconds(chosen[i].forward, inputs[chosen[i].size])
+    return [
+        Measured(name, times[:, i], times[:, 0] / times[:, i], accuracy(way, validation) if validation else np.nan)
+        for i, (name, way) in enumerate(all_ways.items())
+    ]
+
+
+def _milliseconds(forward: Forward, pixels: np.ndarray) -> float:
+    """Median of some passes in a row, once the threads of the way before have gone to rest and this one's weights are in the caches."""
+    time.sleep(REST)
+    seconds = []
+    for _ in range(WARM_UP + PASSES):
+        start = time.perf_counter()
+        forward(pixels)
+        seconds.append(time.perf_counter() - start)
+    return 1000 * float(np.median(seconds[WARM_UP:]))
+
+
+def table(measured: list[Measured]) -> str:
+    """Markdown, a line a way, and whether it is worth adopting."""
+    lines = [
+        "| way | one photo | times as fast | validation accuracy | worth adopting |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    shipped = measured[0].accuracy
+    for name, milliseconds, ratios, share in measured:
+        better = name != SHIPPED and np.median(ratios) > FASTER
+        worth = better and (np.isnan(share) or 100 * (shipped - share) <= POINTS)
+        shown = "" if np.isnan(share) else f"{share:.2%} ({100 * (share - shipped):+.2f})"
+        verdict = "" if name == SHIPPED else "yes" if worth else "no"
+        cells = (name, spread(milliseconds, "ms"), spread(ratios, "", 2), shown, verdict)
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def front(measured: list[Measured]) -> list[Measured]:
+    """The ways that no other beats in both time and accuracy, fastest first (the Pareto front)."""
+    best: list[Measured] = []
+    for way in sorted(measured, key=lambda way: (np.median(way.milliseconds), -way.accuracy)):
+        if not best or way.accuracy > best[-1].accuracy:
+            best.append(way)
+    return best
+
+
+def chart(measured: list[Measured]) -> go.Figure:
+    """Accuracy over time, with the front."""
+
+    def points(some: list[Measured], **style: object) -> go.Scatter:
+        x, y = [float(np.median(way.milliseconds)) for way in some], [100 * way.accuracy for way in some]
+        return go.Scatter(x=x, y=y, text=[way.name for way in some], showlegend=False, **style)
+
+    line = points(front(measured), mode="lines", line={"color": OTHER, "shape": "hv", "dash": "dot"})
+    marks = points(measured, mode="markers+text", textposition="top center", marker={"color": VALIDATION, "size": 9})
+    figure = go.Figure([line, marks])
+    figure.update_xaxes(title="milliseconds for one photo", type="log")
+    figure.update_yaxes(title="validation accuracy, %")
+    return figure.update_layout(template="plotly_white", width=1000, height=640, margin={"t": 30})
+
+
+def main() -> None:
+    line = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    line.add_argument("--data", type=Path, help="Kaggle zip or extracted folder, for accuracy and for int8")
+    line.add_argument("--photos", type=int, default=10**6, metavar="N", help="of the validation split (default: all)")
+    line.add_argument(
+        "--chart", type=Path, metavar="FILE.svg", help="draw accuracy over time; needs --data and Chromium"
+    )
+    options = line.parse_args()
+    classifier = Classifier.load()
+    source = Source(options.data) if options.data else None
+    validation = validation_photos(classifier.run, source, options.photos) if source else None
+    training = training_photos(classifier.run, source) if source else None
+    measured = measure(dict(ways(classifier, training)), validation)
+    print(
+        f"run {classifier.run.run_id}, {len(validation.targets) if validation else 0} validation photos, {ROUNDS} rounds"
+    )
+    print(f"{machine()}, openvino {openvino.__version__.partition('-')[0]}")
+    print(table(measured))
+    if options.chart and validation:
+        options.chart.write_bytes(as_svg(chart(measured)))
+
+
+if __name__ == "__main__":
+    main()
