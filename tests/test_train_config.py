@@ -76,7 +76,7 @@ def test_a_recipe_file_is_read_from_its_path(tmp_path):
 
 
 def test_an_unknown_recipe_names_the_known_ones():
-    with pytest.raises(InvalidConfig, match="one of: default, open_set, reference, refine, smoke"):
+    with pytest.raises(InvalidConfig, match="one of: default, open_set, polish, reference, refine, smoke"):
         load_recipe("refrence")
 
 

@@ -5,11 +5,11 @@ import json
 import pytest
 
 from core.errors import BrokenRun, InvalidData
-from core.runs import Run, current_run, find_runs
+from core.runs import Run, current_run, find_runs, sha256_of
 from tests.run_factory import write_run
 from train import ship as module
 from train.__main__ import main
-from train.ship import RECORD, ship
+from train.ship import RECORD, ship, validation_score
 
 
 @pytest.fixture
@@ -48,6 +48,19 @@ def test_a_run_that_is_no_better_does_not_ship(runs, tmp_path, validation):
     with pytest.raises(InvalidData, match=rf"new is not shipped: .* {validation:.3f}, and 0.800 for old"):
         ship(new.folder, runs)
     assert current_run(runs).run_id == "old" and not (runs / "new").exists()
+
+
+def test_one_photo_of_a_rare_class_does_not_choose_the_network(tmp_path):
+    run = write_run(tmp_path, "new", validation=0.8)
+    metrics = run.folder / "metrics.json"
+    measures = json.loads(metrics.read_text())
+    measures["validation"]["classes"] += [
+        {"class": "Swimwear", "support": 1, "f1": 0.0},
+        {"class": "Skirts", "support": 10, "f1": None},
+    ]
+    metrics.write_text(json.dumps(measures))
+    run.manifest["files"]["metrics.json"] = sha256_of(metrics)
+    assert validation_score(run) == pytest.approx((0.8 + 3 * 0.8 / 4) / 2)
 
 
 def test_a_record_keeps_everything_but_weights_and_splits(runs, tmp_path, capsys):

@@ -17,6 +17,8 @@ RECORD = (
     "predictions.csv",
 )  # what a run keeps without its weights
 
+MEASURABLE = 10  # validation photos of a class from which on its F1 helps to choose
+
 
 def record(folder: Path, runs: Path) -> str:
     """Keep a run's settings, history, measures and predictions in a folder of runs; returns in words what was done.
@@ -43,7 +45,8 @@ def ship(folder: Path, runs: Path) -> str:
     now, before = validation_score(run), validation_score(former)
     if now <= before:
         raise InvalidData(
-            f"{run.run_id} is not shipped: the mean of accuracy and macro-F1 on validation is {now:.3f}, and {before:.3f} for "
+            f"{run.run_id} is not shipped: the mean of accuracy and macro-F1 on validation (classes with {MEASURABLE} photos or more) is "
+            f"{now:.3f}, and {before:.3f} for "
             f"{former.run_id}, which ships now. `python -m train record {folder}` keeps its figures."
         )
     if run.folder.resolve() != (runs / run.run_id).resolve():
@@ -54,9 +57,13 @@ def ship(folder: Path, runs: Path) -> str:
 
 
 def validation_score(run: Run) -> float:
-    """Mean of accuracy and macro-F1 on the validation split, in [0, 1]: what runs are chosen by. Raises BrokenRun."""
+    """Mean of accuracy and macro-F1 on the validation split, in [0, 1]: what runs are chosen by. Raises BrokenRun.
+
+    Macro-F1 is that of the classes with MEASURABLE photos or more: of a class with one, that photo would weigh as much as 80 others.
+    """
     validation = run.read_json("metrics.json")["validation"]
-    return (validation["accuracy"]["value"] + validation["macro_f1"]) / 2
+    f1 = [row["f1"] or 0.0 for row in validation["classes"] if row["support"] >= MEASURABLE]
+    return (validation["accuracy"]["value"] + sum(f1) / len(f1)) / 2
 
 
 def _copy(run: Run, runs: Path, names: list[str]) -> None:
