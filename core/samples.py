@@ -201,8 +201,12 @@ def _jacket(s: Sketch, fabric: Fabric) -> None:
 
 
 def _sweater(s: Sketch, fabric: Fabric) -> None:
+    """Over a shirt, whose collar shows in the neck."""
     cut = _Cut(27, 64, vee=True, shoulder=82, hem=73, waist=76, length=318, sleeve="long", ribs=True)
+    shirt = Fabric((236, 240, 246))
     _top(s, replace(fabric, knit=0.07, grain=0.035), cut)
+    s.cloth([*cut.neckline, (-22, 54), (22, 54)], shirt, 1, 0.2)
+    _collar(s, shirt, 26, 30)
     s.line(cut.neckline, tone(fabric.colour, 0.78), 8)
     if fabric.pattern == "plain":
         for y in range(150, 290, 14):  # cables

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from core.dispatch import Dispatcher
     from core.engine import Engine
 
-SHOWN = ("Shirts", "Jeans", "Tshirts", "Skirts", "Jackets", "Shorts")
+SHOWN = ("Shirts", "Shorts", "Tshirts", "Skirts", "Track Pants", "Jeans")
 SIZE = (480, 640)
 HEAT_OPACITY = 0.55
 TOP_K = 5
