@@ -19,7 +19,7 @@ from PIL import Image
 from core.decide import Controls, apply_controls, energy, softmax, top_k
 from core.dispatch import Dispatcher
 from core.engine import Engine
-from core.explain import at_photo_size, class_maps, contrast
+from core.explain import at_photo_size, class_maps, contrast, relative_head
 from core.graph import head_of
 from core.images import Photo, decode_photo
 from core.labels import LabelSet
@@ -49,7 +49,8 @@ class Reading:
 
     Args:
         logits: float32 (n_classes,).
-        maps: float32 (n_classes, h, w), evidence for each class at each place (see `core.explain.class_maps`).
+        maps: float32 (n_classes, h, w), evidence for each class at each place rather than the average class
+            (see `core.explain.relative_head`).
         content: where the region lies in the network's input: left, top, right, bottom in its pixels.
         input_size: (height, width) of the network's input.
         pooled: float32 (2048,), the features averaged over the photo, for `core.neighbours`.
@@ -125,7 +126,7 @@ class Classifier:
         self.engine: Engine | Dispatcher = Dispatcher(engine) if shared else engine
         self.labels: LabelSet = run.labels
         weight, bias = head_of(run.path("model.safetensors"))
-        self.head_weight, self.head_bias = weight[: len(self.labels)], bias[: len(self.labels)]
+        self.head_weight, self.head_bias = relative_head(weight[: len(self.labels)], bias[: len(self.labels)])
         self.temperature: float = run.manifest["temperature"]
         self.threshold: float = run.manifest["in_scope"]["threshold"]
 

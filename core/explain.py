@@ -2,6 +2,9 @@
 
 With a linear head over global average pooling, the gradient of logit c with respect to map k is `w[c, k] / (h w)` everywhere, so
 Grad-CAM of the last block is `relu(sum_k w[c, k] A[k]) / (h w)`: exact, for every class at once, without a backward pass.
+
+Logits that all rise or fall by the same amount leave the answer as it is, so what is explained is how far a class's logit lies above the
+mean of all classes' (`relative_head`). Maps of the bare logits would show what the classes share, which says nothing about the answer.
 """
 
 from __future__ import annotations
@@ -18,6 +21,16 @@ from core.palette import CONTOUR_RIM, DIVERGING, HEAT
 LEVELS = (0.25, 0.5, 0.75)  # of the contour lines, as shares of the largest magnitude
 LINES_IN_PICTURE = 100  # a contour line is so many times thinner than the picture's longer side
 GAP = 8  # pixels between two pictures side by side
+
+
+def relative_head(weight: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The linear head whose logits are those above their mean over the classes; softmax sees no difference.
+
+    Args:
+        weight: (n_classes, 2048).
+        bias: (n_classes,).
+    """
+    return weight - weight.mean(axis=0), bias - bias.mean()
 
 
 def class_maps(features: np.ndarray, head_weight: np.ndarray) -> np.ndarray:

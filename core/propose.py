@@ -1,8 +1,8 @@
 """Find garments in a photo with the classifier itself, run fully convolutionally over the larger photo; no second network.
 
 Because the head is linear over global average pooling, it may be applied at every place of the feature maps (Zhou et al. 2016,
-"Learning deep features for discriminative localization"). Places with enough evidence, grouped by the group of classes they speak for,
-become boxes. `benchmarks/find_garments.py` measures the recall on composites of two photos.
+"Learning deep features for discriminative localization"). Places where some class stands out from the average one, grouped by the group of
+classes they speak for, become boxes. `benchmarks/find_garments.py` measures the recall on composites of two photos.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from core.images import Photo
 from core.roi import Region
 
 LONG_SIDE = 160  # pixels of the photo's longer side in the pass; it and the next two were chosen on composites of validation photos
-EVIDENCE_SHARE = 0.2  # how far a place's evidence must rise from the least to the most in the photo
+EVIDENCE_SHARE = 0.1  # how far a place's evidence must rise from the least to the most in the photo
 CONTAINED = 0.7  # share of a box inside a larger one from which on it is a part of that garment, such as a pocket
 CELL = 32  # pixels of the input a cell of the feature maps stands for
 REFINEMENT = 8  # the maps are stretched by this before boxes are cut from them

@@ -42,6 +42,14 @@ def test_the_engine_equals_the_pytorch_network(random_classifier, random_network
     np.testing.assert_allclose(softmax(found), softmax(expected), atol=1e-4)
 
 
+def test_the_shipped_network_shows_where_it_looked_in_every_drawn_garment():
+    """A map blank for the answer's own class would say that nothing spoke for it."""
+    shipped = Classifier.load()
+    photos = [decode_photo(encoded(samples.sample(name)), name) for name in samples.SAMPLE_NAMES]
+    for reading in shipped.read([(photo, None) for photo in photos]):
+        assert reading.heat(int(reading.logits.argmax()), (72, 96)).max() == 1
+
+
 def test_a_batch_answers_as_one_by_one(random_classifier, photos):
     region = Region(40, 60, 300, 500)
     inputs = [(photo, None) for photo in photos] + [(photos[0], region)]

@@ -7,6 +7,7 @@ from PIL import Image
 from pytorch_grad_cam import GradCAM
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
+from core.decide import softmax
 from core.explain import (
     GAP,
     at_photo_size,
@@ -17,6 +18,7 @@ from core.explain import (
     contrast_overlay,
     grad_cam,
     overlay,
+    relative_head,
     side_by_side,
 )
 
@@ -68,6 +70,23 @@ def test_the_class_maps_add_up_to_the_logits(random_network, images, features, h
         logits = random_network(images).numpy()
     totals = class_maps(features[0], head).sum(axis=(1, 2)) + random_network.fc.bias.detach().numpy()
     np.testing.assert_allclose(totals, logits[0], atol=1e-3)
+
+
+def test_what_all_classes_share_is_no_evidence_for_any(features, head):
+    """A head with one row added to all its rows gives the same probabilities, and so must give the same maps."""
+    bias, shared = np.arange(15.0), features[0].mean(axis=(1, 2)) / 10
+    weight, shifted = relative_head(head, bias), relative_head(head - shared, bias + 3)
+    np.testing.assert_allclose(class_maps(features[0], shifted[0]), class_maps(features[0], weight[0]), atol=1e-3)
+    np.testing.assert_allclose(shifted[1], weight[1])
+    assert not grad_cam(features[0], head - 10 * shared).any(), (
+        "the shift would have left every map of the bare logits blank"
+    )
+
+
+def test_the_relative_head_gives_the_same_probabilities(features, head):
+    pooled, bias = features.mean(axis=(2, 3)), np.arange(15.0)
+    weight, relative_bias = relative_head(head, bias)
+    np.testing.assert_allclose(softmax(pooled @ weight.T + relative_bias), softmax(pooled @ head.T + bias), atol=1e-5)
 
 
 def test_contrast_is_antisymmetric(features, head):
