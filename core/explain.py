@@ -4,7 +4,7 @@ With a linear head over global average pooling, the gradient of logit c with res
 Grad-CAM of the last block is `relu(sum_k w[c, k] A[k]) / (h w)`: exact, for every class at once, without a backward pass.
 
 Logits that all rise or fall by the same amount leave the answer as it is, so what is explained is how far a class's logit lies above the
-mean of all classes' (`relative_head`). Maps of the bare logits would show what the classes share, which says nothing about the answer.
+mean of all classes' (`relative_head`). Maps of the bare logits would also show what the classes share: that it is one of them, not which.
 """
 
 from __future__ import annotations
