@@ -5,8 +5,7 @@
 
 Speed: one photo through each way in turn, round after round and each round in another order, so that a busy machine slows all; what
 counts is the time of the serving engine over that of the other in the same round. Accuracy, where the data set is given: on the run's
-validation photos, never on its test photos. Static int8 quantisation is calibrated on photos of the training split. A way is worth
-adopting if it is more than 1.1 times as fast and loses at most 0.2 points.
+validation photos, never on its test photos. A way is worth adopting if it is more than 1.1 times as fast and loses at most 0.2 points.
 
 Folding BatchNorm into the convolutions is measured in PyTorch, where it can be left out; the serving engine's graph is always folded.
 ONNX Runtime's level "all" differs from "extended" by its blocked memory layout, its form of channels-last.
@@ -16,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import functools
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -27,13 +25,12 @@ import onnxruntime
 import openvino
 import plotly.graph_objects as go
 import torch
-from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from torch.fx.experimental.optimization import fuse
 
 from benchmarks.report import machine, spread
 from benchmarks.svg import as_svg
 from core import Classifier
-from core.graph import build_graph
+from core.graph import QUANTISATION, network_graph
 from core.images import decode_photo
 from core.model import load_network
 from core.palette import OTHER, VALIDATION
@@ -43,7 +40,6 @@ from core.runs import Run
 from train.catalogue import PHONE_IDS_FROM, Source
 
 ROUNDS, WARM_UP, PASSES, REST = 20, 2, 5, 0.05
-CALIBRATION = 256  # photos
 BATCH = 32
 SIZES = ((64, 48), (80, 60), (112, 84), (128, 96), (160, 120))
 FASTER, POINTS = 1.1, 0.2
@@ -127,56 +123,24 @@ def with_torch(run: Run, folded: bool = False, channels_last: bool = False) -> F
     return forward
 
 
-class _Batches(CalibrationDataReader):
-    """Photos for the quantisation, as it wants to be given them."""
-
-    def __init__(self, pixels: np.ndarray):
-        self._batches = iter(np.array_split(pixels, max(1, len(pixels) // BATCH)))
-
-    def get_next(self) -> dict[str, np.ndarray] | None:  # type: ignore[override]
-        batch = next(self._batches, None)
-        return None if batch is None else {"pixels": batch}
-
-
-def in_int8(model: bytes, pixels: np.ndarray, reduce_range: bool) -> bytes:
-    """The network with weights and activations in 8 bits; weights in 7 where AVX2's 16-bit sums could overflow."""
-    with tempfile.TemporaryDirectory() as folder:
-        given, path = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
-        given.write_bytes(model)  # a model that is handed over as an object comes out altered
-        quantize_static(
-            given,
-            path,
-            _Batches(pixels),
-            quant_format=QuantFormat.QDQ,
-            per_channel=True,
-            reduce_range=reduce_range,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-            op_types_to_quantize=["Conv", "Gemm", "Add", "MaxPool", "GlobalAveragePool"],
-        )
-        return path.read_bytes()
-
-
-def ways(classifier: Classifier, training: Pixels | None) -> Iterator[tuple[str, Way]]:
+def ways(classifier: Classifier) -> Iterator[tuple[str, Way]]:
     """All that is compared, the serving engine first."""
     run, engine, size = classifier.run, classifier.engine, classifier.input_size
-    given = run.manifest["input"]
-    graph = build_graph(run.path("model.safetensors"), given["mean"], given["std"], len(run.labels))
-    data = graph.SerializeToString()
+    float32 = network_graph(run).SerializeToString()
     yield SHIPPED, Way(lambda pixels: engine.run(pixels).logits, size)
     for level in ("DISABLE_ALL", "ENABLE_BASIC", "ENABLE_EXTENDED", "ENABLE_ALL"):
-        yield f"ONNX Runtime, {level.lower()}", Way(with_onnx_runtime(data, level=level), size)
-    yield "ONNX Runtime, 1 thread", Way(with_onnx_runtime(data, threads=1, level="ENABLE_ALL"), size)
-    yield "ONNX Runtime, no spinning", Way(with_onnx_runtime(data, level="ENABLE_ALL", spinning=False), size)
-    yield "OpenVINO", Way(with_openvino(data), size)
+        yield f"ONNX Runtime, float32, {level.lower()}", Way(with_onnx_runtime(float32, level=level), size)
+    yield "ONNX Runtime, float32, 1 thread", Way(with_onnx_runtime(float32, threads=1), size)
+    yield "ONNX Runtime, float32, no spinning", Way(with_onnx_runtime(float32, spinning=False), size)
+    yield "OpenVINO, float32", Way(with_openvino(float32), size)
+    if QUANTISATION in run.manifest["files"]:
+        int8 = network_graph(run, quantised=True).SerializeToString()
+        yield "ONNX Runtime, int8, 1 thread", Way(with_onnx_runtime(int8, threads=1), size)
+        yield "ONNX Runtime, int8, no spinning", Way(with_onnx_runtime(int8, spinning=False), size)
+        yield "OpenVINO, int8", Way(with_openvino(int8), size)
     yield "PyTorch", Way(with_torch(run), size)
     yield "PyTorch, BatchNorm folded", Way(with_torch(run, folded=True), size)
     yield "PyTorch, folded, channels-last", Way(with_torch(run, folded=True, channels_last=True), size)
-    if training:
-        for name, reduce_range in (("int8", False), ("int8, 7-bit weights", True)):
-            quantised = in_int8(data, training(*size), reduce_range)
-            yield f"ONNX Runtime, {name}", Way(with_onnx_runtime(quantised, level="ENABLE_ALL"), size)
-            yield f"OpenVINO, {name}", Way(with_openvino(quantised), size)
     for height, width in SIZES:
         if (height, width) != size:
             yield f"{SHIPPED} at {height}x{width}", Way(lambda pixels: engine.run(pixels).logits, (height, width))
@@ -186,13 +150,6 @@ def photos(source: Source, ids: Iterable[int]) -> Pixels:
     """Photos of the catalogue, decoded once."""
     decoded = [decode_photo(source.read(f"images/{photo}.jpg")).image for photo in ids]
     return functools.cache(lambda height, width: np.stack([letterbox(image, height, width) for image in decoded]))
-
-
-def training_photos(run: Run, source: Source) -> Pixels:
-    """Photos of the training split, to calibrate with."""
-    splits = run.read_csv("splits.csv")
-    known = splits[(splits["split"] == "train") & (splits["id"] < PHONE_IDS_FROM)]
-    return photos(source, known["id"].sample(min(CALIBRATION, len(known)), random_state=0))
 
 
 def validation_photos(run: Run, source: Source, most: int) -> Photos:
@@ -284,7 +241,7 @@ def chart(measured: list[Measured]) -> go.Figure:
 
 def main() -> None:
     line = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    line.add_argument("--data", type=Path, help="Kaggle zip or extracted folder, for accuracy and for int8")
+    line.add_argument("--data", type=Path, help="Kaggle zip or extracted folder, for accuracy")
     line.add_argument("--photos", type=int, default=10**6, metavar="N", help="of the validation split (default: all)")
     line.add_argument(
         "--chart", type=Path, metavar="FILE.svg", help="draw accuracy over time; needs --data and Chromium"
@@ -293,8 +250,7 @@ def main() -> None:
     classifier = Classifier.load()
     source = Source(options.data) if options.data else None
     validation = validation_photos(classifier.run, source, options.photos) if source else None
-    training = training_photos(classifier.run, source) if source else None
-    measured = measure(dict(ways(classifier, training)), validation)
+    measured = measure(dict(ways(classifier)), validation)
     print(
         f"run {classifier.run.run_id}, {len(validation.targets) if validation else 0} validation photos, {ROUNDS} rounds"
     )

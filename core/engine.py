@@ -7,10 +7,9 @@ from typing import NamedTuple
 import numpy as np
 import onnxruntime
 
-from core.errors import BrokenRun
-from core.graph import build_graph
-from core.providers import open_session
-from core.runs import RESTORE_HINT, Run
+from core.graph import QUANTISATION, network_graph
+from core.providers import CPU, open_session
+from core.runs import Run
 
 
 class Activations(NamedTuple):
@@ -31,22 +30,23 @@ class Engine:
     Args:
         run: a run that carries a network.
         threads: of one forward pass; 0 lets ONNX Runtime choose (one a core).
+        quantised: whether a processor may compute in 8-bit integers, where the run has what that needs. A GPU never does.
 
     Raises:
         BrokenRun: the run carries no network, or its weights are damaged.
     """
 
-    def __init__(self, run: Run, threads: int = 0):
-        weights = run.path("model.safetensors")
-        size = run.manifest["input"]
-        try:
-            graph = build_graph(weights, size["mean"], size["std"], len(run.labels))
-        except Exception as error:  # safetensors and numpy raise many types for foreign files
-            raise BrokenRun(f"{weights} does not hold a ResNet50 ({error!r:.200}). {RESTORE_HINT}") from error
+    def __init__(self, run: Run, threads: int = 0, quantised: bool = True):
+        self.quantised = False
+
+        def model(provider: str) -> bytes:
+            self.quantised = quantised and provider == CPU and QUANTISATION in run.manifest["files"]
+            return network_graph(run, self.quantised).SerializeToString()
+
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
-        self._session, self.provider_problem = open_session(graph.SerializeToString(), options)
-        self.height, self.width = size["height"], size["width"]
+        self._session, self.provider_problem = open_session(model, options)
+        self.height, self.width = run.manifest["input"]["height"], run.manifest["input"]["width"]
 
     @property
     def provider(self) -> str:

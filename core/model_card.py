@@ -66,7 +66,7 @@ def model_card(run: Run) -> str:
         _section("Photos from phones", _phone(training.metrics)),
         _section("Photos of other things", _in_scope(run, training.metrics)),
         _section("Calibration", _calibration(run, training.metrics)),
-        _section("Speed", _speed(training.metrics)),
+        _section("Speed", _speed(run, training.metrics)),
         _section("Limits", _limits(training)),
         _section("Energy", _energy(training)),
         _section("Citing", CITATIONS),
@@ -253,14 +253,20 @@ def _calibration(run: Run, metrics: Mapping[str, Any]) -> str:
     return f"{words}\n\n{table}" if rows else ""
 
 
-def _speed(metrics: Mapping[str, Any]) -> str:
-    speed = metrics.get("latency")
+def _speed(run: Run, metrics: Mapping[str, Any]) -> str:
+    speed, rounded = metrics.get("latency"), run.manifest.get("quantisation", {})
     if not speed:
         return ""
-    return (
+    words = (
         f"One photo's forward pass took {speed['median_ms']:.0f} ms (median of {speed['rounds']}), {speed['p95_ms']:.0f} ms at the "
         f"95th percentile ({speed['engine']}, {speed['processor']}), measured at the end of training with whatever else the machine did."
     )
+    if rounded.get("accepted"):
+        words += (
+            f" On a processor its convolutions compute in 8-bit integers: {rounded['int8']:.1%} of the validation photos are named "
+            f"right, {rounded['float32']:.1%} in 32-bit floating point."
+        )
+    return words
 
 
 def _limits(training: Training) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import onnx
 
-from core.graph import build_graph
+from core.graph import network_graph
 from core.preprocess import BACKGROUND
 from core.runs import Run
 
@@ -49,8 +49,7 @@ def export_onnx(run: Run, path: Path) -> None:
         BrokenRun: the run carries no network, or a file of it is damaged.
         OSError: the file cannot be written.
     """
-    size = run.manifest["input"]
-    model = build_graph(run.path("model.safetensors"), size["mean"], size["std"], len(run.labels))
+    model = network_graph(run)
     onnx.helper.set_model_props(model, metadata(run))
     onnx.checker.check_model(model)
     partial = path.with_name(f"{path.name}.tmp")

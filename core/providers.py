@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,10 @@ TRIAL = (1, 64, 64, 3)  # a photo that a provider must get through before it is 
 log = logging.getLogger(__name__)
 
 
-def open_session(model: bytes, options: onnxruntime.SessionOptions) -> tuple[onnxruntime.InferenceSession, str]:
-    """A session for a model with the input `pixels`, uint8 (B, H, W, 3), that has proven to work.
+def open_session(
+    model: Callable[[str], bytes], options: onnxruntime.SessionOptions
+) -> tuple[onnxruntime.InferenceSession, str]:
+    """A session for a model with the input `pixels`, uint8 (B, H, W, 3), that has proven to work; `model` gives its form for a provider.
 
     ONNX Runtime lists a provider that it was built with, whether or not its driver and libraries are there; when they are not it raises or
     quietly runs on the CPU, by version. So a provider counts as working once it has got through a photo.
@@ -29,7 +32,7 @@ def open_session(model: bytes, options: onnxruntime.SessionOptions) -> tuple[onn
         if provider not in onnxruntime.get_available_providers():
             continue
         try:
-            session = onnxruntime.InferenceSession(model, options, providers=[(provider, _settings()), CPU])
+            session = onnxruntime.InferenceSession(model(provider), options, providers=[(provider, _settings()), CPU])
             session.run(None, {"pixels": np.zeros(TRIAL, np.uint8)})
         except Exception as error:  # ONNX Runtime's exceptions have no common base but this one
             problems.append(f"{provider} is installed but fails here ({str(error).strip().splitlines()[0]:.200})")
@@ -41,7 +44,7 @@ def open_session(model: bytes, options: onnxruntime.SessionOptions) -> tuple[onn
         )
     for problem in problems:
         log.warning("%s. The network runs on the processor instead.", problem)
-    return onnxruntime.InferenceSession(model, options, providers=[CPU]), "; ".join(problems)
+    return onnxruntime.InferenceSession(model(CPU), options, providers=[CPU]), "; ".join(problems)
 
 
 def _settings() -> dict[str, Any]:

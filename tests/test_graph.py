@@ -6,7 +6,7 @@ import onnxruntime
 import pytest
 import torch
 
-from core.graph import build_graph, head_of
+from core.graph import LARGEST_WEIGHT, build_graph, head_of, ranged_outputs
 from core.model import IMAGENET_MEAN, IMAGENET_STD, GarmentNet, against_background, load_network, save_weights
 
 
@@ -78,3 +78,61 @@ def test_outputs_beyond_the_classes_become_the_background(weights):
     assert np.allclose(logits, against_background(outputs, 12), rtol=1e-4, atol=1e-4)
     assert np.allclose(torch.from_numpy(logits).softmax(1), expected[:, :12].softmax(1), atol=1e-5)
     assert np.allclose(torch.from_numpy(logits).logsumexp(1), in_scope.log() - (1 - in_scope).log(), atol=1e-3)
+
+
+@pytest.fixture(scope="module")
+def ranges(graph):
+    """Of each layer, over the photos that the graph in integers is held against."""
+    names = ranged_outputs(graph)
+    watched = onnx.ModelProto()
+    watched.CopyFrom(graph)
+    watched.graph.output.extend(onnx.helper.make_tensor_value_info(name, 1, None) for name in names)
+    session = onnxruntime.InferenceSession(watched.SerializeToString(), providers=["CPUExecutionProvider"])
+    outputs = session.run(names, {"pixels": noise()})
+    return {name: (min(0.0, float(o.min())), max(0.0, float(o.max()))) for name, o in zip(names, outputs, strict=True)}
+
+
+def noise():
+    return np.random.default_rng(1).integers(0, 256, (4, 96, 72, 3), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def in_integers(weights, ranges):
+    return build_graph(weights, list(IMAGENET_MEAN), list(IMAGENET_STD), 15, ranges)
+
+
+def test_the_graph_in_integers_comes_near_the_network(weights, in_integers):
+    onnx.checker.check_model(in_integers)
+    session = onnxruntime.InferenceSession(in_integers.SerializeToString(), providers=["CPUExecutionProvider"])
+    logits, features = session.run(["logits", "features"], {"pixels": noise()})
+    expected_logits, expected_features = reference(weights, noise())
+    assert np.corrcoef(features.ravel(), expected_features.ravel())[0, 1] > 0.98
+    assert np.corrcoef(logits.ravel(), expected_logits.ravel())[0, 1] > 0.98
+
+
+def test_in_integers_the_logits_are_still_the_head_of_the_features(weights, in_integers):
+    """Grad-CAM reads the head's weights: features and logits must belong together to the last digit."""
+    session = onnxruntime.InferenceSession(in_integers.SerializeToString(), providers=["CPUExecutionProvider"])
+    logits, features = session.run(["logits", "features"], {"pixels": noise()})
+    weight, bias = head_of(weights)
+    assert np.allclose(logits, features.mean(axis=(2, 3)) @ weight.T + bias, rtol=1e-4, atol=1e-4)
+
+
+def test_every_convolution_computes_in_integers(in_integers, tmp_path):
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    onnxruntime.InferenceSession(in_integers.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    kinds = [node.op_type for node in onnx.load(tmp_path / "optimised.onnx").graph.node]
+    assert kinds.count("QLinearConv") == 53 and "Conv" not in kinds and "Relu" not in kinds
+
+
+def test_no_weight_can_overflow_the_sums_of_16_bits_and_each_is_off_by_half_a_step_at_most(graph, in_integers):
+    floats, integers = (
+        {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+        for model in (graph, in_integers)
+    )
+    name = "layer3.0.conv2.folded_weight"
+    rounded, step = integers[f"{name}.integers"], integers[f"{name}.scale"][:, None, None, None]
+    assert np.abs(rounded.astype(int)).max() == LARGEST_WEIGHT and 2 * LARGEST_WEIGHT * 255 < 2**15
+    assert (np.abs(rounded * step - floats[name]) <= step * 0.5001).all()

@@ -55,13 +55,13 @@ def with_cuda(monkeypatch):
 
 def test_without_cuda_the_processor_is_no_fallback(model, monkeypatch, caplog):
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["AzureExecutionProvider", CPU])
-    session, problem = open_session(model, OPTIONS)
+    session, problem = open_session(lambda _: model, OPTIONS)
     assert session.get_providers() == [CPU] and problem == "" and not caplog.records
 
 
 def test_cuda_is_used_where_it_works(model, with_cuda, caplog):
     with_cuda("works")
-    session, problem = open_session(model, OPTIONS)
+    session, problem = open_session(lambda _: model, OPTIONS)
     assert session.get_providers()[0] == CUDA and problem == "" and not caplog.records
 
 
@@ -75,7 +75,7 @@ def test_cuda_is_used_where_it_works(model, with_cuda, caplog):
 )
 def test_where_cuda_fails_the_processor_works_and_a_warning_says_why(model, with_cuda, caplog, behaviour, reason):
     with_cuda(behaviour)
-    session, problem = open_session(model, OPTIONS)
+    session, problem = open_session(lambda _: model, OPTIONS)
     assert session.get_providers() == [CPU]
     assert problem == f"{CUDA} is installed but {reason}"
     assert caplog.messages == [f"{problem}. The network runs on the processor instead."]
@@ -84,7 +84,7 @@ def test_where_cuda_fails_the_processor_works_and_a_warning_says_why(model, with
 def test_each_process_of_a_machine_takes_its_own_device(model, with_cuda, monkeypatch):
     monkeypatch.setenv("LOCAL_RANK", "3")
     asked = with_cuda("works")
-    open_session(model, OPTIONS)
+    open_session(lambda _: model, OPTIONS)
     assert asked == [{"device_id": 3}]
 
 

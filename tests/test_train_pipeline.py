@@ -5,6 +5,7 @@ import os
 import random
 import re
 import shlex
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -29,10 +30,11 @@ from train_cases import (
 )
 
 from core import graph, model
-from core.graph import head_of
+from core.engine import Engine
+from core.graph import QUANTISATION, head_of
 from core.model import BLOCKS
 from core.runs import Run, find_runs
-from train import export, pipeline
+from train import export, pipeline, quantise
 from train.__main__ import main
 from train.config import parse_recipe
 from train.dataset import build_index
@@ -80,6 +82,12 @@ def only_run(runs: Path) -> Path:
     return folder
 
 
+def contract(folder: Path, stages: int) -> set[str]:
+    """Files that a whole run has; the ranges for 8-bit integers only where those were accepted."""
+    in_integers = {QUANTISATION} if Run.load(folder).manifest["quantisation"]["accepted"] else set()
+    return ALWAYS | in_integers | {f"validation_stage{k}.csv" for k in range(1, stages + 1)}
+
+
 QUICK = {"stages": [stage(["head"], epochs=2)], "frozen": [block for block in BLOCKS if block != "head"]}
 
 
@@ -93,7 +101,7 @@ def undisturbed(catalogue, cache, tmp_path_factory):
 
 def test_a_run_is_whole_and_holds_exactly_the_files_of_the_contract(undisturbed):
     found = {path.name for path in undisturbed.iterdir()}
-    assert found == ALWAYS | {f"validation_stage{k}.csv" for k in (1, 2, 3)}
+    assert found == contract(undisturbed, stages=3)
     run = Run.load(undisturbed)
     assert set(run.manifest["files"]) == found - {"manifest.json"}
     for name in run.manifest["files"]:
@@ -138,6 +146,38 @@ def test_the_exported_engine_is_proven_equal_on_real_photos(undisturbed):
     export = Run.load(undisturbed).manifest["export"]
     assert export["photos"] >= 16
     assert 0 <= export["max_probability_difference"] < 1e-4
+
+
+@pytest.mark.parametrize(("int8", "accepted"), [(0.8981, True), (0.8979, False), (0.95, True)])
+def test_integers_are_accepted_if_validation_loses_two_tenths_of_a_point_at_most(
+    undisturbed, catalogue, cache, tmp_path, monkeypatch, capsys, int8, accepted
+):
+    folder = Path(shutil.copytree(undisturbed, tmp_path / undisturbed.name))
+    monkeypatch.setattr(quantise, "_accuracy", lambda engine, _: int8 if engine.quantised else 0.9)
+    assert main(["--data", str(catalogue), "--cache", str(cache), "quantise", str(folder)]) == 0
+    assert ("is served in them now" in capsys.readouterr().out) == accepted
+    run = Run.load(folder)
+    photos = run.read_json("data.json")["splits"]["train"]  # fewer than are asked for
+    assert run.manifest["quantisation"] == {"float32": 0.9, "int8": int8, "photos": photos, "accepted": accepted}
+    assert {path.name for path in folder.iterdir()} == {*run.manifest["files"], "manifest.json"} == contract(folder, 3)
+    assert Engine(run).quantised == accepted
+
+
+def test_ranges_reach_as_far_as_the_values_do(undisturbed):
+    run, pixels = Run.load(undisturbed), np.random.default_rng(0).integers(0, 256, (70, 48, 36, 3), dtype=np.uint8)
+    ranges = quantise.activation_ranges(run, pixels)
+    features = Engine(run, quantised=False).run(pixels).features
+    low, high = ranges["layer4.0.sum.relu"]
+    assert low == 0 and high == pytest.approx(features.max(), rel=1e-5)
+    assert ranges["layer4.0.conv3"][0] < 0 < ranges["layer4.0.conv3"][1]
+
+
+def test_another_data_set_than_the_run_was_trained_on_cannot_quantise_it(undisturbed, cache, tmp_path, capsys):
+    other = write_catalogue(tmp_path / "other", small_rows()[:-5])
+    before = {path.name: path.read_bytes() for path in undisturbed.iterdir()}
+    assert main(["--data", str(other), "--cache", str(cache), "quantise", str(undisturbed)]) == 1
+    assert "The data set is not what this run began with" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in undisturbed.iterdir()} == before
 
 
 def test_predictions_are_one_row_a_test_photo_with_probabilities_that_sum_to_one(undisturbed):
@@ -421,7 +461,7 @@ def test_smoke_trains_the_real_network_from_drawn_garments_to_a_whole_run(tmp_pa
     smoke = [sys.executable, "-m", "train", "--smoke", "--cache", str(tmp_path / "cache"), "--runs", str(runs)]
     assert run_until(smoke, lambda: False) == 0
     folder = only_run(runs)
-    assert {path.name for path in folder.iterdir()} == ALWAYS | {f"validation_stage{k}.csv" for k in (1, 2, 3, 4)}
+    assert {path.name for path in folder.iterdir()} == contract(folder, stages=4)
     run = Run.load(folder)
     assert run.manifest["export"]["max_probability_difference"] < 1e-4
     assert run.read_csv("history.csv")["stage"].tolist() == [1, 2, 3, 4, 4]

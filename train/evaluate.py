@@ -212,7 +212,7 @@ def latency(engine: Engine, pixels: np.ndarray) -> dict[str, Any]:
         "median_ms": float(np.median(rounds)),
         "p95_ms": float(np.percentile(rounds, 95)),
         "rounds": LATENCY_ROUNDS,
-        "engine": f"ONNX Runtime {onnxruntime.__version__}, {engine.provider}",
+        "engine": f"ONNX Runtime {onnxruntime.__version__}, {engine.provider}{', 8-bit integers' if engine.quantised else ''}",
         "processor": platform.processor() or platform.machine(),
     }
 

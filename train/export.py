@@ -12,6 +12,7 @@ import torch
 
 from core.engine import Engine
 from core.errors import TrainingStopped
+from core.graph import QUANTISATION
 from core.metrics import softmax
 from core.model import IMAGENET_MEAN, IMAGENET_STD, against_background, load_network, save_weights
 from core.runs import SCHEMA, Run, sha256_of
@@ -31,6 +32,7 @@ from train.evaluate import (
 from train.folder import Progress, replaced, write_csv, write_json
 from train.loop import State, normalise, positions
 from train.neighbours import write_index
+from train.quantise import quantise
 from train.splits import SplitData
 from train.targets import ClassList
 
@@ -47,14 +49,31 @@ def finish(folder: Path, recipe: Recipe, init: str, data: SplitData, state: Stat
         _export_weights(folder, best)
         manifest = _described(folder, recipe, init, data, state)
         if recipe.sampler != "natural":
-            manifest |= _corrected_for_sampler(folder, recipe, data, best, _engine(folder, manifest))
+            engine = Engine(_partial_run(folder, manifest), quantised=False)
+            manifest |= _corrected_for_sampler(folder, recipe, data, best, engine)
+        manifest["quantisation"] = quantise(_partial_run(folder, manifest), data, recipe.seed)
         progress.update(now=True, state="evaluating")
-        manifest |= _evaluated(folder, recipe, data, _engine(folder, manifest))
-    return _close(folder, manifest, progress)
+        manifest |= _measured(_partial_run(folder, manifest), recipe, data)
+        _write_stage_predictions(folder, recipe, data, manifest["temperature"])
+        progress.update(now=True, state="finished")
+    return _close(folder, manifest)
+
+
+def requantise(run: Run, recipe: Recipe, data: SplitData) -> Run:
+    """Give a whole run, trained before there were 8-bit integers, the ranges they need, and measure it anew as it is then served."""
+    manifest = {key: value for key, value in run.manifest.items() if key != "files"}
+    manifest["quantisation"] = quantise(_partial_run(run.folder, manifest), data, recipe.seed)
+    manifest |= _measured(_partial_run(run.folder, manifest), recipe, data)
+    return _close(run.folder, manifest)
+
+
+def _measured(run: Run, recipe: Recipe, data: SplitData) -> dict[str, Any]:
+    """Write all evidence for the network as it is served; returns what the manifest says of calibration, scope and export."""
+    return _evaluated(run.folder, recipe, data, Engine(run)) | {"export": _prove_equal(run, data)}
 
 
 def _evaluated(folder: Path, recipe: Recipe, data: SplitData, engine: Engine) -> dict[str, Any]:
-    """Write metrics and predictions; returns what the manifest says of calibration, scope and export."""
+    """Write metrics, predictions and the index of neighbours; returns what the manifest says of calibration and scope."""
     classes, pixels = recipe.class_list(), data.pixels(engine.height, engine.width)
     labels = classes.labels
     validation = score(engine, data, data.rows("val"))
@@ -74,10 +93,7 @@ def _evaluated(folder: Path, recipe: Recipe, data: SplitData, engine: Engine) ->
     known = test.known
     write_csv(folder / "predictions.csv", predictions_table(known.logits, known.rows, data, labels, temperature))
     write_index(folder, data, engine)
-    _write_stage_predictions(folder, recipe, data, temperature)
-    network = load_network(folder / "model.safetensors")
-    proof = _prove_equal(engine, network, pixels[known.rows[:PROOF_PHOTOS]], len(labels))
-    return {"temperature": temperature, "in_scope": scope, "export": proof}
+    return {"temperature": temperature, "in_scope": scope}
 
 
 def _best_stage(recipe: Recipe, state: State) -> Stage:
@@ -146,9 +162,10 @@ def _git_commit() -> str | None:
         return None  # the code was not cloned
 
 
-def _engine(folder: Path, manifest: dict[str, Any]) -> Engine:
-    """The serving engine on the saved file: half precision is part of what is measured."""
-    return Engine(Run(folder, manifest | {"files": {"model.safetensors": sha256_of(folder / "model.safetensors")}}))
+def _partial_run(folder: Path, manifest: dict[str, Any]) -> Run:
+    """The run as far as serving needs it: half precision and integers are part of what is measured."""
+    served = [path for path in (folder / "model.safetensors", folder / QUANTISATION) if path.exists()]
+    return Run(folder, manifest | {"files": {path.name: sha256_of(path) for path in served}})
 
 
 def _write_stage_predictions(folder: Path, recipe: Recipe, data: SplitData, temperature: float) -> None:
@@ -160,17 +177,18 @@ def _write_stage_predictions(folder: Path, recipe: Recipe, data: SplitData, temp
 
 
 @torch.no_grad()
-def _prove_equal(engine: Engine, network: torch.nn.Module, pixels: np.ndarray, n_classes: int) -> dict[str, Any]:
-    """Largest difference of probabilities between the serving engine and the PyTorch definition, on real photos."""
+def _prove_equal(run: Run, data: SplitData) -> dict[str, Any]:
+    """Largest difference of probabilities between the serving engine in float32 and the PyTorch definition, on real photos."""
+    engine, network = Engine(run, quantised=False), load_network(run.path("model.safetensors"))
+    pixels = data.pixels(engine.height, engine.width)[data.known_rows("test")[:PROOF_PHOTOS]]
     outputs = network(normalise(torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255))
-    reference = against_background(outputs, n_classes).numpy()
+    reference = against_background(outputs, len(run.labels)).numpy()
     difference = np.abs(softmax(engine.run(pixels).logits) - softmax(reference)).max()
     return {"photos": len(pixels), "max_probability_difference": float(difference)}
 
 
-def _close(folder: Path, manifest: dict[str, Any], progress: Progress) -> Run:
+def _close(folder: Path, manifest: dict[str, Any]) -> Run:
     """Write the manifest over what is there, then drop what only an unfinished run needs."""
-    progress.update(now=True, state="finished")
     files = sorted(set(folder.iterdir()) - _private_files(folder))
     write_json(folder / "manifest.json", manifest | {"files": {path.name: sha256_of(path) for path in files}})
     drop_private_files(folder)

@@ -20,11 +20,12 @@ import torch
 
 from core.errors import InvalidData, TrainingStopped
 from core.model import GarmentNet
+from core.runs import Run
 from train.batches import OTHER_PRODUCT, PHONE, PRODUCT, PixelDataset, check_kinds, check_shares
 from train.config import Recipe, parse_recipe
 from train.dataset import build_index, cached_pixels
 from train.distributed import World, join_world
-from train.export import drop_private_files, finish
+from train.export import drop_private_files, finish, requantise
 from train.folder import only_trainer, resume_command, write_csv, write_json
 from train.initial_weights import initialise
 from train.loop import Splits, Trainer
@@ -101,6 +102,26 @@ def resume(folder: Path, device: str) -> None:
     with join_world(device) as world:
         network, data = _prepare(recipe, job, world, None if trained else job.init)
         _carry_out(folder, recipe, job, network, data, world)
+
+
+def quantise(folder: Path, data: list[str], cache: Path) -> str:
+    """Serve a finished run in 8-bit integers, if validation hardly notices; returns in words what was done.
+
+    Raises:
+        BrokenRun: the folder holds no whole run.
+        InvalidData: the data set is not the one that the run was trained on.
+    """
+    run = Run.load(folder)
+    settings = run.read_json("config.json")["resolved"]
+    settings.pop("init")
+    recipe = parse_recipe(settings, f"{folder}/config.json")
+    index = build_index([Path(path) for path in data], recipe.class_list(), cache)
+    photos = SplitData(index, split(index, recipe), cache)
+    _check_same_split(folder / "splits.csv", photos.table())
+    found = requantise(run, recipe, photos).manifest["quantisation"]
+    verdict = "is served in them now" if found["accepted"] else "goes on in float32: that is too much to lose"
+    shares = f"{found['float32']:.2%} of the validation photos right in float32, {found['int8']:.2%} in 8-bit integers"
+    return f"{run.run_id}: {shares}. It {verdict}."
 
 
 def _prepare(recipe: Recipe, job: Job, world: World, init: str | None) -> tuple[GarmentNet, SplitData]:
