@@ -20,7 +20,7 @@ import argparse
 import itertools
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -260,7 +260,7 @@ def _to_files(job: _Job, target: Path) -> int:
 
 
 @contextmanager
-def _room_needed(path: Path) -> Iterator[None]:
+def _room_needed(path: Path) -> Generator[None]:
     """Say what to do where a file beside `path` cannot be written."""
     try:
         yield

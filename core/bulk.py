@@ -9,11 +9,11 @@ from __future__ import annotations
 import itertools
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from filelock import FileLock, Timeout
 
@@ -66,14 +66,14 @@ class Shard:
         return sum(min(BATCH, photos - BATCH * batch) for batch in range(self.rank, -(-photos // BATCH), self.size))
 
 
-def journals(target: Path, task: dict, size: int) -> list[Journal]:
+def journals(target: Path, task: dict[str, Any], size: int) -> list[Journal]:
     """The journals of all processes, beside the file that the results go to."""
     names = [f"{target.name}.part"] if size == 1 else [f"{target.name}.part-{r}-of-{size}" for r in range(size)]
     return [Journal(target.with_name(name), task) for name in names]
 
 
 @contextmanager
-def locked(journal: Journal) -> Iterator[None]:
+def locked(journal: Journal) -> Generator[None]:
     """Keep a second process from writing the same journal.
 
     Raises:

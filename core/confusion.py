@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -100,8 +101,8 @@ def cell_table(counts: np.ndarray, names: Sequence[str], by: str) -> pd.DataFram
     return table
 
 
-def cell_words(cell, names: Sequence[str], by: str) -> str:
-    """A cell as a sentence, such as "14 of 142 Tops were called Tshirts, 9.9%, 6.0 to 15.9%"."""
+def cell_words(cell: Any, names: Sequence[str], by: str) -> str:
+    """A row of `cell_table` as a sentence, such as "14 of 142 Tops were called Tshirts, 9.9%, 6.0 to 15.9%"."""
     true, predicted = names[cell.true], names[cell.predicted]
     subject = {"predicted": f"photos called {predicted}", "all": "photos"}.get(by, true)
     if not cell.n:
@@ -282,7 +283,7 @@ def holm(p: np.ndarray) -> np.ndarray:
     return corrected
 
 
-def worst_slice(table: pd.DataFrame) -> dict | None:
+def worst_slice(table: pd.DataFrame) -> dict[str, Any] | None:
     """Column name to value of the least accurate row of `slices` among those significantly below the rest at 5%, or None."""
     significant = np.flatnonzero(table["p_corrected"] < SIGNIFICANCE)
     return table.iloc[significant[0]].to_dict() if len(significant) else None

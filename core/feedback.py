@@ -9,11 +9,12 @@ import io
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -181,7 +182,7 @@ def _insert(path: Path, correction: Correction, png: bytes | None) -> None:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[sqlite3.Connection]:
+def _opened(path: Path) -> Generator[sqlite3.Connection]:
     """A connection whose transaction is kept if all goes well; SQLite's errors become messages."""
     try:
         connection = sqlite3.connect(path, timeout=WAIT_SECONDS, isolation_level=None)
@@ -211,7 +212,7 @@ def _check_schema(path: Path, connection: sqlite3.Connection) -> bool:
     return tables > 0
 
 
-def _to_row(correction: Correction, photo_kept: bool) -> tuple:
+def _to_row(correction: Correction, photo_kept: bool) -> tuple[object, ...]:
     now = datetime.now(UTC).isoformat(timespec="seconds")
     return (
         *(now, correction.photo_sha256, *correction.photo_size, *correction.region.box, correction.run_id),
@@ -219,7 +220,7 @@ def _to_row(correction: Correction, photo_kept: bool) -> tuple:
     )
 
 
-def _from_row(row: tuple) -> Stored:
+def _from_row(row: tuple[Any, ...]) -> Stored:
     number, time, sha256, width, height, left, top, right, bottom, run_id, predicted, probability, corrected, kept = row
     region = Region(left, top, right, bottom)
     correction = Correction(corrected, sha256, (width, height), region, run_id, predicted, probability)

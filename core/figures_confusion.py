@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from html import escape
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,8 @@ CELL_HEIGHT = 34
 INK = {"light": "#1c2430", "dark": "#ffffff"}
 STRONGEST = {"light": 0.7, "dark": 0.8}  # opacity of the full hue under that ink
 CORNER = "they are ↓<br>called →"
+
+Scale = list[list[float | str]]  # a Plotly colour scale: places in [0, 1], each with its colour
 
 
 @dataclass(frozen=True)
@@ -137,11 +140,11 @@ def _rgba(colour: str, opacity: float) -> str:
     return f"rgba({red},{green},{blue},{opacity})"
 
 
-def _fading(colour: str, theme: str) -> list:
+def _fading(colour: str, theme: str) -> Scale:
     return [[0, _rgba(colour, 0.05)], [1, _rgba(colour, STRONGEST[theme])]]
 
 
-def _two_sided(theme: str) -> list:
+def _two_sided(theme: str) -> Scale:
     worse, better = ([_rgba(colour, opacity) for opacity in (0, STRONGEST[theme])] for colour in (WARN, VALIDATION))
     return [[0, worse[1]], [0.5, worse[0]], [0.5, better[0]], [1, better[1]]]
 
@@ -150,7 +153,7 @@ def _grid(
     strength: np.ndarray,
     text: np.ndarray,
     words: np.ndarray,
-    scale: list,
+    scale: Scale,
     labels: LabelSet,
     view: View,
     lowest: int = 0,
@@ -202,7 +205,7 @@ def _click_points(words: np.ndarray, view: View) -> go.Scatter:
 def _lay_out_grid(figure: go.Figure, labels: LabelSet, view: View) -> None:
     n = len(view.order)
     ticks = _coloured([labels.names[i] for i in view.order], view.order, labels)
-    axis = {
+    axis: dict[str, Any] = {
         "tickvals": list(range(n)),
         "ticktext": ticks,
         "showgrid": False,
@@ -236,7 +239,7 @@ def _coloured(names: list[str], order: list[int], labels: LabelSet) -> list[str]
     ]
 
 
-def _group_outlines(labels: LabelSet, order: list[int]) -> list[dict]:
+def _group_outlines(labels: LabelSet, order: list[int]) -> list[dict[str, Any]]:
     """A frame round each group's block on the diagonal, where the order keeps every group together."""
     groups = [labels.group_of(labels.names[i]) for i in order]
     starts = [i for i in range(len(groups)) if i == 0 or groups[i] != groups[i - 1]]
@@ -248,14 +251,14 @@ def _group_outlines(labels: LabelSet, order: list[int]) -> list[dict]:
     ]
 
 
-def _selection_outline(view: View) -> list[dict]:
+def _selection_outline(view: View) -> list[dict[str, Any]]:
     if view.selected is None:
         return []
     row, column = (view.order.index(index) for index in view.selected)
     return [_frame(column, row, column + 1, row + 1, INK[view.theme], 3)]
 
 
-def _frame(left: int, top: int, right: int, bottom: int, colour: str, width: int) -> dict:
+def _frame(left: int, top: int, right: int, bottom: int, colour: str, width: int) -> dict[str, Any]:
     corners = {"x0": left - 0.5, "y0": top - 0.5, "x1": right - 0.5, "y1": bottom - 0.5}
     return {"type": "rect", **corners, "line": {"color": colour, "width": width}}
 

@@ -29,7 +29,7 @@ class PhotoFiles:
         self.path = path
         self.names = names
 
-    def read(self, ids: Collection) -> dict[str, bytes]:
+    def read(self, ids: Collection[object]) -> dict[str, bytes]:
         """Bytes of the photos that there are, by id as text; ids without a photo are left out.
 
         Raises:

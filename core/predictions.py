@@ -6,7 +6,7 @@ Rows are kept most confident first, so a filtered list is in its order already a
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from io import BytesIO
@@ -247,7 +247,7 @@ def _refuse(bad: ArrayLike, what: str) -> None:
         )
 
 
-def _listed(values: list) -> str:
+def _listed(values: Sequence[object]) -> str:
     """The first few values, and how many more there are."""
     shown = ", ".join(str(value)[:60] for value in values[:EXAMPLES])
     more = len(values) - EXAMPLES

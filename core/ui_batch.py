@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import datetime
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -63,14 +64,14 @@ def classify(classifier: Classifier, photos: dict[str, PhotoFile]) -> pd.DataFra
     return table(rows[key] for key in photos)
 
 
-def _rows_of_this_session(run_id: str) -> dict[str, dict]:
+def _rows_of_this_session(run_id: str) -> dict[str, dict[str, Any]]:
     kept = st.session_state.setdefault("batch", {})
     if run_id not in kept:  # another run took the place of the one that answered
         kept.clear()
     return kept.setdefault(run_id, {})
 
 
-def _classify(classifier: Classifier, waiting: dict[str, PhotoFile], rows: dict[str, dict]) -> None:
+def _classify(classifier: Classifier, waiting: dict[str, PhotoFile], rows: dict[str, dict[str, Any]]) -> None:
     """Rows grow with each batch, so that a run which the visitor interrupts is continued by the next one."""
     bar = st.progress(0.0, f"0 of {len(waiting)} photos")
     keys, done, start = iter(waiting), 0, time.perf_counter()

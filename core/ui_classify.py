@@ -8,11 +8,13 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import streamlit as st
 from PIL import Image
 from streamlit.delta_generator import DeltaGenerator
+from streamlit.runtime.uploaded_file_manager import UploadedFile
 from streamlit_drawable_canvas import st_canvas
 
 from core import samples, ui_keys
@@ -106,7 +108,7 @@ def upload() -> None:
         _take_upload(file)
 
 
-def _take_upload(file) -> None:
+def _take_upload(file: UploadedFile) -> None:
     """Decode an upload once; its error stays on the page while the file stays in the uploader."""
     seen: dict[str, str] = st.session_state.setdefault("seen_uploads", {})
     if file.file_id not in seen:
@@ -229,7 +231,7 @@ def regions(photo: Photo) -> list[Marked]:
     return [WHOLE, *marked]
 
 
-def _boxes(state: dict, mount: dict) -> list[dict]:
+def _boxes(state: dict[str, Any], mount: dict[str, Any]) -> list[dict[str, Any]]:
     """What is on a canvas before it is called in this run: its last report, or what it was mounted with."""
     drawing = (state.get("drawing") or {}).get("raw") or mount
     return [box for box in drawing["objects"] if str(box.get("label", "")).isdecimal()]
@@ -247,7 +249,7 @@ def _canvas_key(photo: Photo, size: tuple[int, int]) -> str:
     return f"canvas-{photo.sha256[:16]}-{size[0]}x{size[1]}-{version}"
 
 
-def _mount(photo: Photo, size: tuple[int, int]) -> dict:
+def _mount(photo: Photo, size: tuple[int, int]) -> dict[str, Any]:
     """What a canvas starts with, frozen when it is mounted: feeding the current drawing back would lose boxes."""
     mounts = st.session_state.setdefault("mounts", {})
     key = _canvas_key(photo, size)
@@ -258,13 +260,13 @@ def _mount(photo: Photo, size: tuple[int, int]) -> dict:
     return mounts[photo.sha256][1]
 
 
-def _labelled(mark: Marked, photo: Photo, size: tuple[int, int]) -> dict:
+def _labelled(mark: Marked, photo: Photo, size: tuple[int, int]) -> dict[str, Any]:
     assert mark.region is not None and mark.colour is not None
     box = canvas_rect(mark.region, size, photo.size, mark.colour)
     return box | {"type": "LabeledRect", "label": str(mark.number)}
 
 
-def _marked(objects: list[dict], size: tuple[int, int], photo: Photo) -> list[Marked]:
+def _marked(objects: list[dict[str, Any]], size: tuple[int, int], photo: Photo) -> list[Marked]:
     """The boxes that mean something, each under the number it was drawn with; one that does not says why."""
     marked = []
     for box in objects:
@@ -342,7 +344,7 @@ def _toggle_heat() -> None:
 
 def read(classifier: Classifier, photo: Photo, marked: list[Marked]) -> list[Reading]:
     """What the network sees in each region; one batched pass for those not seen before in this session."""
-    cache: dict[tuple, Reading] = st.session_state.setdefault("readings", {})
+    cache: dict[tuple[str, str, Region | None], Reading] = st.session_state.setdefault("readings", {})
     keys = [(classifier.run.run_id, photo.sha256, mark.region) for mark in marked]
     new = [key for key in keys if key not in cache]
     for key, reading in zip(new, classifier.read([(photo, key[2]) for key in new]), strict=True):
@@ -552,7 +554,7 @@ def _headline(answer: Answer, classifier: Classifier) -> None:
         st.caption(f"A close call: {answer.label} or {answer.runner_up[0]}.")
 
 
-def records(photo: Photo, marked: list[Marked], answers: list[Answer], classifier: Classifier) -> list[dict]:
+def records(photo: Photo, marked: list[Marked], answers: list[Answer], classifier: Classifier) -> list[dict[str, Any]]:
     """All results of a photo as plain records, for CSV and JSON."""
     return [
         {

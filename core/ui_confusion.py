@@ -7,6 +7,7 @@ import io
 import math
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -181,7 +182,7 @@ def photo_list(rows: pd.DataFrame, photos: PhotoFiles | None) -> None:
         st.caption(f"Photos are shown where the data set is on this machine: set `{SETTING}` to its zip or folder.")
 
 
-def _card_text(row: dict) -> str:
+def _card_text(row: dict[str, Any]) -> str:
     """Name, id, the two probabilities, colour and usage of a photo, as Markdown of three lines."""
     known = {name: str(value) for name, value in row.items() if pd.notna(value)}
     name = literal(known.get("product", f"Photo {row['id']}"))
@@ -192,7 +193,7 @@ def _card_text(row: dict) -> str:
     return f"{name}  \n**{answers}**  \n:gray[:small[{literal(' · '.join(details))}]]"
 
 
-def _open_button(data: bytes, row: dict) -> None:
+def _open_button(data: bytes, row: dict[str, Any]) -> None:
     if st.button(
         "", key=f"matrix_open_{row['row']}", icon=":material/open_in_new:", help="Open in Classify, with its heat map"
     ):

@@ -47,6 +47,8 @@ HELP = {
     "images_per_second": "Photos trained on over training time.",
 }
 
+Stamp = tuple[tuple[int, int], ...]  # modification time and size of each file of a run
+
 
 def trainings() -> tuple[list[Training], dict[str, str]]:
     """Every training and what is wrong with the others; a finished one is read again only when its files have changed."""
@@ -66,7 +68,7 @@ def _read(folder: Path) -> Training:
     return training
 
 
-def _stamp(folder: Path) -> tuple:
+def _stamp(folder: Path) -> Stamp:
     """Modification times and sizes of a finished run's files; empty for one that is not finished."""
     try:
         stats = [path.stat() for path in (folder / name for name in history.FILES) if path.exists()]
@@ -77,7 +79,7 @@ def _stamp(folder: Path) -> tuple:
 
 
 @st.cache_resource(show_spinner=False)
-def _shelf() -> dict[Path, tuple[tuple, Training]]:
+def _shelf() -> dict[Path, tuple[Stamp, Training]]:
     """Finished trainings as read, one shelf for all visitors."""
     return {}
 
@@ -172,7 +174,7 @@ def live(seen: list[Training], chosen: list[Training]) -> None:
     follow()
 
 
-def _news(found: list[Training]) -> list[tuple]:
+def _news(found: list[Training]) -> list[tuple[str, int, str]]:
     return [(training.run_id, len(training.epochs), history.status(training)) for training in found]
 
 

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 import streamlit as st
@@ -250,7 +250,7 @@ def select_rows(predictions: Predictions) -> Selection:
 
 def _facet(name: str, predictions: Predictions) -> list[str]:
     values = list(predictions.facets[name].categories)
-    widget = {"label": FACETS[name], "options": values, "key": f"matrix_{name}", "bind": "query-params"}
+    widget: dict[str, Any] = {"label": FACETS[name], "options": values, "key": f"matrix_{name}", "bind": "query-params"}
     if len(values) <= FEW_VALUES:
         return st.pills(**widget, selection_mode="multi")
     return st.multiselect(**widget, placeholder="all")

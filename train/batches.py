@@ -24,7 +24,7 @@ PRODUCT, OTHER_PRODUCT, PHONE = range(3)  # kinds of training photos, whose shar
 
 
 @dataclass(frozen=True)
-class PixelDataset(Dataset):
+class PixelDataset(Dataset[tuple[Tensor, Tensor]]):
     """Photos of one split, fetched a batch at a time.
 
     Args:
@@ -113,7 +113,7 @@ def epoch_batches(
     return whole[:, world.rank :: world.size].tolist()
 
 
-def loader(dataset: PixelDataset, batches: list[list[int]], device: torch.device) -> DataLoader:
+def loader(dataset: PixelDataset, batches: list[list[int]], device: torch.device) -> DataLoader[tuple[Tensor, Tensor]]:
     """Batches in the given order; on CUDA through pinned memory and worker processes, so that the device need not wait."""
     on_gpu = device.type == "cuda"
     return DataLoader(

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import imagehash
 import numpy as np
@@ -31,6 +31,9 @@ from train.targets import ClassList
 OUT_OF_SCOPE = -1  # target of a photo that is no product of the classes
 HASH_SIZE = 16  # of the difference hash: 256 bits
 CACHE_VERSION = 2  # raise when the meaning of the cached pixels changes
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -155,7 +158,7 @@ def _open(source: Source, file: str) -> Image.Image:
     return ImageOps.exif_transpose(image).convert("RGB")
 
 
-def _in_parallel(function: Callable, items: list, description: str) -> Iterator:
+def _in_parallel(function: Callable[[Item], Result], items: list[Item], description: str) -> Iterator[Result]:
     """Results in order, under a progress bar; Pillow decodes outside the interpreter lock, so threads serve."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         yield from tqdm(pool.map(function, items), total=len(items), desc=description, unit="img", disable=None)
@@ -196,7 +199,7 @@ def _write_pixels(index: Index, height: int, width: int, path: Path) -> None:
     with replaced(path) as partial, partial.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
         for photo in _in_parallel(decode, _keys(index.photos), f"decoding at {height}x{width}"):
-            file.write(photo)
+            file.write(photo.tobytes())
 
 
 def _unsquashed(image: Image.Image, key: Key, sources: list[Source]) -> Image.Image:

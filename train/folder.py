@@ -9,7 +9,7 @@ import shlex
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ def resume_command(folder: Path) -> str:
 
 
 @contextmanager
-def replaced(path: Path) -> Iterator[Path]:
+def replaced(path: Path) -> Generator[Path]:
     """A path to write to, whose file takes the place of `path` in one step once it is whole and on the disk.
 
     Whatever happens meanwhile, a reader finds the old file or the new one, never a part.
@@ -67,7 +67,7 @@ def write_csv(path: Path, table: pd.DataFrame) -> None:
 
 
 @contextmanager
-def only_trainer(folder: Path) -> Iterator[None]:
+def only_trainer(folder: Path) -> Generator[None]:
     """Hold a run folder for this process, and sweep out what a killed one left half-written.
 
     Raises:
@@ -134,7 +134,7 @@ class Progress:
                 write_json(self.path, self.fields)
 
     @contextmanager
-    def beating(self) -> Iterator[None]:
+    def beating(self) -> Generator[None]:
         """Keep the sign of life fresh while the code within reports no steps, such as validation and export."""
         done = threading.Event()
 

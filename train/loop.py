@@ -321,7 +321,7 @@ class Trainer:
             f"learning rate in the recipe and start a new run {start}."
         )
 
-    def _bar(self, data: PixelDataset, batches: list[list[int]], position: Position) -> tqdm:
+    def _bar(self, data: PixelDataset, batches: list[list[int]], position: Position) -> tqdm[tuple[Tensor, Tensor]]:
         title = f"stage {position.stage + 1} epoch {position.epoch}/{self.recipe.epochs}"
         hidden = None if self.world.leads else True  # None hides it where there is no terminal
         return tqdm(
@@ -334,7 +334,13 @@ class Trainer:
         )
 
     def _report(
-        self, position: Position, step: int, steps: int, totals: list[float], seconds: float, bar: tqdm
+        self,
+        position: Position,
+        step: int,
+        steps: int,
+        totals: list[float],
+        seconds: float,
+        bar: tqdm[tuple[Tensor, Tensor]],
     ) -> None:
         """Show and note how the epoch goes; of several processes the leading one speaks for all."""
         if not self.progress:

@@ -7,7 +7,7 @@ import os
 import shutil
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -213,7 +213,7 @@ def _training_photos(data: SplitData, targets: Targets) -> tuple[np.ndarray, np.
 
 
 @contextmanager
-def _end_explained(folder: Path, world: World) -> Iterator[None]:
+def _end_explained(folder: Path, world: World) -> Generator[None]:
     """Whatever ends a training early says how to go on, and leaves its reason in `progress.json` for whoever watches the run."""
     go_on = f"Continue with `{resume_command(folder)}`."
     try:
