@@ -63,8 +63,11 @@ def usual_path(network: torch.nn.Module):
 
 
 def our_path(classifier: Classifier, shown: tuple[int, int]):
+    (width, height), (enough_width, enough_height) = shown, classifier.enough
+    decoded = max(width, enough_width), max(height, enough_height)
+
     def run(data: bytes) -> None:
-        photo = decode_photo(data, at_least=shown)
+        photo = decode_photo(data, at_least=decoded)
         reading = classifier.read([(photo, None)])[0]
         reading.heat(classifier.labels.index(classifier.answer(reading).label), shown)
 

@@ -28,6 +28,7 @@ from core.roi import Region, clamp
 from core.runs import Run, current_run, runs_folder
 
 HOTTEST = 0.2  # share of a heat map painted over to test it
+ENOUGH = 4  # times the network's input: a whole photo need not be decoded larger
 CLOSE_CALL = 0.15  # two candidates nearer than this in probability are worth showing side by side
 
 
@@ -169,6 +170,11 @@ class Classifier:
         ]
 
     @property
+    def enough(self) -> tuple[int, int]:
+        """(width, height) at which a whole photo shows the network all that it can use."""
+        return ENOUGH * self.engine.width, ENOUGH * self.engine.height
+
+    @property
     def input_size(self) -> tuple[int, int]:
         """(height, width) of the network's input."""
         return self.engine.height, self.engine.width
@@ -201,7 +207,7 @@ class Classifier:
         Raises:
             UnreadablePhoto: one of them is no photo that we accept.
         """
-        decoded = [_as_photo(photo) for photo in photos]
+        decoded = [_as_photo(photo, self.enough) for photo in photos]
         return [self.answer(reading, controls) for reading in self.read([(photo, None) for photo in decoded])]
 
 
@@ -212,7 +218,7 @@ def _size(photo: Photo, region: Region | None) -> tuple[int, int]:
     return inside.width, inside.height
 
 
-def _as_photo(photo: bytes | Image.Image) -> Photo:
+def _as_photo(photo: bytes | Image.Image, enough: tuple[int, int]) -> Photo:
     if isinstance(photo, bytes):
-        return decode_photo(photo)
+        return decode_photo(photo, at_least=enough)
     return Photo(photo.convert("RGB"), "", photo.format or "image", "", photo.width, photo.height)

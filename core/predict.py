@@ -102,8 +102,8 @@ def _enough(classifier: Classifier, request: Request) -> tuple[int, int] | None:
     """Pixels that are enough of a whole photo; a region may be small and needs all that there are."""
     if request.region:
         return None
-    width, height = request.picture or (0, 0)
-    return max(4 * classifier.engine.width, width), max(4 * classifier.engine.height, height)
+    (width, height), (shown_width, shown_height) = classifier.enough, request.picture or (0, 0)
+    return max(width, shown_width), max(height, shown_height)
 
 
 def _picture(photo: Photo, request: Request) -> Image.Image | None:
