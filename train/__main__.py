@@ -54,7 +54,7 @@ def parser() -> argparse.ArgumentParser:
     show.add_argument("run", type=Path, help="run folder")
     for name, purpose in (
         ("ship", "make a run the product's network, if it is better"),
-        ("record", "keep a run's figures"),
+        ("record", "keep a run's figures, not its weights"),
     ):
         commands.add_parser(name, help=purpose).add_argument("run", type=Path, help="folder of a finished run")
     corrections = commands.add_parser("feedback", help="use what visitors corrected")
