@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from core.images import MAX_BYTES, MAX_PIXELS
+from core.runs import current_run
 from tests.conftest import ROOT
 
 DOCUMENTS = [
@@ -97,3 +98,7 @@ def test_every_picture_is_used():
 def test_the_user_guide_states_the_limits_of_the_code():
     guide = text_of(ROOT / "docs" / "user-guide.md")
     assert re.search(rf"up to {MAX_BYTES // 2**20} MB and {MAX_PIXELS // 10**6}\s+megapixels", guide)
+
+
+def test_the_user_guide_names_the_run_in_its_pictures():
+    assert f"`{current_run().run_id}`" in text_of(ROOT / "docs" / "user-guide.md")
