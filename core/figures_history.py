@@ -16,7 +16,8 @@ from core.history_words import OVERFITTING, UNDERFITTING
 from core.palette import BAD, GOOD, OTHER, SERIES, TRAIN, VALIDATION, WARN
 
 TRAINS, JOINS, FROZEN = "#147a57", "#1f5fbf", "#667080"  # white text on each has a contrast of at least 4.5
-ROW_HEIGHT, ROW_GAP, ABOVE, BELOW, TO_LEGEND = 210, 44, 44, 80, 48  # pixels
+ROW_HEIGHT, ROW_GAP, ABOVE, BELOW, TO_LEGEND = 210, 44, 56, 80, 48  # pixels
+TEXT_LINE = 13  # pixels; stages are named in two lines in turn, since on a phone neighbours have no room in one
 FEW_EPOCHS, MANY_EPOCHS = 15, 60  # up to so many each has a tick, a marker
 SYMBOLS = ("circle", "square", "diamond", "cross", "triangle-up")  # beside colours, which come back after six runs
 BLOCKS = ("stem", "layer1", "layer2", "layer3", "layer4", "head")
@@ -153,7 +154,9 @@ def _lay_out(figure: go.Figure, curves: list[str], axis: str, log_scale: bool) -
             "rangemode": "tozero" if curve.from_zero else "normal",
         }
         figure.update_layout({f"yaxis{row if row > 1 else ''}": settings})
-        _write(figure, f"<b>{title}</b>", 0, top, xref="paper", yref="paper", yshift=18 if row == 1 else 2)
+        _write(
+            figure, f"<b>{title}</b>", 0, top, xref="paper", yref="paper", yshift=5 + 2 * TEXT_LINE if row == 1 else 2
+        )
     figure.update_layout(
         xaxis={"title": {"text": axis}, "anchor": f"y{len(curves)}"},
         height=inside + ABOVE + BELOW,
@@ -189,7 +192,8 @@ def _mark_stages(figure: go.Figure, trainings: list[Training], x: str) -> None:
             "layer": "below",
         }
         figure.add_shape(**area, fillcolor=OTHER, opacity=opacity)
-        _write(figure, escape(name), start, 1, xref="x", yref="paper", font={"size": 11, "color": OTHER})
+        place = {"xref": "x", "yref": "paper", "yshift": TEXT_LINE * (number % 2)}
+        _write(figure, escape(name), start, 1, **place, font={"size": 11, "color": OTHER})
 
 
 def stage_bands(epochs: pd.DataFrame, x: str) -> list[tuple[str, float, float]]:
@@ -281,16 +285,17 @@ def stages_figure(stages: pd.DataFrame) -> go.Figure:
         ("final_train", "final training", TRAIN),
         ("best_validation", "best validation", VALIDATION),
     ):
-        text = [f"{value:.1%}" if pd.notna(value) else "not known" for value in stages[column]]
+        words = [f"{value:.1%}" if pd.notna(value) else "not known" for value in stages[column]]
         figure.add_bar(
             x=names,
             y=stages[column].fillna(0),
             name=label,
             marker_color=colour,
-            text=text,
+            text=[word.removesuffix("%") for word in words],  # the axis has the sign; a phone has no room for eight
+            hovertext=words,
             textposition="outside",
             cliponaxis=False,
-            hovertemplate=f"{label}: %{{text}}<extra></extra>",
+            hovertemplate=f"{label}: %{{hovertext}}<extra></extra>",
         )
     figure.update_yaxes(tickformat=".0%", range=[0, 1.12], tickvals=[0, 0.25, 0.5, 0.75, 1])
     figure.update_layout(

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import time
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 import pandas as pd
 import streamlit as st
+from PIL import Image
 
+from core import samples
 from core.bars import count_bars
 from core.batch import (
     MAX_PHOTOS,
@@ -29,6 +33,7 @@ from core.images import ACCEPTED_SUFFIXES
 from core.labels import LabelSet
 from core.photo_sources import PhotoFile, batched
 from core.predict import Request, predict
+from core.ui_home import SHOWN
 
 MAX_UPLOAD = 200  # MB of a file; a photo alone may have core.images.MAX_BYTES
 BATCH = 16  # photos between two looks at the clock
@@ -50,7 +55,34 @@ def upload() -> dict[str, PhotoFile]:
     photos, problems = photos_of(Upload(file.file_id, file.name, file.getvalue()) for file in files)
     for problem in problems:
         st.error(problem, icon=":material/folder_zip:")
-    return photos
+    return photos or (drawn() if st.session_state.get("batch_drawn") and not files else {})
+
+
+def invite() -> None:
+    """What to do on the empty page, and drawn garments for those who have no photos at hand."""
+    st.info(
+        "Drop photos or a zip file of photos above: each gets its kind, and the doubtful ones come first.",
+        icon=":material/arrow_upward:",
+    )
+    st.button("Take drawn garments", icon=":material/draw:", on_click=_take_drawn)
+
+
+def _take_drawn() -> None:
+    st.session_state["batch_drawn"] = True
+
+
+@st.cache_resource(show_spinner=False)
+def drawn() -> dict[str, PhotoFile]:
+    """Garments of the kinds that Home shows and a few other things, by an id as `upload` gives it."""
+    pictures = {f"{name} {seed}": samples.sample(name, seed) for name in SHOWN for seed in range(1, 3)}
+    pictures |= {f"Something else {seed}": samples.out_of_scope(seed) for seed in range(1, 4)}
+    return {f"drawn {name}": PhotoFile(f"{name}.png", _png(picture)) for name, picture in pictures.items()}
+
+
+def _png(picture: Image.Image) -> Callable[[], bytes]:
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    return buffer.getvalue
 
 
 def classify(classifier: Classifier, photos: dict[str, PhotoFile]) -> pd.DataFrame:

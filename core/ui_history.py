@@ -155,7 +155,7 @@ def _table(table: pd.DataFrame | Any, columns: list[str], **more: Any) -> None:
         style = "percent" if name in PERCENT else NUMBERS.get(name)
         if style:
             settings[name] = st.column_config.NumberColumn(words.HEADINGS[name], format=style, help=HELP.get(name))
-    st.dataframe(table, hide_index=True, column_order=columns, column_config=settings | more)
+    st.dataframe(table, hide_index=True, column_order=columns, column_config=settings | more, placeholder="–")
 
 
 def live(seen: list[Training], chosen: list[Training]) -> None:

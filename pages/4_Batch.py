@@ -12,7 +12,7 @@ with ui.errors_shown():
     classifier = ui.classifier()
     photos = page.upload()
     if not photos:
-        st.info("Drop photos or a zip file of photos above.", icon=":material/arrow_upward:")
+        page.invite()
         st.stop()
 
     answers = page.classify(classifier, photos)

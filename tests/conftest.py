@@ -1,6 +1,7 @@
 """Fixtures that several test files share."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,10 @@ import torch
 from core.classifier import Classifier
 from core.model import IMAGENET_MEAN, IMAGENET_STD, GarmentNet, save_weights
 from core.runs import SCHEMA, Run, sha256_of
+
+# The tests' small networks have too little to share among threads, which would wait for one another; the same for the processes they start.
+torch.set_num_threads(1)
+os.environ["OMP_NUM_THREADS"] = "1"
 
 ROOT = Path(__file__).parent.parent
 GROUPS = {

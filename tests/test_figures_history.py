@@ -168,8 +168,8 @@ def test_the_gap_shows_both_zones(published):
 
 def test_a_stage_whose_training_is_unknown_says_so(published):
     bars = {trace.name: trace for trace in stages_figure(history.stage_table(published)).data}
-    assert list(bars["final training"].text) == ["59.9%", "not known", "91.8%", "94.9%"]
-    assert list(bars["best validation"].text) == ["82.7%", "82.8%", "89.8%", "91.5%"]
+    assert list(bars["final training"].hovertext) == ["59.9%", "not known", "91.8%", "94.9%"]
+    assert list(bars["best validation"].text) == ["82.7", "82.8", "89.8", "91.5"]
 
 
 def test_the_block_picture_tells_what_joins_what_trains_and_what_is_frozen():

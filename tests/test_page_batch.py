@@ -42,6 +42,13 @@ def test_an_empty_page_says_what_to_do(page):
     assert "Drop photos" in page.info[0].value and not page.exception
 
 
+def test_without_photos_drawn_garments_show_what_the_page_does_until_photos_come(page):
+    page.button[0].click().run()
+    assert metrics(page)["Classified"] == "15" and not page.error and not page.exception
+    upload(page, ("shirt.png", photo()))
+    assert list(page.dataframe[0].value["file"]) == ["shirt.png"]
+
+
 def test_a_zip_beside_a_photo_gives_a_table_with_thumbnails_and_counts(page):
     inside = archive(**{"in/a.png": photo("Jeans"), "in/b.png": photo("Skirts"), "readme.txt": b"text"})
     upload(page, ("shirt.png", photo()), ("photos.zip", inside))

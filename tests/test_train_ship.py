@@ -73,6 +73,17 @@ def test_a_record_keeps_everything_but_weights_and_splits(runs, tmp_path, capsys
     assert "exists already" in capsys.readouterr().err
 
 
+def test_a_run_made_in_the_folder_of_runs_becomes_a_record_where_it_is_unless_it_ships(runs, capsys):
+    write_run(runs, "new", weights=b"new weights")
+    assert main(["--runs", str(runs), "record", str(runs / "new")]) == 0
+    assert not Run.load(runs / "new").has_network and {path.name for path in (runs / "new").iterdir()} == {
+        "manifest.json",
+        *RECORD,
+    }
+    assert main(["--runs", str(runs), "record", str(runs / "old")]) == 1
+    assert "old ships now" in capsys.readouterr().err and current_run(runs).has_network
+
+
 def test_a_damaged_run_leaves_nothing_behind(runs, tmp_path):
     new = write_run(tmp_path / "elsewhere", "new", weights=b"new weights", validation=0.9)
     (new.folder / "model.safetensors").write_bytes(b"other weights")

@@ -55,7 +55,7 @@ def parser() -> argparse.ArgumentParser:
     show.add_argument("run", type=Path, help="run folder")
     for name, purpose in (
         ("ship", "make a run the product's network, if it is better"),
-        ("record", "keep a run's figures"),
+        ("record", "keep a run's figures, not its weights"),
         (
             "quantise",
             "serve a run in 8-bit integers, where validation hardly notices; needs the --data it was trained on",

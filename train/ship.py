@@ -23,13 +23,22 @@ MEASURABLE = 10  # validation photos of a class from which on its F1 helps to ch
 def record(folder: Path, runs: Path) -> str:
     """Keep a run's settings, history, measures and predictions in a folder of runs; returns in words what was done.
 
+    A run made in that folder loses its weights there, as one that no longer ships does.
+
     Raises:
         BrokenRun: the folder holds no whole run.
-        InvalidData: there is such a run already.
+        InvalidData: there is another folder of that name already, or it is the run that ships.
         OSError: the disk is full or not writable; no part of the run stays.
     """
     run = Run.load(folder)
-    _copy(run, runs, [name for name in RECORD if name in run.manifest["files"]])
+    if not _is_in(runs, run):
+        _copy(run, runs, [name for name in RECORD if name in run.manifest["files"]])
+    elif current_run(runs).run_id == run.run_id:
+        raise InvalidData(
+            f"{run.run_id} ships now, with its figures; as a record it would lose its weights. Ship another run first."
+        )
+    else:
+        _slim(run)
     return f"{run.run_id} is recorded in {runs}, without its weights."
 
 
@@ -49,7 +58,7 @@ def ship(folder: Path, runs: Path) -> str:
             f"{now:.3f}, and {before:.3f} for "
             f"{former.run_id}, which ships now. `python -m train record {folder}` keeps its figures."
         )
-    if run.folder.resolve() != (runs / run.run_id).resolve():
+    if not _is_in(runs, run):
         _copy(run, runs, sorted(run.manifest["files"]))
     write_json(runs / "current.json", {"run_id": run.run_id})
     _slim(former)
@@ -60,10 +69,16 @@ def validation_score(run: Run) -> float:
     """Mean of accuracy and macro-F1 on the validation split, in [0, 1]: what runs are chosen by. Raises BrokenRun.
 
     Macro-F1 is that of the classes with MEASURABLE photos or more: of a class with one, that photo would weigh as much as 80 others.
+    Where no class has so many, accuracy decides alone.
     """
     validation = run.read_json("metrics.json")["validation"]
-    f1 = [row["f1"] or 0.0 for row in validation["classes"] if row["support"] >= MEASURABLE]
-    return (validation["accuracy"]["value"] + sum(f1) / len(f1)) / 2
+    accuracy = validation["accuracy"]["value"]
+    f1 = [row["f1"] or 0.0 for row in validation["classes"] if row["support"] >= MEASURABLE] or [accuracy]
+    return (accuracy + sum(f1) / len(f1)) / 2
+
+
+def _is_in(runs: Path, run: Run) -> bool:
+    return run.folder.resolve() == (runs / run.run_id).resolve()
 
 
 def _copy(run: Run, runs: Path, names: list[str]) -> None:

@@ -7,12 +7,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
-PAGES = {
-    "Home": "",
-    "Classify": "Classify",
-    "Training history": "Training_history",
-    "Confusion matrix": "Confusion_matrix",
-}
+from tests.conftest import ROOT
+
+PAGES = ["", *(path.stem.partition("_")[2] for path in sorted((ROOT / "pages").glob("*.py")))]
 SERIOUS = ("serious", "critical")
 # What Streamlit itself draws so, and no setting changes: rule, part of the element, and why.
 FROM_STREAMLIT = (
@@ -48,7 +45,7 @@ def settled(page: Page) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("path", PAGES.values(), ids=PAGES)
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path or "Home")
 def test_a_page_has_no_serious_violation(server: str, open_page: Callable[..., Page], path: str, scheme: str):
     page = open_page(f"{server}/{path}", color_scheme=scheme)
     settled(page)
@@ -83,7 +80,7 @@ def test_no_page_asks_another_site_and_each_has_its_font(server: str, open_page:
     page = open_page("about:blank")
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
-    for path in PAGES.values():
+    for path in PAGES:
         page.goto(f"{server}/{path}")
         settled(page)
         assert page.evaluate("document.fonts.check('16px Inter')")

@@ -1,0 +1,159 @@
+"""Every `python -m core` and `python -m train` of README and docs runs as it stands there.
+
+Those of the trainer run with a small network, one short epoch a stage and small data sets. Elsewhere: `--smoke` in full in
+test_train_pipeline, torchrun in test_train_distributed and test_bulk, `download` in test_train_main.
+"""
+
+import json
+import re
+import shlex
+import shutil
+import subprocess
+import textwrap
+import zipfile
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from streamlit.testing.v1 import AppTest
+from train_cases import SmallNet, recipe_file, small_rows, write_catalogue, write_phone_photos
+
+from core import graph, model
+from core.__main__ import main as core
+from core.feedback import Correction, store
+from core.roi import Region
+from core.samples import sample
+from tests.conftest import ROOT
+from tests.run_factory import write_run
+from tests.test_docs import MODULES, text_of
+from train import __main__ as command
+from train import initial_weights, pipeline, targets
+from train.config import Recipe, load_recipe
+from train.loop import Trainer
+
+CORE = [arguments for module, arguments in MODULES if module == "core" and arguments != "predict"]
+ELSEWHERE = ("", "--smoke", "download", "download --to data")
+TRAIN = [
+    arguments
+    for module, arguments in MODULES
+    if module == "train" and arguments not in ELSEWHERE and "footwear" not in arguments
+]
+
+
+def zipped(folder: Path, path: Path) -> None:
+    path.parent.mkdir(exist_ok=True)
+    shutil.make_archive(str(path.with_suffix("")), "zip", folder)
+
+
+@pytest.fixture
+def with_photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with the photos that the documents speak of."""
+    monkeypatch.chdir(tmp_path)
+    for name, path in (("Shirts", Path("photo.jpg")), ("Jeans", Path("folder/jeans.png"))):
+        path.parent.mkdir(exist_ok=True)
+        sample(name).save(path)
+    with zipfile.ZipFile("photos.zip", "w") as archive:
+        archive.write("photo.jpg")
+    Path("paths.txt").write_text("photo.jpg\nfolder/jeans.png\n")
+    return tmp_path
+
+
+@pytest.mark.usefixtures("with_photos")
+@pytest.mark.parametrize("arguments", CORE)
+def test_a_command_of_core_runs(arguments: str, capsys):
+    words = shlex.split(arguments)
+    assert core(words) == 0
+    named = zip(words, words[1:], strict=False)
+    written = [Path(file) for option, file in named if option in ("--csv", "--parquet", "--onnx", "--heatmap")]
+    assert capsys.readouterr().out and all(path.exists() for path in written)
+
+
+def in_short(name_or_path: str) -> Recipe:
+    """The recipe with one epoch a stage, and few and small photos in each."""
+    recipe = load_recipe(name_or_path)
+    stages = [stage.model_copy(update={"epochs": 1, "height": 32, "width": 32}) for stage in recipe.stages]
+    shares = recipe.shares and recipe.shares.model_copy(update={"photos": 64})
+    held_out = {"val_fraction": 0.2, "test_fraction": 0.2}  # of six photos a class
+    return recipe.model_copy(update=held_out | {"stages": stages, "shares": shares})
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory):
+    """What the documents speak of: data sets, recipes, corrections, and runs of the small network, `whole` and `unfinished`."""
+    folder = tmp_path_factory.mktemp("prepared")
+    catalogue = write_catalogue(folder / "DATA", small_rows(others=30))
+    for path in (folder / "fashion-product-images-small.zip", folder / "data" / "fashion-product-images-small.zip"):
+        zipped(catalogue, path)
+    zipped(write_phone_photos(folder / "phone", ["pants", "shirt", "t-shirt"] * 12), folder / "phone.zip")
+    for path in (folder / "my.toml", folder / "path" / "to" / "it.toml"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        recipe_file(path)
+    photo = Image.effect_noise((80, 100), 90)
+    correction = Correction("Skirts", "a" * 64, photo.size, Region(0, 0, 80, 100), "run", "Shorts", 0.5)
+    store(folder / "feedback.sqlite3", correction, photo)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(model, "GarmentNet", SmallNet)
+        patched.setattr(pipeline, "GarmentNet", SmallNet)
+        patched.setattr(graph, "BLOCKS_PER_LAYER", (1, 1, 1, 1))
+        patched.setattr(initial_weights, "_imagenet", lambda: SmallNet(1000).state_dict())
+        patched.setattr(command, "load_recipe", in_short)
+        patched.setattr(command, "RUNS_FOLDER", Path("artifacts/runs"))
+        patched.chdir(folder)
+        start = ["--data", "DATA", "--recipe", "my.toml", "--init", "none", "--runs"]
+        assert command.main([*start, "whole"]) == 0
+        with pytest.MonkeyPatch.context() as interrupted:
+            interrupted.setattr(Trainer, "_train", interrupt)
+            assert command.main([*start, "unfinished"]) == 130
+        yield folder
+
+
+def interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.fixture
+def runs(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of runs of a working directory where all that lies, and a poor run ships."""
+    for path in prepared.iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GARMENTS_FEEDBACK", "feedback.sqlite3")
+    runs = Path("artifacts/runs")
+    write_run(runs, "shipped", weights=b"weights", validation=0.0)
+    (runs / "current.json").write_text(json.dumps({"run_id": "shipped"}))
+    return runs
+
+
+@pytest.mark.parametrize("arguments", TRAIN)
+def test_a_command_of_the_trainer_runs(arguments: str, runs: Path, capsys):
+    (made,) = Path("unfinished" if "--resume" in arguments else "whole").iterdir()
+    run = shutil.copytree(made, runs / made.name)
+    before = set(runs.iterdir())
+    words = shlex.split(re.sub(r"(artifacts/runs/)?\bRUN\b", str(run), arguments))
+    assert command.main(words) == 0, capsys.readouterr().err
+    new = set(runs.iterdir()) - before
+    assert len(new) == ("--data" in words) and all((folder / "manifest.json").exists() for folder in (run, *new))
+
+
+def test_the_worked_example_of_another_class_list_gives_a_network_that_serves_it(runs: Path, monkeypatch):
+    """Its lines as they stand in CONTRIBUTING.md, in a copy of the files that they touch; every page shows the run."""
+    example = textwrap.dedent(re.search(r"```sh\n(.*?footwear.*?)```", text_of(ROOT / "CONTRIBUTING.md"), re.DOTALL)[1])
+    *writing, training = example.strip().splitlines()
+    assert len(writing) < 10
+    shutil.copytree(ROOT / "train", "train", ignore=shutil.ignore_patterns("__pycache__"))
+    subprocess.run(["bash", "-ec", "\n".join(line.removeprefix("  ") for line in writing)], check=True)
+    kinds = ["Casual Shoes", "Sports Shoes", "Formal Shoes", "Sandals", "Flip Flops", "Heels"]
+    Path("DATA").unlink()
+    write_catalogue(Path("DATA"), [(2000 + i, kind) for i, kind in enumerate(kinds * 10 + ["Watches"] * 20)])
+    monkeypatch.setattr(targets, "CLASS_LISTS", Path("train/classes"))
+    before = set(runs.iterdir())
+    assert command.main(shlex.split(training.partition("-m train ")[2])) == 0
+    (made,) = set(runs.iterdir()) - before
+    (runs / "current.json").write_text(json.dumps({"run_id": made.name}))
+    monkeypatch.setenv("GARMENTS_RUNS", str(runs.resolve()))
+    sample("Shirts").save("photo.png")
+    assert core(["predict", "photo.png", "--csv", "answer.csv", "--group", "open", "--top-k", "3"]) == 0
+    assert "Sandals" in Path("answer.csv").read_text()
+    for page in (ROOT / "Home.py", *sorted((ROOT / "pages").glob("*.py"))):
+        shown = AppTest.from_file(str(page), default_timeout=120).run()
+        assert not shown.exception and not shown.error, (page.name, [error.value for error in shown.error])
