@@ -219,6 +219,7 @@ def regions(photo: Photo) -> list[Marked]:
         initial_drawing=copy.deepcopy(mount),
         key=key,
     )
+    ui_keys.send_boxes_at_once()
     marked = _marked((result.json_data or {}).get("objects", []), size, photo)
     st.session_state["drawings"][photo.sha256] = marked
     return [WHOLE, *marked]
