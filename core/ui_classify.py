@@ -37,7 +37,7 @@ CANVAS_HEIGHT = 560
 PICTURE_WIDTH, WIDE_PICTURE_WIDTH = 150, 360  # of one picture, and of two side by side
 PICTURE = (400, 600)  # largest picture on a card, in pixels; sharp screens show two of them a point
 REFERENCE_BIAS = 0.6
-SAMPLES_IN_A_ROW = 6
+SAMPLE_WIDTH = 108  # of a sample in the gallery, in points: three stand beside one another on a phone
 SAMPLE, THUMBNAIL = (480, 640), (192, 256)
 
 
@@ -135,10 +135,11 @@ def _encoded(image: Image.Image, kind: str, **options: int) -> bytes:
 
 def gallery() -> None:
     """Samples drawn in code, for the visitor who has no photo at hand."""
-    for start in range(0, len(samples.GALLERY), SAMPLES_IN_A_ROW):
-        for name, column in zip(samples.GALLERY[start:], st.columns(SAMPLES_IN_A_ROW, gap="small"), strict=False):
-            column.image(_sample_png(name, THUMBNAIL), width=96, alt=f"Drawn sample: {name}")
-            column.button(name, key=f"sample-{name}", on_click=_use_sample, args=(name,), width="stretch")
+    with st.container(horizontal=True, gap="small"):
+        for name in samples.GALLERY:
+            with st.container(width=SAMPLE_WIDTH, gap="small"):
+                st.image(_sample_png(name, THUMBNAIL), width=96, alt=f"Drawn sample: {name}")
+                st.button(name, key=f"sample-{name}", on_click=_use_sample, args=(name,), width="stretch")
 
 
 def _use_sample(name: str) -> None:
