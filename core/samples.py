@@ -1,7 +1,7 @@
 """Sample photos drawn in code: one garment of each class, an outfit of two, and things that are no garment.
 
 They stand in for a photo where a visitor has none, and for a data set where a test needs a small one. In the manner of a
-catalogue: one thing, centred on white, softly lit.
+catalogue: one thing, centred on white, softly lit; of kinds that catalogues show worn, on its wearer.
 """
 
 from __future__ import annotations
@@ -40,10 +40,103 @@ MUTED = (
 )
 PALE = ((168, 196, 224), (240, 240, 244), (236, 200, 204), (206, 222, 200), (222, 208, 236), (246, 230, 196))
 DENIM = ((62, 90, 134), (44, 60, 94), (110, 142, 180), (36, 44, 62), (84, 112, 150))
-SUIT = ((40, 46, 66), (74, 76, 82), (34, 34, 38), (150, 130, 106), (92, 60, 52))
-THREAD, METAL, DARK_METAL, PEARL = (206, 150, 84), (186, 188, 192), (60, 60, 64), (236, 234, 228)
+LINEN = ((180, 170, 140), (150, 130, 106), (146, 118, 92), (120, 116, 108))
+DARK = ((22, 24, 30), (30, 34, 44), (40, 52, 48))
+THREAD, METAL, PEARL = (206, 150, 84), (186, 188, 192), (236, 234, 228)
+LOWERED = 34  # units by which garments with a wearer lie lower, to leave room for the head
+SKIN, HAIR, SHIRT = Fabric((222, 176, 146)), Fabric((48, 36, 32)), Fabric((240, 241, 246))
 
 NECK, SHOULDER, ARMPIT, WAIST = 62, 76, 142, 230  # heights on the sheet
+
+
+# Who wears it: drawn first, so that the garment covers them
+
+
+def _head(s: Sketch) -> None:
+    """Neck, face and short hair."""
+    s.cloth(arc(0, 8, 29, 32, 180, 360), HAIR, 4, 0.2)
+    s.cloth(symmetric([(15, 20), (16, 58), (46, 72), (0, 100)]), SKIN.plain(0.9), 4, 0.25)
+    face = curve([(26, -2), (26, 22), (15, 44), (0, 48)])
+    s.cloth([*face, *mirrored(face)[::-1]], SKIN, 4, 0.3)
+    s.cloth([*arc(0, 6, 29, 32, 178, 362), *curve([(27, 8), (22, -8), (-4, -12), (-22, -6), (-27, 8)])], HAIR, 3, 0.3)
+    for x in (-11, 11):
+        s.line(curve([(x - 5, 6), (x, 3), (x + 5, 5)]), HAIR.colour, 2)
+        s.line(curve([(x - 4, 13), (x, 11), (x + 4, 13)]), HAIR.colour, 2.4)
+    s.line(curve([(1, 16), (4, 26), (-3, 28)]), tone(SKIN.colour, 0.8), 1.6)
+    s.line(curve([(-8, 36), (0, 38), (8, 36)]), (176, 98, 92), 2.6)
+
+
+def _long_hair(s: Sketch) -> None:
+    side = curve([(0, -26), (32, -18), (34, 40), (42, 108), (20, 116)])
+    s.cloth([*side, *mirrored(side)[::-1]], HAIR, 5, 0.3)
+
+
+def _arms(s: Sketch, fabric: Fabric, shoulder: float = 76) -> None:
+    """Hanging down, to the wrists."""
+    outer = curve(
+        [(shoulder - 34, 68), (shoulder + 2, 78), (shoulder + 12, 150), (shoulder + 20, 232), (shoulder + 28, 306)]
+    )
+    inner = curve([(shoulder + 10, 308), (shoulder + 2, 240), (shoulder - 12, 150), (shoulder - 26, 110)])
+    s.cloths([*outer, *inner], fabric, 4, 0.35)
+
+
+def _hands(s: Sketch, x: float = 104) -> None:
+    s.cloths(
+        curve([(x - 9, 296), (x + 9, 296), (x + 13, 322), (x + 6, 350), (x - 6, 350), (x - 11, 318)]), SKIN, 4, 0.3
+    )
+
+
+def _hips(s: Sketch, fabric: Fabric) -> None:
+    """Trousers from the waist to where the photo ends."""
+    s.cloths([(0, 260), (60, 260), (72, 330), (72, 420), (4, 420), (0, 372)], fabric, 4, 0.4)
+    s.line([(0, 296), (0, 372)], fabric.seam, 1.6)
+    s.lines(curve([(34, 300), (44, 318), (66, 322)]), THREAD, 1.2)
+
+
+def _man(s: Sketch) -> None:
+    s.lower(LOWERED)
+    _hips(s, Fabric(DENIM[1], grain=0.05))
+    _hands(s)
+    _head(s)
+
+
+def _man_in_shirt(s: Sketch) -> None:
+    """As worn under a waistcoat or a blazer."""
+    _man(s)
+    _arms(s, SHIRT)
+    s.cloth(symmetric([(24, 58), (72, 76), (66, 150), (64, 300), (0, 316)]), SHIRT, 4, 0.3)
+    s.line([(0, 90), (0, 312)], SHIRT.seam, 0.8)
+    s.cloths([(18, 52), (34, 74), (22, 96), (0, 84)], SHIRT.plain(1.04), 2, 0.25)
+    s.lines([(34, 74), (22, 96), (0, 84)], SHIRT.seam, 1)
+    s.cloth([(-9, 60), (9, 60), (0, 84)], SKIN.plain(0.86), 2, 0.2)
+
+
+def _woman(s: Sketch) -> None:
+    s.lower(LOWERED)
+    _long_hair(s)
+    _hips(s, Fabric(DENIM[1], grain=0.05))
+    _bare(s)
+
+
+def _bare(s: Sketch) -> None:
+    """Arms, shoulders and head."""
+    _hands(s, 90)
+    _arms(s, SKIN, 62)
+    s.cloth(symmetric([(14, 60), (58, 74), (54, 150), (44, 220), (0, 260)]), SKIN, 4, 0.3)
+    _head(s)
+
+
+def _swimmer(s: Sketch) -> None:
+    s.lower(LOWERED)
+    _long_hair(s)
+    s.cloths([(0, 200), (44, 210), (66, 290), (66, 330), (56, 420), (3, 420), (0, 352)], SKIN, 4, 0.4)
+    _bare(s)
+
+
+def _shirt_and_shoes(s: Sketch) -> None:
+    """What shows round a pair of trousers."""
+    s.cloth(symmetric([(54, -10), (49, 34), (0, 40)]), SHIRT, 2, 0.25)
+    s.cloths(curve([(14, 366), (52, 366), (64, 388), (50, 394), (28, 392), (14, 384)]), Fabric((36, 30, 28)), 3, 0.4)
 
 
 # Tops
@@ -73,8 +166,7 @@ class _Cut:
 
 
 def _top(s: Sketch, fabric: Fabric, cut: _Cut) -> None:
-    """Inside of the back, sleeves, body, and ribs or seams."""
-    s.cloth([*cut.neckline, *arc(0, NECK, cut.neck, 5, 180, 360)], fabric.plain(0.62), 2)
+    """Sleeves, body, and ribs or seams."""
     if cut.sleeve == "short":
         _short_sleeves(s, fabric, cut)
     elif cut.sleeve == "long":
@@ -99,6 +191,12 @@ def _top(s: Sketch, fabric: Fabric, cut: _Cut) -> None:
         )
     else:
         s.line(arc(0, cut.length - 10, cut.hem - 1, 8, 4, 176), fabric.seam, 0.9)
+
+
+def _unworn_top(s: Sketch, fabric: Fabric, cut: _Cut) -> None:
+    """As `_top`, with the inside of the back in sight."""
+    s.cloth([*cut.neckline, *arc(0, NECK, cut.neck, 5, 180, 360)], fabric.plain(0.62), 2)
+    _top(s, fabric, cut)
 
 
 def _short_sleeves(s: Sketch, fabric: Fabric, cut: _Cut) -> None:
@@ -141,7 +239,7 @@ def _patch(s: Sketch, outline: Points, fabric: Fabric) -> None:
 def _tshirt(s: Sketch, fabric: Fabric) -> None:
     neck, depth, length = s.rng.uniform((27, 20, 308), (33, 30, 326))
     cut = _Cut(neck, depth, vee=s.rng.random() < 0.2, length=length)
-    _top(s, fabric, cut)
+    _unworn_top(s, fabric, cut)
     s.line(cut.neckline, tone(fabric.colour, 0.8), 5)
     if fabric.pattern == "plain" and s.rng.random() < 0.7:
         s.cloth(arc(0, 168, 26, 26, 0, 360), Fabric(fabric.second), 1, 0.05)
@@ -150,7 +248,7 @@ def _tshirt(s: Sketch, fabric: Fabric) -> None:
 
 def _shirt(s: Sketch, fabric: Fabric) -> None:
     sleeve = "long" if s.rng.random() < 0.7 else "short"
-    _top(s, fabric, _Cut(26, 16, shoulder=82, chest=75, waist=69, hem=73, length=326, sleeve=sleeve))
+    _unworn_top(s, fabric, _Cut(26, 16, shoulder=82, chest=75, waist=69, hem=73, length=326, sleeve=sleeve))
     s.lines([(6, NECK + 16), (6, 326)], fabric.seam, 0.9)
     _patch(s, [(26, 136), (58, 136), (58, 170), (42, 177), (26, 170)], fabric)
     _collar(s, fabric)
@@ -170,7 +268,7 @@ def _blouse(s: Sketch, fabric: Fabric) -> None:
 
 def _sweatshirt(s: Sketch, fabric: Fabric) -> None:
     cut = _Cut(30, 20, shoulder=88, chest=82, waist=82, hem=78, sleeve="long", ribs=True)
-    _top(s, fabric, cut)
+    _unworn_top(s, fabric, cut)
     if s.rng.random() < 0.65:
         _hood(s, fabric)
     else:
@@ -186,7 +284,7 @@ def _hood(s: Sketch, fabric: Fabric) -> None:
 
 
 def _jacket(s: Sketch, fabric: Fabric) -> None:
-    _top(s, fabric, _Cut(28, 6, shoulder=88, chest=82, waist=80, hem=78, length=312, sleeve="long", ribs=True))
+    _unworn_top(s, fabric, _Cut(28, 6, shoulder=88, chest=82, waist=80, hem=78, length=312, sleeve="long", ribs=True))
     if s.rng.random() < 0.5:
         for y in range(118, 286, 28):  # quilted
             s.line(arc(0, y - 6, 78, 8, 2, 178), fabric.seam, 1.6)
@@ -201,50 +299,38 @@ def _jacket(s: Sketch, fabric: Fabric) -> None:
 
 
 def _sweater(s: Sketch, fabric: Fabric) -> None:
-    """Over a shirt, whose collar shows in the neck."""
-    cut = _Cut(27, 64, vee=True, shoulder=82, hem=73, waist=76, length=318, sleeve="long", ribs=True)
-    shirt = Fabric((236, 240, 246))
-    _top(s, replace(fabric, knit=0.07, grain=0.035), cut)
-    s.cloth([*cut.neckline, (-22, 54), (22, 54)], shirt, 1, 0.2)
-    _collar(s, shirt, 26, 30)
+    """Fine stripes, a deep neck with a rib, long sleeves."""
+    cut = _Cut(24, 56, vee=True, shoulder=80, chest=72, hem=70, waist=72, length=316, sleeve="long", ribs=True)
+    _top(s, replace(fabric, knit=0.05, grain=0.03), cut)
+    s.cloth([*cut.neckline, (-20, 56), (20, 56)], SHIRT.plain(0.95), 1, 0.2)
     s.line(cut.neckline, tone(fabric.colour, 0.78), 8)
-    if fabric.pattern == "plain":
-        for y in range(150, 290, 14):  # cables
-            s.lines([(33, y), (40, y + 9), (47, y)], fabric.seam, 1.4)
 
 
 def _blazer(s: Sketch, fabric: Fabric) -> None:
-    cut = _Cut(27, 130, vee=True, shoulder=88, chest=80, waist=70, hem=80, length=334, sleeve="long")
-    close = NECK + cut.depth
-    shirt = Fabric((244, 244, 248))
-    _top(s, fabric, replace(cut, depth=12))
-    s.cloth([*cut.neckline, (-20, 54), (20, 54)], shirt, 1, 0.2)
-    if s.rng.random() < 0.5:
-        s.cloth([(-6, 76), (6, 76), (9, 160), (0, close - 2), (-9, 160)], Fabric((140, 44, 52)), 1)
-    else:
-        _buttons(s, 100, close - 24, 3, PEARL)
-    _collar(s, shirt, 24, 30)
-    s.cut_away([(-30, 348), *curve([(-26, 340), (-18, 300), (0, 268), (18, 300), (26, 340)]), (30, 348)])
-    lapel = [(26, NECK - 8), (46, 98), (36, 106), (50, 114), (2, close)]
-    s.cloths(lapel, fabric.plain(1.1), 1, 0.3)
+    """Worn open over a shirt: two fronts with lapels, which meet at one button."""
+    _long_sleeves(s, fabric, _Cut(shoulder=86, chest=78))
+    side = curve([(84, SHOULDER), (80, 106), (78, ARMPIT), (68, WAIST), (78, 332)])
+    front = [(26, NECK - 6), *side, *curve([(46, 346), (24, 322), (8, 280), (0, 222)]), (0, 196)]
+    s.cloths(front, fabric, 3)
+    s.lines(curve([(82, 80), (76, 106), (76, ARMPIT)]), fabric.seam, 0.9)
+    lapel = [(25, NECK - 8), (46, 100), (36, 107), (50, 116), (2, 204)]
+    s.cloths(lapel, fabric.plain(1.12), 1, 0.3)
     s.lines(lapel, fabric.seam, 1.2)
-    s.line([(1, close), (1, 272)], fabric.seam, 1.4)
-    _buttons(s, close + 8, close + 44, 2, tone(fabric.colour, 0.7))
-    s.cloths([(30, 254), (66, 250), (66, 264), (30, 268)], fabric.plain(0.86), 1)
-    s.line([(40, 146), (64, 142)], fabric.seam, 3)
+    s.line([(0, 200), (1, 226)], fabric.seam, 1.4)
+    s.button(3, 212, tone(fabric.colour, 0.6))
+    s.cloths([(32, 254), (64, 250), (64, 262), (32, 266)], fabric.plain(0.86), 1)
+    s.line([(40, 146), (62, 142)], fabric.seam, 3)
 
 
 def _waistcoat(s: Sketch, fabric: Fabric) -> None:
-    s.cloth(symmetric([(34, 62), (56, 74), (54, 130), (66, 160), (64, 290), (0, 292)]), fabric.plain(0.62), 4)
-    side = curve([(58, 72), (50, 112), (74, 156), (63, 222), (70, 288)])
-    front = [(32, 60), *side, (34, 322), (-3, 294), (-3, 176)]
+    side = curve([(54, 74), (46, 112), (70, 158), (60, 222), (64, 272)])
+    front = [(30, 62), *side, (30, 300), (-3, 276), (-3, 186)]
     s.cloth(mirrored(front), fabric, 3)
     s.cloth(front, fabric, 3)
-    s.lines([(32, 62), (3, 176)], fabric.seam, 2)
-    s.line([(-3, 176), (-3, 294)], fabric.seam, 1.4)
-    _buttons(s, 186, 284, 5, tone(fabric.colour, 0.6), x=4)
-    s.lines([(28, 252), (58, 244)], fabric.seam, 4)
-    s.lines([(30, 180), (54, 174)], fabric.seam, 3)
+    s.lines([(30, 64), (3, 186)], fabric.seam, 2)
+    s.line([(-3, 186), (-3, 276)], fabric.seam, 1.4)
+    _buttons(s, 194, 268, 5, PEARL, x=4)
+    s.lines([(26, 244), (54, 238)], fabric.seam, 4)
 
 
 # Bottoms
@@ -301,7 +387,7 @@ def _jeans(s: Sketch, fabric: Fabric) -> None:
 
 
 def _suit_trousers(s: Sketch, fabric: Fabric) -> None:
-    legs = _Legs(48, 63, knee=(11, 54), hem=(15, s.rng.uniform(48, 56)))
+    legs = _Legs(48, 63, knee=(11, 54), hem=(15, s.rng.uniform(50, 56)))
     _trousers(s, fabric, legs)
     s.lines([(36, 84), (33, 230), (33, legs.length - 4)], tone(fabric.colour, 1.25), 1.4)
     s.lines([(38, legs.top + legs.band + 3), (58, 98)], fabric.seam, 1.6)
@@ -356,12 +442,11 @@ def _leggings(s: Sketch, fabric: Fabric) -> None:
 
 def _swimsuit(s: Sketch, fabric: Fabric) -> None:
     """One piece: straps, scoop, waist, high legs."""
-    s.cloth([*arc(0, 96, 34, 46, 0, 180), (-38, 84), (38, 84)], fabric.plain(0.6), 2)
-    side = curve([(40, 46), (44, 88), (56, 132), (56, 170), (40, 214), (62, 270), (60, 286)])
-    leg = curve([(60, 286), (36, 304), (13, 352)])
-    body = [*curve([(28, 44), (30, 90), (22, 128), (0, 138)])[::-1], *side, *leg]
-    s.cloth(symmetric(body), fabric, 4, 0.45)
-    s.lines(curve([(46, 130), (30, 214), (50, 274)]), fabric.second, 4)
+    side = curve([(44, 68), (44, 96), (56, 132), (54, 170), (45, 214), (64, 274), (64, 290)])
+    leg = curve([(64, 290), (36, 312), (11, 358)])
+    body = [*curve([(36, 66), (35, 100), (22, 128), (0, 132)])[::-1], *side, *leg]
+    s.cloth(symmetric(body), fabric, 2, 0.45)
+    s.lines(curve([(0, 172), (26, 170), (46, 142)]), fabric.seam, 1.4)
     s.lines(leg, fabric.seam, 2)
 
 
@@ -403,14 +488,17 @@ class _Article:
     draw: Draw
     colours: tuple[Colour, ...]
     patterns: tuple[str, ...] = ("plain",)
+    wearer: Callable[[Sketch], None] | None = None
 
     def photo(self, name: str, seed: int, size: tuple[int, int]) -> Image.Image:
-        """The thing on white; every seed is another one."""
+        """The thing on white, on its wearer if it has one; every seed is another one."""
         key = zlib.crc32(name.encode())
         rng = np.random.default_rng([key, seed])
         colour = tone(self.colours[(key + seed) % len(self.colours)], rng.uniform(0.92, 1.08))
         second = OFF_WHITE if sum(colour) < 480 else (70, 90, 130)
         sketch = Sketch(size, rng)
+        if self.wearer:
+            self.wearer(sketch)
         self.draw(sketch, Fabric(colour, str(rng.choice(self.patterns)), second))
         return sketch.finished()
 
@@ -418,26 +506,50 @@ class _Article:
 _TOPS = {
     "Tshirts": _Article(_tshirt, BRIGHT, ("plain", "stripes")),
     "Shirts": _Article(_shirt, PALE + BRIGHT[:2], ("plain", "checks", "pinstripes")),
-    "Tops": _Article(_blouse, BRIGHT[4:] + PALE[2:], ("plain", "pinstripes")),
+    "Tops": _Article(_blouse, BRIGHT[4:] + PALE[2:], ("plain", "pinstripes"), wearer=_woman),
     "Sweatshirts": _Article(_sweatshirt, BRIGHT, ("plain", "band")),
-    "Jackets": _Article(_jacket, MUTED + BRIGHT[:2]),
-    "Sweaters": _Article(_sweater, MUTED, ("plain", "stripes")),
-    "Blazers": _Article(_blazer, SUIT, ("plain", "pinstripes")),
-    "Waistcoat": _Article(_waistcoat, SUIT, ("plain", "pinstripes")),
+    "Jackets": _Article(_jacket, BRIGHT),
+    "Sweaters": _Article(_sweater, MUTED, ("plain", "stripes"), wearer=_man),
+    "Blazers": _Article(_blazer, LINEN, wearer=_man_in_shirt),
+    "Waistcoat": _Article(_waistcoat, DARK, wearer=_man_in_shirt),
 }
 _BOTTOMS = {
     "Jeans": _Article(_jeans, DENIM),
-    "Trousers": _Article(_suit_trousers, SUIT + MUTED[2:4]),
+    "Trousers": _Article(_suit_trousers, LINEN, wearer=_shirt_and_shoes),
     "Shorts": _Article(_shorts, MUTED, ("plain", "checks")),
     "Skirts": _Article(_skirt, BRIGHT, ("plain", "checks")),
     "Track Pants": _Article(_track_pants, MUTED),
     "Leggings": _Article(_leggings, BRIGHT),
-    "Swimwear": _Article(_swimsuit, BRIGHT, ("plain", "stripes")),
+    "Swimwear": _Article(_swimsuit, DARK, wearer=_swimmer),
 }
 _GARMENTS = _TOPS | _BOTTOMS
 _OTHERS = {"mug": _Article(_mug, BRIGHT), "shoe": _Article(_shoe, BRIGHT), "bag": _Article(_bag, BRIGHT)}
 
 SAMPLE_NAMES = tuple(_GARMENTS)
+OUTFIT, OUT_OF_SCOPE = "An outfit", "Something else"
+GALLERY = (OUTFIT, *SAMPLE_NAMES, OUT_OF_SCOPE)
+GALLERY_SEEDS = {  # typical ones of kinds that are drawn with much variety; 0 of the others
+    OUTFIT: 38,  # a T-shirt above a skirt
+    "Tops": 5,
+    "Sweatshirts": 10,
+    "Jackets": 13,
+    "Sweaters": 11,
+    "Blazers": 29,
+    "Waistcoat": 13,
+    "Jeans": 18,
+    "Shorts": 2,
+    "Skirts": 13,
+    "Leggings": 15,
+    "Swimwear": 19,
+}
+
+
+def gallery_photo(name: str, size: tuple[int, int] = DEFAULT_SIZE) -> Image.Image:
+    """What the classify page offers under a name of GALLERY; otherwise as `sample`."""
+    seed = GALLERY_SEEDS.get(name, 0)
+    if name == OUTFIT:
+        return outfit(seed, size)[0]
+    return out_of_scope(seed, size) if name == OUT_OF_SCOPE else sample(name, seed, size)
 
 
 def sample(name: str, seed: int = 0, size: tuple[int, int] = DEFAULT_SIZE) -> Image.Image:
@@ -461,15 +573,15 @@ def out_of_scope(seed: int = 0, size: tuple[int, int] = DEFAULT_SIZE) -> Image.I
 
 
 def outfit(seed: int = 0, size: tuple[int, int] = DEFAULT_SIZE) -> tuple[Image.Image, dict[str, Box]]:
-    """A top above a bottom, with a gap between them.
+    """A top above a bottom that nobody wears, with a gap between them.
 
     Returns:
         RGB image on white, and class name to true box (left, top, right, bottom) in pixels, the top first.
     """
     rng = np.random.default_rng(seed)
     image, boxes = Image.new("RGB", size, WHITE), {}
-    for names, height_share in ((tuple(_TOPS), 0.03), (tuple(_BOTTOMS), 0.52)):
-        name = str(rng.choice(names))
+    for articles, height_share in ((_TOPS, 0.03), (_BOTTOMS, 0.52)):
+        name = str(rng.choice([name for name, article in articles.items() if not article.wearer]))
         garment = _trimmed(sample(name, seed, size))
         garment = ImageOps.contain(garment, (round(0.8 * size[0]), round(0.45 * size[1])), Image.Resampling.LANCZOS)
         left, top = (size[0] - garment.width) // 2, round(height_share * size[1])

@@ -117,13 +117,18 @@ class Sketch:
         self._texture = rng.spawn(1)[0]  # of its own, so that the size in pixels changes nothing else
         self.image = Image.new("RGB", (size[0] * SUPERSAMPLE, size[1] * SUPERSAMPLE), WHITE)
         self.unit = SUPERSAMPLE * min(size[0] / SHEET_WIDTH, size[1] / SHEET_HEIGHT)  # pixels
+        self._middle = np.array([0, SHEET_HEIGHT / 2])  # the point of the sheet in the middle of the image
         angle, scale = np.radians(rng.normal(0, 1.2)), self.unit * rng.uniform(0.95, 1.02)
         self._turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+
+    def lower(self, distance: float) -> None:
+        """Draw everything from now on so many units further down."""
+        self._middle = self._middle - (0, distance)
 
     def _place(self, points: Points) -> list[Point]:
         """Pixels of points in sheet units."""
         middle = np.array(self.image.size) / 2
-        placed = (np.array(points) - (0, SHEET_HEIGHT / 2)) @ self._turn.T + middle
+        placed = (np.array(points) - self._middle) @ self._turn.T + middle
         return [(float(x), float(y)) for x, y in placed]
 
     def _coordinates(self, box: Box) -> tuple[np.ndarray, np.ndarray]:
@@ -131,7 +136,7 @@ class Sketch:
         back = np.linalg.inv(self._turn)
         dx = np.arange(box[0], box[2])[None, :] - self.image.width / 2
         dy = np.arange(box[1], box[3])[:, None] - self.image.height / 2
-        return back[0, 0] * dx + back[0, 1] * dy, back[1, 0] * dx + back[1, 1] * dy + SHEET_HEIGHT / 2
+        return back[0, 0] * dx + back[0, 1] * dy, back[1, 0] * dx + back[1, 1] * dy + self._middle[1]
 
     def _mask(self, outline: Points, rounding: float) -> tuple[Image.Image, Box]:
         """Coverage of a closed outline, its corners rounded by blurring and sharpening again, and where it lies."""

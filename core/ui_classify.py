@@ -39,11 +39,8 @@ CANVAS_HEIGHT = 560
 PICTURE_WIDTH, WIDE_PICTURE_WIDTH = 150, 360  # of one picture, and of two side by side
 PICTURE = (400, 600)  # largest picture on a card, in pixels; sharp screens show two of them a point
 REFERENCE_BIAS = 0.6
-SAMPLES_IN_A_ROW = 6
+SAMPLE_WIDTH = 108  # of a sample in the gallery, in points: three stand beside one another on a phone
 SAMPLE, THUMBNAIL = (480, 640), (192, 256)
-OUTFIT, OUT_OF_SCOPE = "An outfit", "Something else"
-OUTFIT_SEED = 38  # a shirt above a skirt
-SAMPLE_SEEDS = {"Sweatshirts": 6, "Shorts": 27, "Leggings": 15}  # plain ones of kinds that are drawn with much variety
 
 
 @dataclass(frozen=True)
@@ -129,8 +126,7 @@ def _try_to_add(data: bytes, name: str, show: bool = True) -> str:
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def _sample_png(name: str, size: tuple[int, int]) -> bytes:
-    draw = {OUTFIT: lambda: samples.outfit(OUTFIT_SEED, size)[0], OUT_OF_SCOPE: lambda: samples.out_of_scope(size=size)}
-    return _encoded(draw.get(name, lambda: samples.sample(name, SAMPLE_SEEDS.get(name, 0), size))(), "PNG")
+    return _encoded(samples.gallery_photo(name, size), "PNG")
 
 
 def _encoded(image: Image.Image, kind: str, **options: int) -> bytes:
@@ -141,11 +137,11 @@ def _encoded(image: Image.Image, kind: str, **options: int) -> bytes:
 
 def gallery() -> None:
     """Samples drawn in code, for the visitor who has no photo at hand."""
-    names = [OUTFIT, *samples.SAMPLE_NAMES, OUT_OF_SCOPE]
-    for start in range(0, len(names), SAMPLES_IN_A_ROW):
-        for name, column in zip(names[start:], st.columns(SAMPLES_IN_A_ROW, gap="small"), strict=False):
-            column.image(_sample_png(name, THUMBNAIL), width=96, alt=f"Drawn sample: {name}")
-            column.button(name, key=f"sample-{name}", on_click=_use_sample, args=(name,), width="stretch")
+    with st.container(horizontal=True, gap="small"):
+        for name in samples.GALLERY:
+            with st.container(width=SAMPLE_WIDTH, gap="small"):
+                st.image(_sample_png(name, THUMBNAIL), width=96, alt=f"Drawn sample: {name}")
+                st.button(name, key=f"sample-{name}", on_click=_use_sample, args=(name,), width="stretch")
 
 
 def _use_sample(name: str) -> None:
@@ -226,6 +222,7 @@ def regions(photo: Photo) -> list[Marked]:
         initial_drawing=copy.deepcopy(mount),
         key=key,
     )
+    ui_keys.send_boxes_at_once()
     marked = _marked((result.json_data or {}).get("objects", []), size, photo)
     st.session_state["drawings"][photo.sha256] = marked
     return [WHOLE, *marked]

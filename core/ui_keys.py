@@ -9,6 +9,8 @@ import streamlit as st
 import streamlit.components.v2 as components
 
 UPLOADER, ANSWERS_BOX = "upload", "answers"  # keys of the widgets that the browser looks for
+SEND = "Update the app with this drawing"  # the canvas's name of its button
+STRAY = 5  # pixels; a pointer that moved less drew nothing
 
 
 class Key(NamedTuple):
@@ -67,6 +69,33 @@ export default function() {{
 }}
 """,
 )
+# The canvas waits 200 ms after a stroke before it tells the page, in case another follows; a box is done once it is let go. Its own button
+# for sending at once is pressed for the visitor.
+_send_boxes = components.component(
+    "send_boxes",
+    html="<div></div>",
+    js=f"""
+export default function() {{
+  let start = null;
+  const begin = (event) => {{
+    const canvas = event.composedPath().find((element) => element.nodeName === "CANVAS");
+    start = canvas ? {{ x: event.clientX, y: event.clientY, root: canvas.getRootNode() }} : null;
+  }};
+  const end = (event) => {{
+    const drag = start;
+    start = null;
+    if (!drag || Math.hypot(event.clientX - drag.x, event.clientY - drag.y) < {STRAY}) return;
+    setTimeout(() => drag.root.querySelector('button[aria-label="{SEND}"], button[title="{SEND}"]')?.click());
+  }};
+  window.addEventListener("pointerdown", begin, true);
+  window.addEventListener("mouseup", end);
+  return () => {{
+    window.removeEventListener("pointerdown", begin, true);
+    window.removeEventListener("mouseup", end);
+  }};
+}}
+""",
+)
 _go_to_answers = components.component(
     "go_to_answers",
     html="<div></div>",
@@ -87,6 +116,11 @@ export default function({{ data }}) {{
 def listen_for_upload() -> None:
     """Let the upload key open the uploader's file dialog."""
     _upload_key(key="upload-key", height=1)
+
+
+def send_boxes_at_once() -> None:
+    """Answer a box when it is let go, without the canvas's wait."""
+    _send_boxes(key="send-boxes", height=1)
 
 
 def answers_button() -> None:

@@ -7,10 +7,32 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from core.classifier import Classifier
+from core.images import Photo
 from core.preprocess import letterbox
-from core.samples import SAMPLE_NAMES, out_of_scope, outfit, sample
+from core.propose import find_garments
+from core.roi import Region
+from core.samples import (
+    GALLERY_SEEDS,
+    OUT_OF_SCOPE,
+    OUTFIT,
+    SAMPLE_NAMES,
+    gallery_photo,
+    out_of_scope,
+    outfit,
+    sample,
+)
 
 SMALL = (60, 80)
+WORN = {
+    "Tops",
+    "Sweaters",
+    "Blazers",
+    "Waistcoat",
+    "Trousers",
+    "Swimwear",
+}  # whose wearers an edge of the photo cuts off
+REFUSED = {"Waistcoat"}  # named rightly, but as none of the kinds: the shipped network trained on few
 CLASSES = Path(__file__).parent.parent / "train" / "classes" / "garments15.toml"
 
 
@@ -35,8 +57,8 @@ def test_a_sample_stands_centred_on_white_and_fills_the_photo(name):
         drawn = sample(name, seed, (90, 120))
         assert (drawn.mode, drawn.size) == ("RGB", (90, 120))
         rows, columns = np.nonzero(ink(drawn))
-        assert rows.min() > 0
-        assert rows.max() < 119
+        assert rows.min() > 0 or name in WORN
+        assert rows.max() < 119 or name in WORN
         assert columns.min() > 0
         assert columns.max() < 89
         assert abs((columns.min() + columns.max()) / 2 - 44.5) < 6
@@ -105,3 +127,43 @@ def test_classes_can_be_told_apart_by_the_nearest_of_a_few_others():
     predicted = distances.argmin(axis=1) // 6
     accuracy = (predicted == np.repeat(np.arange(len(SAMPLE_NAMES)), 3)).mean()
     assert accuracy > 0.6
+
+
+def as_photo(image: Image.Image) -> Photo:
+    return Photo(image, "drawn", "PNG", "", *image.size)
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Classifier:
+    return Classifier.load()
+
+
+@pytest.mark.parametrize("name", SAMPLE_NAMES)
+def test_the_shipped_network_names_each_garment_of_the_gallery(shipped, name):
+    answer = shipped.answer(shipped.read([(as_photo(gallery_photo(name)), None)])[0])
+    assert answer.label == name
+    assert answer.in_scope or name in REFUSED
+
+
+def test_the_shipped_network_refuses_what_is_no_garment(shipped):
+    photos = [out_of_scope(seed) for seed in range(3)] + [gallery_photo(OUT_OF_SCOPE)]
+    assert not any(shipped.answer(reading).in_scope for reading in shipped.read([(as_photo(p), None) for p in photos]))
+
+
+def test_find_garments_boxes_each_garment_of_the_gallerys_outfit_and_the_network_names_them(shipped):
+    photo, truth = as_photo(gallery_photo(OUTFIT)), outfit(GALLERY_SEEDS[OUTFIT])[1]
+    found = find_garments(shipped, photo)
+    assert len(found) == len(truth)
+    answers = [shipped.answer(reading) for reading in shipped.read([(photo, region) for region in found])]
+    assert [answer.label for answer in answers if answer.in_scope] == list(truth)
+    upper, lower = (Region(*box) for box in truth.values())
+    for region, own, other in ((found[0], upper, lower), (found[1], lower, upper)):
+        assert covered(own, region) > 0.9
+        assert covered(other, region) < 0.3
+
+
+def covered(garment: Region, by: Region) -> float:
+    """Share of a garment's box that lies in another box."""
+    width = max(0, min(garment.right, by.right) - max(garment.left, by.left))
+    height = max(0, min(garment.bottom, by.bottom) - max(garment.top, by.top))
+    return width * height / (garment.width * garment.height)

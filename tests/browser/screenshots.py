@@ -13,11 +13,12 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from core.samples import outfit, sample
+from core.samples import GALLERY_SEEDS, outfit, sample
+from core.samples import OUTFIT as GALLERY_OUTFIT
 from tests.browser.conftest import CHROMIUM_OPTIONS, PATIENCE, ROOT, running_server
 
 FOLDER = ROOT / "docs" / "screenshots"
-OUTFIT_SEED, OUTFIT = 38, (960, 1280)  # a shirt above a skirt, as in the classify page's gallery
+OUTFIT_SEED, OUTFIT = GALLERY_SEEDS[GALLERY_OUTFIT], (960, 1280)
 DESKTOP, PHONE = 1440, 390
 
 

@@ -11,6 +11,7 @@ from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
 from core import samples
+from core.ui_keys import SEND
 
 pytestmark = pytest.mark.browser
 
@@ -67,6 +68,19 @@ def test_a_box_changes_the_label(server, open_page, outfit):
     assert labels[0] != labels[1]
     page.keyboard.press("x")
     expect(page.get_by_text("Region 1 ·")).to_have_count(0)
+
+
+def test_a_box_is_sent_when_it_is_let_go_and_a_stray_click_sends_nothing(server, open_page, outfit):
+    path, boxes = outfit
+    page = open_page(f"{server}/Classify")
+    upload(page, path)
+    wait_for_canvas(page)
+    send = page.locator(f"button[aria-label='{SEND}']")
+    send.evaluate("button => { window.sent = 0; button.addEventListener('click', () => { window.sent += 1; }); }")
+    page.locator("canvas.upper-canvas").click(position={"x": 5, "y": 5})
+    draw(page, [*boxes.values()][0], (960, 1280))
+    expect(card(page, "Region 1").locator("h4")).to_be_visible()
+    assert page.evaluate("window.sent") == 1
 
 
 def test_controls_answer_and_stand_in_the_address(server, open_page, outfit):
