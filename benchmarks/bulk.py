@@ -1,6 +1,6 @@
 """Many photos: how fast `predict` is beside the bare engine, and whether its memory depends on their number.
 
-    python -m benchmarks.bulk            # or with two numbers of photos: python -m benchmarks.bulk 1000 10000
+    python -m benchmarks.bulk            # or with two numbers of photos: python -m benchmarks.bulk 1000 100000
 
 Throughput: `core.predict.predict` from JPEG bytes of catalogue size to records, over forward passes alone on ready pixels in the same
 batches; rounds of both alternate. Memory: the peak of `python -m core predict --list` over a few and over many photos, each in a process
@@ -14,11 +14,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.report import Row, machine, percentages, show, spread
 from core import Classifier, samples
 from core.photo_sources import PhotoFile, batched
 from core.predict import BATCH, Request, predict
@@ -67,16 +69,22 @@ def peak_megabytes(photos: int) -> float:
     return float(done.stderr.strip().splitlines()[-1])
 
 
-def main() -> None:
+def rows(few: int, many: int) -> Iterator[Row]:
     rates = throughput(Classifier.load())
-    low, middle, high = np.percentile(rates[:, 0] / rates[:, 1], [10, 50, 90])
-    print(f"predict {np.median(rates[:, 0]):.1f} photos/s, engine alone {np.median(rates[:, 1]):.1f} photos/s")
-    print(f"predict over engine: median {middle:.0%} (10% {low:.0%}, 90% {high:.0%})")
+    yield Row("predict", spread(rates[:, 0], "photos/s"))
+    yield Row("engine alone, ready pixels in the same batches", spread(rates[:, 1], "photos/s"))
+    yield Row("predict over engine", percentages(rates[:, 0] / rates[:, 1]), "90%")
+    peaks = []
+    for number in (few, many):
+        peaks.append(peak_megabytes(number))
+        yield Row(f"peak memory, {number} photos", f"{peaks[-1]:.0f} MB")
+    yield Row("the many over the few", f"{peaks[1] / peaks[0]:.2f} times", "at most 1.10")
+
+
+def main() -> None:
     few, many = (int(number) for number in sys.argv[1:3] or NUMBERS)
-    peaks = [peak_megabytes(few), peak_megabytes(many)]
-    print(
-        f"peak memory: {few} photos {peaks[0]:.0f} MB, {many} photos {peaks[1]:.0f} MB, ratio {peaks[1] / peaks[0]:.2f}"
-    )
+    print(machine())
+    show(rows(few, many))
 
 
 if __name__ == "__main__":

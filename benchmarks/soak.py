@@ -31,6 +31,7 @@ from pathlib import Path
 import psutil
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 
+from benchmarks.report import machine
 from core import samples
 from tests.browser.conftest import CHROMIUM_OPTIONS, ROOT, free_port, wait_for
 
@@ -206,6 +207,7 @@ def main() -> int:
     line.add_argument("--minutes", type=float, default=2.0)
     line.add_argument("--users", type=int, default=5)
     options = line.parse_args()
+    print(machine())
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "server.log"
         with server(log) as (address, process):

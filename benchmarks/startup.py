@@ -15,6 +15,7 @@ import time
 
 import numpy as np
 
+from benchmarks.report import Row, machine, show
 from benchmarks.sessions import Session, running_server
 
 STARTS = 5
@@ -32,10 +33,16 @@ def seconds_to_first_page() -> tuple[float, float, float, float]:
 def main() -> None:
     starts = int(sys.argv[1]) if len(sys.argv) > 1 else STARTS
     rows = np.array([seconds_to_first_page() for _ in range(starts + 1)][1:])
-    for name, column in zip(
-        ("server answers", "first page is there", "its example is answered", "processor's time"), rows.T, strict=True
-    ):
-        print(f"{name:24} median {np.median(column):5.2f} s   ({column.min():.2f} to {column.max():.2f}, n={starts})")
+    print(machine())
+    show(
+        Row(name, f"{np.median(column):.2f} s ({column.min():.2f} to {column.max():.2f}, n={starts})", aim)
+        for name, aim, column in zip(
+            ("server answers", "first page is there", "its example is answered", "processor's time"),
+            ("", "2 s", "", ""),
+            rows.T,
+            strict=True,
+        )
+    )
 
 
 if __name__ == "__main__":

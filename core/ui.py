@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import logging
+import os
+import sys
+import threading
 import uuid
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -21,6 +25,12 @@ if TYPE_CHECKING:
 
 APP_NAME = "Garment Lens"
 CLASSIFIER = "classifier"  # where a session keeps its (SHA-256 of the manifest, classifier)
+TURNS = 1 + (
+    os.cpu_count() or 1
+)  # visitors answered at once: one more than processors, for one may wait for the network
+turns = threading.BoundedSemaphore(
+    TURNS
+)  # the others wait; all at once would all be late, each with a photo being decoded
 log = logging.getLogger(__name__)
 
 
@@ -50,6 +60,25 @@ def errors_shown() -> Generator[None]:
             icon=":material/error:",
         )
         st.stop()
+    finally:
+        _spare_collector()
+
+
+_modules_seen = 0
+
+
+def _spare_collector() -> None:
+    """Where modules were loaded, take all that is here now out of sight of Python's garbage collector.
+
+    Streamlit collects after every run of a page, and nobody else's page goes on meanwhile: with every module to look through, that took
+    longer than the answer to a photo.
+    """
+    global _modules_seen
+    if len(sys.modules) > _modules_seen:
+        _modules_seen = len(sys.modules)
+        gc.unfreeze()
+        gc.collect()
+        gc.freeze()
 
 
 def shipped_run() -> Run:
@@ -106,8 +135,13 @@ def _taken(run: Run) -> bool:
 
 @st.cache_resource(show_spinner="Loading the network…", max_entries=2)
 def _classifier(_run: Run, manifest_sha256: str) -> Classifier:
+    from threadpoolctl import threadpool_limits
+
     from core.classifier import Classifier  # ONNX Runtime comes with it, which a page may draw itself before it has
 
+    threadpool_limits(
+        1, "blas"
+    )  # visitors are what goes on at once; threads of BLAS stay busy for 20 ms after each small product
     return Classifier(_run, shared=True)
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import io
 import json
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import streamlit as st
@@ -23,7 +24,7 @@ from core.classifier import HOTTEST, Answer, Classifier, Reading
 from core.decide import BIASED_GROUP, Controls, apply_controls, softmax
 from core.errors import InvalidRegion, UnreadablePhoto
 from core.explain import contour, contrast_contour, contrast_overlay, overlay, side_by_side
-from core.images import ACCEPTED_SUFFIXES, Photo, decode_photo
+from core.images import ACCEPTED_SUFFIXES, Photo, decode_photo, display_name
 from core.labels import ALL, LabelSet
 from core.palette import REGION
 from core.predictions import prediction_file, read_predictions
@@ -35,6 +36,7 @@ from core.ui import APP_NAME, column_width
 
 ENOUGH = (1200, 1200)  # pixels a photo is decoded to at least; regions stay sharp and sessions stay small
 MAX_PHOTOS = 30
+DECODED = 24  # photos kept decoded, of all visitors; any other is decoded again when it is looked at
 CANVAS_HEIGHT = 560
 PICTURE_WIDTH, WIDE_PICTURE_WIDTH = 150, 360  # of one picture, and of two side by side
 PICTURE = (400, 600)  # largest picture on a card, in pixels; sharp screens show two of them a point
@@ -69,17 +71,35 @@ class Marked:
 WHOLE = Marked(0, None)
 
 
-def photos() -> dict[str, Photo]:
+class Kept(NamedTuple):
+    """A visitor's photo as it came; many times smaller than decoded, and Streamlit keeps visits for minutes after they end.
+
+    Args:
+        name: file name, fit for display.
+        data: the file's bytes.
+    """
+
+    name: str
+    data: bytes
+
+
+def photos() -> dict[str, Kept]:
     """This visitor's photos by SHA-256, in the order they came."""
     return st.session_state.setdefault("photos", {})
 
 
+@st.cache_resource(max_entries=DECODED, show_spinner=False)
+def _decoded(sha256: str, name: str, _data: bytes) -> Photo:
+    return decode_photo(_data, name, ENOUGH)
+
+
 def add_photo(data: bytes, name: str) -> None:
     """Decode a photo, keep it for this session and select it. Raises UnreadablePhoto."""
-    photo = decode_photo(data, name, ENOUGH)
+    name = display_name(name)
+    photo = _decoded(hashlib.sha256(data).hexdigest(), name, data)
     if photo.sha256 not in photos() and len(photos()) >= MAX_PHOTOS:
         raise UnreadablePhoto(f"{MAX_PHOTOS} photos are open already. Remove some, then add {photo.name}.")
-    photos()[photo.sha256] = photo
+    photos()[photo.sha256] = Kept(name, data)
     st.session_state["selected_photo"] = photo.sha256
 
 
@@ -157,7 +177,12 @@ def selected_photo() -> Photo | None:
         st.session_state["selected_photo"] = shas[-1]
     if len(shas) > 1:
         _strip(shas)
-    return photos()[st.session_state["selected_photo"]]
+    return _open(st.session_state["selected_photo"])
+
+
+def _open(sha256: str) -> Photo:
+    kept = photos()[sha256]
+    return _decoded(sha256, kept.name, kept.data)
 
 
 def _strip(shas: list[str]) -> None:
@@ -165,14 +190,15 @@ def _strip(shas: list[str]) -> None:
         for sha in shas:
             chosen = sha == st.session_state["selected_photo"]
             with st.container(width=92, gap=None):
-                st.image(_thumbnail(photos()[sha].image, sha), width=80, alt=photos()[sha].name)
+                st.image(_thumbnail(sha), width=80, alt=photos()[sha].name)
                 label = "Shown" if chosen else "Show"
                 st.button(label, key=f"show-{sha}", disabled=chosen, on_click=_select, args=(sha,), type="tertiary")
 
 
 @st.cache_data(max_entries=200, show_spinner=False)
-def _thumbnail(_image: Image.Image, sha256: str) -> bytes:
-    small = _image.copy()
+def _thumbnail(sha256: str) -> bytes:
+    """Of one of this visitor's photos."""
+    small = _open(sha256).image.copy()
     small.thumbnail((160, 160))
     return _encoded(small, "JPEG", quality=85)
 
@@ -199,7 +225,7 @@ def regions(photo: Photo) -> list[Marked]:
     width = column_width("canvas-width")
     if width is None:  # the first run of a visit; a canvas laid out twice would lose what is drawn in between
         st.session_state.pop("mounted_photo", None)
-        st.image(_thumbnail(photo.image, photo.sha256))
+        st.image(_thumbnail(photo.sha256))
         return [WHOLE]
     if st.session_state.get("mounted_photo") != photo.sha256:  # an old canvas would come back as it was first mounted
         st.session_state["mounted_photo"] = photo.sha256

@@ -8,7 +8,7 @@ from core import ui_classify as page
 ui.page("Classify")
 st.title("Classify", anchor=False)
 
-with ui.errors_shown():
+with ui.errors_shown(), ui.turns:
     classifier = ui.classifier()
     with st.sidebar:
         controls, top_k = page.controls(classifier.run)

@@ -3,6 +3,7 @@
 import io
 
 import pytest
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from core import samples
@@ -117,3 +118,17 @@ def test_an_unforeseen_error_shows_an_id_that_is_in_the_log(page, monkeypatch, c
     assert (
         "ZeroDivisionError" not in error and f"error {error_id}" in caplog.text and "ZeroDivisionError" in caplog.text
     )
+
+
+def test_a_photo_no_longer_kept_decoded_is_decoded_again_and_answered_the_same(page):
+    upload(page, ("a.png", photo()))
+    before = headlines(page)
+    st.cache_resource.clear()
+    page.session_state["readings"].clear()
+    assert headlines(page.run()) == before and len(before) == 1 and not page.exception
+
+
+def test_a_visit_keeps_the_file_and_not_its_pixels(page):
+    upload(page, ("a.png", photo()))
+    (kept,) = page.session_state["photos"].values()
+    assert kept.data == photo() and kept.name == "a.png"

@@ -1,12 +1,19 @@
 """What all pages share: a session keeps its network while the run folder changes under it, and every page ends its errors in one place."""
 
+import gc
 import json
+import re
 import shutil
+import sys
 import tomllib
+import types
+import weakref
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from core import ui
 from core.images import MAX_BYTES, display_name
 from tests.conftest import ROOT
 from tests.test_page_classify import headlines, photo, upload
@@ -96,8 +103,8 @@ def test_a_network_out_of_memory_fails_the_one_request_and_the_next_works(page, 
 @pytest.mark.parametrize("path", ["Home.py", *(f"pages/{path.name}" for path in (ROOT / "pages").glob("*.py"))])
 def test_every_page_draws_within_the_error_boundary(path):
     source = (ROOT / path).read_text(encoding="utf-8")
-    outside = source.partition("with ui.errors_shown():")
-    assert outside[1] and all(not line or line.startswith(" ") for line in outside[2].splitlines())
+    _, boundary, inside = re.split(r"^(with ui\.errors_shown\(\)[^\n]*:)$", source, maxsplit=1, flags=re.MULTILINE)
+    assert boundary and all(not line or line.startswith(" ") for line in inside.splitlines())
 
 
 def test_the_server_is_set_up_to_be_safe():
@@ -131,3 +138,47 @@ def test_pages_leave_no_temporary_file(page, tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(empty))
     upload(page, ("b.png", photo("Jeans")), ("bad.jpg", b"no photo"))
     assert list(empty.iterdir()) == []
+
+
+def test_a_visitor_waits_while_as_many_as_there_are_turns_are_answered(page):
+    with ThreadPoolExecutor(1) as pool:
+        for _ in range(ui.TURNS):
+            assert ui.turns.acquire(timeout=60)
+        waiting = pool.submit(page.run)
+        try:
+            with pytest.raises(TimeoutError):
+                waiting.result(1)
+        finally:
+            for _ in range(ui.TURNS):
+                ui.turns.release()
+        assert len(headlines(waiting.result(60))) == 1
+
+
+def test_a_turn_is_given_back_when_a_page_stops_early_or_fails(runs):
+    page = AppTest.from_file(
+        str(ROOT / "pages" / "1_Classify.py"), default_timeout=60
+    ).run()  # no photo: it stops early
+    (runs / "current.json").write_text("{")
+    del page.session_state["classifier"]
+    assert page.run().error
+    with pytest.raises(ValueError, match="released too many times"):
+        ui.turns.release()
+
+
+def test_the_collector_looks_through_what_came_after_the_last_module_and_through_no_module(monkeypatch):
+    class Cycle:
+        def __init__(self):
+            self.itself = self
+
+    monkeypatch.setitem(sys.modules, "a_module_like_no_other", types.ModuleType("a_module_like_no_other"))
+    monkeypatch.setattr(ui, "_modules_seen", 0)
+    try:
+        with ui.errors_shown():
+            pass
+        frozen, seen = gc.get_freeze_count(), len(gc.get_objects())
+        cycle = weakref.ref(Cycle())
+        gc.collect()
+        assert cycle() is None
+        assert frozen > 100 * seen
+    finally:
+        gc.unfreeze()
