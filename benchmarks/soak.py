@@ -4,8 +4,8 @@
 
 Each user is a Chromium window of its own that comes, uploads good and bad photos, switches pages, exports, leaves, and comes again. Printed
 are what they did, what failed, and the server's memory and open file handles: medians of the first and the last sixth of the time (ten
-minutes of an hour). Exits with 1 if the server logged an error, a page showed one or an action failed; from half an hour on also if memory
-grew by more than 10%, or handles by more than one user's connection (before that the server is still warming up).
+minutes of an hour). Exits with 1 if the server logged an error or answered with one, a page showed one or an action failed; from half an
+hour on also if memory grew by more than 10%, or handles by more than one user's connection (before that the server is still warming up).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import asyncio
 import io
 import os
 import random
+import re
 import shutil
 import statistics
 import subprocess
@@ -35,21 +36,29 @@ from core import samples
 from tests.browser.conftest import CHROMIUM_OPTIONS, ROOT, free_port, wait_for
 
 PATIENCE = 120_000  # milliseconds; a busy machine is no failure
+expect.set_options(timeout=PATIENCE)
 PAUSE = (0.5, 3.0)  # seconds a user looks at what there is
 SAMPLE_SECONDS = 5.0
 WARM_MINUTES = 30.0  # a run as long as this is judged by its growth too
 MOST_GROWTH = 1.10  # of memory
 CONNECTION = 8  # handles that one user's connection may hold at the moment of counting
+LOGGED_ERROR = re.compile(r"Traceback|\berror\b", re.IGNORECASE)
 UNREADABLE = {"notes.jpg": b"this is no photo", "<b>half</b>.jpg": b"\xff\xd8\xff\xe0 and no more", "empty.png": b""}
 
 
 @dataclass
 class Record:
-    """What happened: actions done, failures in words, and (seconds, memory in MB, open handles) of the server."""
+    """What happened: sessions begun, actions done, failures in words, and (seconds, memory in MB, open handles) of the server."""
 
+    sessions: int = 0
     done: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
     measured: list[tuple[float, float, int]] = field(default_factory=list)
+
+    def note_answer(self, status: int, url: str) -> None:
+        """Take an answer of the server's; from 500 on it is a failure."""
+        if status >= 500:
+            self.failures.append(f"the server answered {status} for {url}")
 
 
 def photo(seed: int) -> tuple[str, bytes]:
@@ -86,6 +95,8 @@ def server(log: Path) -> Iterator[tuple[str, psutil.Process]]:
 
 async def visit(page: Page, address: str, seed: int, record: Record) -> None:
     """One visit, from coming to leaving."""
+    record.sessions += 1
+    page.on("response", lambda answer: record.note_answer(answer.status, answer.url))
     for action in (classify, batch, history, matrix, home):
         await action(page, address, seed)
         record.done[action.__name__] += 1
@@ -102,8 +113,8 @@ async def classify(page: Page, address: str, seed: int) -> None:
     bad = random.choice([*UNREADABLE])
     files = [*(photo(seed + number) for number in range(2)), (bad, UNREADABLE[bad])]
     await page.locator("input[type=file]").first.set_input_files(payload(files))
-    await expect(page.get_by_text("Whole photo ·").first).to_be_visible(timeout=PATIENCE)
-    await expect(page.get_by_text(f"{bad} is").first).to_be_visible(timeout=PATIENCE)
+    await expect(page.get_by_text("Whole photo ·").first).to_be_visible()
+    await expect(page.get_by_text(f"{bad} is").first).to_be_visible()
     await export(page, "JSON")
 
 
@@ -111,26 +122,26 @@ async def batch(page: Page, address: str, seed: int) -> None:
     """A zip, its table, and the CSV of it."""
     await switch(page, "Batch")
     await page.locator("input[type=file]").first.set_input_files(payload([("photos.zip", archive(seed))]))
-    await expect(page.get_by_text("1 could not be read; the others are classified.")).to_be_visible(timeout=PATIENCE)
+    await expect(page.get_by_text("1 could not be read; the others are classified.")).to_be_visible()
     await export(page, "CSV")
 
 
 async def history(page: Page, address: str, seed: int) -> None:
     """The curves."""
     await switch(page, "Training history")
-    await expect(page.locator("[data-testid=stPlotlyChart]").first).to_be_visible(timeout=PATIENCE)
+    await expect(page.locator("[data-testid=stPlotlyChart]").first).to_be_visible()
 
 
 async def matrix(page: Page, address: str, seed: int) -> None:
     """The matrix."""
     await switch(page, "Confusion matrix")
-    await expect(page.locator("[data-testid=stPlotlyChart]").first).to_be_visible(timeout=PATIENCE)
+    await expect(page.locator("[data-testid=stPlotlyChart]").first).to_be_visible()
 
 
 async def home(page: Page, address: str, seed: int) -> None:
     """Back to the first page."""
     await switch(page, "Home")
-    await expect(page.get_by_text("Classified and explained in")).to_be_visible(timeout=PATIENCE)
+    await expect(page.get_by_text("Classified and explained in")).to_be_visible()
 
 
 def payload(files: list[tuple[str, bytes]]) -> list:
@@ -145,6 +156,8 @@ async def switch(page: Page, title: str) -> None:
 
 
 async def export(page: Page, label: str) -> None:
+    """Take a file away, once the page has come to rest: each run of it may give the button another file."""
+    await expect(page.locator("[data-testid=stApp][data-test-script-state=notRunning]")).to_be_attached()
     async with page.expect_download() as download:
         await page.get_by_role("button", name=label, exact=True).click()
     assert (await (await download.value).path()).stat().st_size > 0
@@ -189,7 +202,7 @@ async def soak(address: str, process: psutil.Process, minutes: float, users: int
 
 def verdict(record: Record, log: str, minutes: float) -> list[str]:
     """Print the figures; return what must not have happened."""
-    failures = [*record.failures, *(line for line in log.splitlines() if "Traceback" in line or " error " in line)]
+    failures = [*record.failures, *(line for line in log.splitlines() if LOGGED_ERROR.search(line))]
     for name, column in (("memory, MB", 1), ("handles", 2)):
         values = [row[column] for row in record.measured]
         part = max(1, len(values) // 6)
@@ -212,7 +225,8 @@ def main() -> int:
             record = asyncio.run(soak(address, process, options.minutes, options.users))
         logged = log.read_text(errors="replace")
     print(
-        f"{options.users} users, {options.minutes:g} minutes: {sum(record.done.values())} actions {dict(record.done)}"
+        f"{options.users} users, {options.minutes:g} minutes: {record.sessions} sessions, "
+        f"{sum(record.done.values())} actions {dict(record.done)}"
     )
     failures = verdict(record, logged, options.minutes)
     print("\n".join(failures) or "no failures")

@@ -6,6 +6,7 @@ import logging
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -109,6 +110,19 @@ def _classifier(_run: Run, manifest_sha256: str) -> Classifier:
     from core.classifier import Classifier  # ONNX Runtime comes with it, which a page may draw itself before it has
 
     return Classifier(_run, shared=True)
+
+
+def shown_since(key: str, content: str) -> datetime:
+    """When this session came to show a content, in local time; reruns that show the same keep it.
+
+    It dates the files to take away: with the time of each rerun in their names they would get new addresses at each, and one clicked just
+    then would be gone.
+    """
+    since, shown = st.session_state.get(key, (None, None))
+    if since is None or shown != hash(content):
+        since = datetime.now().astimezone()
+        st.session_state[key] = (since, hash(content))
+    return since
 
 
 _MEASURE = """
