@@ -1,7 +1,8 @@
 """Kill a real training at random moments, or fill its disk up, resume it each time, and compare its outcome with an undisturbed one.
 
     python -m benchmarks.kills --kills 25                # half an hour on two idle cores: the smoke recipe, the whole ResNet50
-    unshare -rm python -m benchmarks.kills --kills 0 --full-disks 25      # Linux: trains on a disk in memory, made small each time
+    python -m benchmarks.kills --small                   # a few minutes: the tests' network in its place
+    unshare -rm python -m benchmarks.kills --full-disks 25      # Linux: trains on a disk in memory, made small each time
 
 Every kill is a SIGKILL; a full disk leaves a random part of the space that a run takes. Expected: each time the trainer ends by the kill or
 with its message, and no outcome differs in any file of the run folder, times and names apart. Exits with the number of failures.
@@ -27,6 +28,7 @@ from pathlib import Path
 from tests.train_cases import differences, epochs_done, run_until
 
 TRAIN = [sys.executable, "-m", "train"]
+TRAIN_SMALL = [sys.executable, "tests/train_cases.py"]
 PLENTY = 8 * 2**30  # bytes of the disk in memory
 FULL = "No space left on device"
 
@@ -37,12 +39,14 @@ class Torment:
 
     Args:
         base: the folder; the disk in memory, where that is to fill up.
+        trainer: the command without its arguments.
         rng: draws the moments and the space left.
         duration: seconds that an undisturbed run takes.
         needed: bytes that it takes at most.
     """
 
     base: Path
+    trainer: list[str]
     rng: random.Random
     duration: float = 0.0
     needed: int = 0
@@ -57,7 +61,7 @@ class Torment:
             self.needed = max(self.needed, shutil.disk_usage(self.base).used - used)
             return False
 
-        run_until(TRAIN + self.smoke("undisturbed"), measure)
+        run_until(self.trainer + self.smoke("undisturbed"), measure)
         self.duration = time.perf_counter() - start
         folder = newest(self.base / "undisturbed")
         assert folder is not None, "the undisturbed run failed; see `python -m train --smoke`"
@@ -77,7 +81,7 @@ class Torment:
                     epochs = epochs_done(found) if (found := newest(target)) else 0
                     print(f"{fault} {self.done[fault]}: {epochs} epochs done", flush=True)
                 elif not faults and self.train(command)[0]:
-                    raise RuntimeError(f"python -m train {shlex.join(command)} fails without any fault")
+                    raise RuntimeError(f"{shlex.join(self.trainer + command)} fails without any fault")
             found = differences(folder, expected)
             self.done["outcome"] += 1
             print(f"outcome {self.done['outcome']}: {f'differs in {found}' if found else 'the same'}", flush=True)
@@ -103,7 +107,7 @@ class Torment:
     def train(self, command: list[str], kill_at: float = float("inf")) -> tuple[int, str]:
         """Run the trainer; its exit status and what it said of errors."""
         with tempfile.TemporaryFile("w+") as errors:
-            status = run_until(TRAIN + command, lambda: time.perf_counter() >= kill_at, errors=errors)
+            status = run_until(self.trainer + command, lambda: time.perf_counter() >= kill_at, errors=errors)
             errors.seek(0)
             return status, errors.read()
 
@@ -136,13 +140,14 @@ def main() -> int:
     line = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     line.add_argument("--kills", type=int, default=25)
     line.add_argument("--full-disks", type=int, default=0)
+    line.add_argument("--small", action="store_true", help="train the tests' small network instead of ResNet50")
     line.add_argument("--seed", type=int, default=0)
     options = line.parse_args()
     rng = random.Random(options.seed)
     faults = ["kill"] * options.kills + ["full disk"] * options.full_disks
     rng.shuffle(faults)
     with tempfile.TemporaryDirectory() as name, disk_in_memory(Path(name)) if options.full_disks else nullcontext():
-        torment = Torment(Path(name), rng)
+        torment = Torment(Path(name), TRAIN_SMALL if options.small else TRAIN, rng)
         torment.run(faults)
     print(f"{dict(torment.done)}; {len(torment.failures)} failures")
     return len(torment.failures)
