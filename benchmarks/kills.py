@@ -4,7 +4,8 @@
     python -m benchmarks.kills --small                   # a few minutes: the tests' network in its place
     unshare -rm python -m benchmarks.kills --full-disks 25      # Linux: trains on a disk in memory, made small each time
 
-Every kill is a SIGKILL; a full disk leaves a random part of the space that a run takes. Expected: each time the trainer ends by the kill or
+Every kill is a SIGKILL, within or after a random epoch, or before the first; a full disk leaves a
+random part of the space that a run takes. Expected: each time the trainer ends by the kill or
 with its message, and no outcome differs in any file of the run folder, times and names apart. Exits with the number of failures.
 """
 
@@ -20,8 +21,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -41,31 +42,34 @@ class Torment:
         base: the folder; the disk in memory, where that is to fill up.
         trainer: the command without its arguments.
         rng: draws the moments and the space left.
-        duration: seconds that an undisturbed run takes.
-        needed: bytes that it takes at most.
+        epochs: of a run.
+        epoch_seconds: that one of them takes, at most.
+        needed: bytes that a run folder takes at most.
     """
 
     base: Path
     trainer: list[str]
     rng: random.Random
-    duration: float = 0.0
+    epochs: int = 0
+    epoch_seconds: float = 0.0
     needed: int = 0
     done: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
 
     def undisturbed(self) -> Path:
         """Train without any fault; notes how long it takes and how much space."""
-        start, used = time.perf_counter(), shutil.disk_usage(self.base).used
+        start, runs = time.perf_counter(), self.base / "undisturbed"
 
         def measure() -> bool:
-            self.needed = max(self.needed, shutil.disk_usage(self.base).used - used)
+            self.needed = max(self.needed, size_of(runs))
             return False
 
         run_until(self.trainer + self.smoke("undisturbed"), measure)
-        self.duration = time.perf_counter() - start
-        folder = newest(self.base / "undisturbed")
+        folder, duration = newest(runs), time.perf_counter() - start
         assert folder is not None, "the undisturbed run failed; see `python -m train --smoke`"
-        print(f"undisturbed: {self.duration:.0f} s, {self.needed / 2**20:.0f} MB", flush=True)
+        self.epochs = epochs_done(folder)
+        self.epoch_seconds = duration / self.epochs
+        print(f"undisturbed: {self.epochs} epochs, {duration:.0f} s, {self.needed / 2**20:.0f} MB", flush=True)
         return folder
 
     def run(self, faults: list[str]) -> None:
@@ -91,8 +95,9 @@ class Torment:
     def inflict(self, fault: str, command: list[str]) -> bool:
         """Go on with a run under a fault; whether it fell to it, rather than being done before."""
         if fault == "kill":
-            end = time.perf_counter() + self.rng.uniform(0, self.duration)
-            status, said = self.train(command, end)
+            epoch, runs = self.rng.randint(0, self.epochs), self.base / "tormented"
+            moment = lambda: epochs_done(found) >= epoch if (found := newest(runs)) else epoch == 0  # noqa: E731
+            status, said = self.train(command, moment, self.rng.uniform(0, self.epoch_seconds))
             as_it_should = status in (0, -signal.SIGKILL)
         else:
             resize(self.base, shutil.disk_usage(self.base).used + round(self.rng.uniform(0, self.needed)))
@@ -104,10 +109,12 @@ class Torment:
             print(self.failures[-1], flush=True)
         return status != 0
 
-    def train(self, command: list[str], kill_at: float = float("inf")) -> tuple[int, str]:
-        """Run the trainer; its exit status and what it said of errors."""
+    def train(
+        self, command: list[str], kill_after: Callable[[], bool] = lambda: False, seconds: float = 0.0
+    ) -> tuple[int, str]:
+        """Run the trainer, killed so many seconds after a moment; its exit status and what it said of errors."""
         with tempfile.TemporaryFile("w+") as errors:
-            status = run_until(self.trainer + command, lambda: time.perf_counter() >= kill_at, errors=errors)
+            status = run_until(self.trainer + command, kill_after, seconds, errors)
             errors.seek(0)
             return status, errors.read()
 
@@ -119,6 +126,15 @@ def newest(runs: Path) -> Path | None:
     """The run folder below `runs` that can be resumed or is whole."""
     opened = [path.parent for name in ("resume.json", "manifest.json") for path in runs.glob(f"*/{name}")]
     return max(opened, default=None)
+
+
+def size_of(folder: Path) -> int:
+    """Bytes of all files below a folder, which may change meanwhile."""
+    total = 0
+    for path in folder.rglob("*"):
+        with suppress(FileNotFoundError):
+            total += path.stat().st_size
+    return total
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from core.classifier import HOTTEST, Answer, Classifier, Reading
 from core.decide import BIASED_GROUP, Controls, apply_controls, softmax
 from core.errors import InvalidRegion, UnreadablePhoto
 from core.explain import contour, contrast_contour, contrast_overlay, overlay, side_by_side
-from core.images import ACCEPTED_SUFFIXES, Photo, decode_photo
+from core.images import ACCEPTED_SUFFIXES, Photo, decode_photo, spreadsheet_name
 from core.labels import ALL, LabelSet
 from core.palette import REGION
 from core.predictions import prediction_file, read_predictions
@@ -610,7 +610,7 @@ def downloads(
             shortcut=ui_keys.SAVE.shortcut,
             on_click="ignore",
         )
-        csv = pd.DataFrame(rows).to_csv(index=False)
+        csv = pd.DataFrame(rows).assign(photo=spreadsheet_name(photo.name)).to_csv(index=False)
         st.download_button("CSV", csv, f"{stem}.csv", "text/csv", icon=":material/table:", on_click="ignore")
         st.download_button(
             "JSON", text, f"{stem}.json", "application/json", icon=":material/data_object:", on_click="ignore"

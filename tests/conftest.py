@@ -5,10 +5,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 
 from core.classifier import Classifier
 from core.model import IMAGENET_MEAN, IMAGENET_STD, GarmentNet, save_weights
 from core.runs import SCHEMA, Run, sha256_of
+
+settings.register_profile("without a deadline", deadline=None)  # a busy machine is no failure
+settings.load_profile("without a deadline")
 
 ROOT = Path(__file__).parent.parent
 GROUPS = {

@@ -579,6 +579,23 @@ def test_running_out_of_memory_is_a_message(photo, monkeypatch):
     assert "has too many pixels" in refusal(encoded(photo, "PNG"))
 
 
+@pytest.mark.parametrize(
+    ("data", "level", "what"),
+    [
+        (declaring("PNG", 8001), "WARNING", "megapixels"),
+        (declaring("JPEG", 60000), "WARNING", "DecompressionBombError"),
+        (b"<svg/>", "INFO", "UnidentifiedImageError"),
+    ],
+)
+def test_what_is_refused_is_logged_by_its_checksum_and_not_by_its_name(caplog, data, level, what):
+    with caplog.at_level("INFO", logger="core.images"):
+        refusal(data, "Aunt Emma.png")
+    (record,) = caplog.records
+    assert record.levelname == level and what in record.message
+    assert hashlib.sha256(data).hexdigest() in record.message
+    assert "Emma" not in caplog.text
+
+
 # Names
 
 
