@@ -14,6 +14,7 @@ import streamlit.components.v2 as components
 from PIL import Image
 
 from core.errors import BrokenRun, GarmentError
+from core.memory import give_back_large_blocks
 from core.runs import Run, current_run, runs_folder, sha256_of
 from core.samples import sample
 
@@ -107,6 +108,7 @@ def _taken(run: Run) -> bool:
 
 @st.cache_resource(show_spinner="Loading the network…", max_entries=2)
 def _classifier(_run: Run, manifest_sha256: str) -> Classifier:
+    give_back_large_blocks()
     from core.classifier import Classifier  # ONNX Runtime comes with it, which a page may draw itself before it has
 
     return Classifier(_run, shared=True)

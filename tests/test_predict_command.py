@@ -178,8 +178,10 @@ def test_a_disk_that_fills_up_says_so_and_the_same_command_continues(tmp_path):
         assert [Path(row["file"]).name for row in csv.DictReader(file)] == [f"{i:03}.png" for i in range(70)]
 
 
-def test_a_heat_map_that_a_full_disk_cuts_short_is_told_and_not_left_behind(folder, tmp_path):
-    command = [sys.executable, "-m", "core", "predict", str(folder), "--heatmap", str(tmp_path / "maps")]
+def test_a_heat_map_that_a_full_disk_cuts_short_is_told_and_not_left_behind(tmp_path):
+    photo, maps = tmp_path / "shirt.png", tmp_path / "maps"
+    samples.sample("Shirts").save(photo)
+    command = [sys.executable, "-m", "core", "predict", str(photo), "--heatmap", str(maps)]
     full = subprocess.run(
         command,
         cwd=ROOT,
@@ -189,7 +191,7 @@ def test_a_heat_map_that_a_full_disk_cuts_short_is_told_and_not_left_behind(fold
     )
     assert "The heat map could not be saved (File too large)." in full.stdout + full.stderr
     assert "Traceback" not in full.stderr
-    assert list((tmp_path / "maps").iterdir()) == []
+    assert list(maps.iterdir()) == []
 
 
 def test_a_disk_that_is_read_only_says_so(folder, tmp_path, monkeypatch, capsys):
