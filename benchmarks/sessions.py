@@ -99,6 +99,7 @@ class Session:
         self._http = requests.Session()
         self._http.headers["Connection"] = "close"  # one kept open may be closed by the server just as it is used again
         self._http.get(f"{address}/_stcore/health", timeout=PATIENCE).raise_for_status()
+        self.xsrf_token = self._http.cookies.get(XSRF_COOKIE, "")
         stream = f"{address.replace('http', 'ws', 1)}/_stcore/stream"
         self._open = ExitStack()
         self._socket = self._open.enter_context(
@@ -130,11 +131,10 @@ class Session:
         """Put one more file into an uploader and let the page run."""
         uploader = self.widget("file_uploader", key)
         urls = self._file_urls(name)
-        token = self._http.cookies.get(XSRF_COOKIE, "")
         answer = self._http.put(
             f"{self.address}{urls.upload_url}",
             files={"file": (name, data)},
-            headers={"X-Xsrftoken": token},
+            headers={"X-Xsrftoken": self.xsrf_token},
             timeout=PATIENCE,
         )
         answer.raise_for_status()

@@ -3,8 +3,8 @@
     python -m benchmarks.soak --minutes 60         # 2 minutes as part of `make bench`
 
 Each user is a Chromium window of its own that comes, uploads good and bad photos, switches pages, exports, leaves, and comes again. Printed
-are what they did, what failed, and the server's memory and open file handles: medians of the first and the last sixth of the time (ten
-minutes of an hour). Exits with 1 if the server logged an error, a page showed one or an action failed; from half an hour on also if memory
+are what they did, what failed, and the server's memory and open file handles: medians of each sixth of the time (ten minutes of an hour).
+Exits with 1 if the server logged an error or answered with one, a page showed one or an action failed; from half an hour on also if memory
 grew by more than 10%, or handles by more than one user's connection (before that the server is still warming up).
 """
 
@@ -15,6 +15,7 @@ import asyncio
 import io
 import os
 import random
+import re
 import shutil
 import statistics
 import subprocess
@@ -36,21 +37,31 @@ from core import samples
 from tests.browser.conftest import CHROMIUM_OPTIONS, ROOT, free_port, wait_for
 
 PATIENCE = 120_000  # milliseconds; a busy machine is no failure
+expect.set_options(timeout=PATIENCE)
 PAUSE = (0.5, 3.0)  # seconds a user looks at what there is
 SAMPLE_SECONDS = 5.0
 WARM_MINUTES = 30.0  # a run as long as this is judged by its growth too
 MOST_GROWTH = 1.10  # of memory
 CONNECTION = 8  # handles that one user's connection may hold at the moment of counting
+LOGGED_ERROR = re.compile(r"Traceback|\berror\b", re.IGNORECASE)
 UNREADABLE = {"notes.jpg": b"this is no photo", "<b>half</b>.jpg": b"\xff\xd8\xff\xe0 and no more", "empty.png": b""}
 
 
 @dataclass
 class Record:
-    """What happened: actions done, failures in words, and (seconds, memory in MB, open handles) of the server."""
+    """What happened: sessions begun, downloads asked for twice, actions done, failures in words, and of the server (seconds, memory in
+    MB, open handles)."""
 
+    sessions: int = 0
+    asked_twice: int = 0
     done: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
     measured: list[tuple[float, float, int]] = field(default_factory=list)
+
+    def note_answer(self, status: int, url: str) -> None:
+        """Take an answer of the server's; from 500 on it is a failure."""
+        if status >= 500:
+            self.failures.append(f"the server answered {status} for {url}")
 
 
 def photo(seed: int) -> tuple[str, bytes]:
@@ -87,8 +98,10 @@ def server(log: Path) -> Iterator[tuple[str, psutil.Process]]:
 
 async def visit(page: Page, address: str, seed: int, record: Record) -> None:
     """One visit, from coming to leaving."""
+    record.sessions += 1
+    page.on("response", lambda answer: record.note_answer(answer.status, answer.url))
     for action in (classify, batch, history, matrix, home):
-        await action(page, address, seed)
+        await action(page, address, seed, record)
         record.done[action.__name__] += 1
         shown = await page.locator("[data-testid=stException]").count()
         shown += await page.get_by_text("Something went wrong that nobody foresaw").count()
@@ -97,41 +110,41 @@ async def visit(page: Page, address: str, seed: int, record: Record) -> None:
         await asyncio.sleep(random.uniform(*PAUSE))
 
 
-async def classify(page: Page, address: str, seed: int) -> None:
+async def classify(page: Page, address: str, seed: int, record: Record) -> None:
     """Two photos and one that is none; the answer, and its export."""
     await page.goto(f"{address}/Classify")
     bad = random.choice([*UNREADABLE])
     files = [*(photo(seed + number) for number in range(2)), (bad, UNREADABLE[bad])]
     await page.locator("input[type=file]").first.set_input_files(payload(files))
-    await expect(page.get_by_text("Whole photo ·").first).to_be_visible(timeout=PATIENCE)
-    await expect(page.get_by_text(f"{bad} is").first).to_be_visible(timeout=PATIENCE)
-    await export(page, "JSON")
+    await expect(page.get_by_text("Whole photo ·").first).to_be_visible()
+    await expect(page.get_by_text(f"{bad} is").first).to_be_visible()
+    await export(page, "JSON", record)
 
 
-async def batch(page: Page, address: str, seed: int) -> None:
+async def batch(page: Page, address: str, seed: int, record: Record) -> None:
     """A zip, its table, and the CSV of it."""
     await switch(page, "Batch")
     await page.locator("input[type=file]").first.set_input_files(payload([("photos.zip", archive(seed))]))
-    await expect(page.get_by_text("1 could not be read; the others are classified.")).to_be_visible(timeout=PATIENCE)
-    await export(page, "CSV")
+    await expect(page.get_by_text("1 could not be read; the others are classified.")).to_be_visible()
+    await export(page, "CSV", record)
 
 
-async def history(page: Page, address: str, seed: int) -> None:
+async def history(page: Page, address: str, seed: int, record: Record) -> None:
     """The curves."""
     await switch(page, "Training history")
-    await expect(page.locator("[data-testid=stPlotlyChart]").first).to_be_visible(timeout=PATIENCE)
+    await expect(page.locator("[data-testid=stPlotlyChart]").first).to_be_visible()
 
 
-async def matrix(page: Page, address: str, seed: int) -> None:
+async def matrix(page: Page, address: str, seed: int, record: Record) -> None:
     """The matrix."""
     await switch(page, "Confusion matrix")
-    await expect(page.locator("[data-testid=stPlotlyChart]").first).to_be_visible(timeout=PATIENCE)
+    await expect(page.locator("[data-testid=stPlotlyChart]").first).to_be_visible()
 
 
-async def home(page: Page, address: str, seed: int) -> None:
+async def home(page: Page, address: str, seed: int, record: Record) -> None:
     """Back to the first page."""
     await switch(page, "Home")
-    await expect(page.get_by_text("Classified and explained in")).to_be_visible(timeout=PATIENCE)
+    await expect(page.get_by_text("Classified and explained in")).to_be_visible()
 
 
 def payload(files: list[tuple[str, bytes]]) -> list:
@@ -145,9 +158,18 @@ async def switch(page: Page, title: str) -> None:
     ).to_be_visible()
 
 
-async def export(page: Page, label: str) -> None:
-    async with page.expect_download() as download:
-        await page.get_by_role("button", name=label, exact=True).click()
+async def export(page: Page, label: str, record: Record) -> None:
+    """Take a file away, asking a second time if the page was just being drawn anew: Streamlit then may have dropped the file."""
+    await expect(page.locator("[data-testid=stApp][data-test-script-state=notRunning]")).to_be_attached()
+    for last in (False, True):
+        async with page.expect_download() as download:
+            await page.get_by_role("button", name=label, exact=True).click()
+        if await (await download.value).failure() is None:
+            break
+        if last:
+            raise AssertionError(f"{label} cannot be downloaded")
+        record.asked_twice += 1
+        await asyncio.sleep(1)
     assert (await (await download.value).path()).stat().st_size > 0
 
 
@@ -190,12 +212,13 @@ async def soak(address: str, process: psutil.Process, minutes: float, users: int
 
 def verdict(record: Record, log: str, minutes: float) -> list[str]:
     """Print the figures; return what must not have happened."""
-    failures = [*record.failures, *(line for line in log.splitlines() if "Traceback" in line or " error " in line)]
+    failures = [*record.failures, *(line for line in log.splitlines() if LOGGED_ERROR.search(line))]
     for name, column in (("memory, MB", 1), ("handles", 2)):
         values = [row[column] for row in record.measured]
         part = max(1, len(values) // 6)
         first, last = statistics.median(values[:part]), statistics.median(values[-part:])
-        print(f"{name:12} first sixth {first:7.0f}   last sixth {last:7.0f}   highest {max(values):7.0f}")
+        sixths = [f"{statistics.median(values[i * part : (i + 1) * part]):.0f}" for i in range(min(6, len(values)))]
+        print(f"{name}: {', '.join(sixths)} by sixths of the time, {max(values):.0f} at most")
         most = first * MOST_GROWTH if column == 1 else first + CONNECTION
         if minutes >= WARM_MINUTES and last > most:
             failures.append(f"{name} grew from {first:.0f} to {last:.0f}")
@@ -214,7 +237,9 @@ def main() -> int:
             record = asyncio.run(soak(address, process, options.minutes, options.users))
         logged = log.read_text(errors="replace")
     print(
-        f"{options.users} users, {options.minutes:g} minutes: {sum(record.done.values())} actions {dict(record.done)}"
+        f"{options.users} users, {options.minutes:g} minutes: {record.sessions} sessions, "
+        f"{sum(record.done.values())} actions {dict(record.done)}, "
+        f"{record.asked_twice} downloads asked for twice"
     )
     failures = verdict(record, logged, options.minutes)
     print("\n".join(failures) or "no failures")

@@ -13,7 +13,7 @@ import pandas as pd
 from PIL import Image
 
 from core.errors import GarmentError, InvalidData
-from core.images import display_name
+from core.images import display_name, spreadsheet_name
 from core.labels import LabelSet
 from core.photo_sources import PhotoFile, photos_in_zip
 from core.predict import RECORD_FIELDS, Result
@@ -26,7 +26,6 @@ ZIP_ENTRY = b"PK\x01\x02"  # begins each entry of a zip's directory
 THUMBNAIL = (72, 72)
 UNSURE = 0.6  # an answer less probable than this is worth a look
 NO_KIND = "None of these"
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet takes for the beginning of a formula
 
 COLUMNS = (*RECORD_FIELDS, "thumbnail")
 
@@ -115,6 +114,5 @@ def class_counts(answered: pd.DataFrame, labels: LabelSet) -> pd.DataFrame:
 
 def as_csv(table: pd.DataFrame) -> str:
     """The records as CSV in the order of the photos; a name that a spreadsheet would run as a formula gets an apostrophe before it."""
-    names = table["file"].map(lambda name: f"'{name}" if name.startswith(FORMULA) else name)
-    records = table.assign(file=names, top_k=table["top_k"].map(json.dumps))
+    records = table.assign(file=table["file"].map(spreadsheet_name), top_k=table["top_k"].map(json.dumps))
     return records.drop(columns="thumbnail").to_csv(index=False)

@@ -45,6 +45,9 @@ class Engine:
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
+        options.add_session_config_entry(
+            "session.intra_op.allow_spinning", "0"
+        )  # idle threads leave the processor to others
         self._session, self.provider_problem = open_session(model, options)
         self.height, self.width = run.manifest["input"]["height"], run.manifest["input"]["width"]
 

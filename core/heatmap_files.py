@@ -22,7 +22,11 @@ def save_heatmap(folder: Path, result: Result, labels: LabelSet) -> str:
     heat = result.reading.heat(labels.index(result.record["label"]), result.picture.size)
     try:
         with _new_file(folder, display_name(Path(result.record["file"]).stem) or "photo") as file:
-            overlay(result.picture, heat, OPACITY).save(file, "PNG")
+            try:
+                overlay(result.picture, heat, OPACITY).save(file, "PNG")
+            except OSError:
+                Path(file.name).unlink()
+                raise
     except OSError as problem:
         return f"The heat map could not be saved ({problem.strerror or problem})."
     return ""

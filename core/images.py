@@ -2,7 +2,7 @@
 
 Follows Pillow's security handbook (https://pillow.readthedocs.io/en/stable/handbook/security.html): an allow-list of formats, found by
 content and not by name; limits on bytes, pixels and time; decompression bombs are errors; only the first frame is decoded; no
-metadata is passed on. Everything here is safe to call from several threads.
+metadata is passed on; what is refused is logged by its checksum. Everything here is safe to call from several threads.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import codecs
 import contextlib
 import hashlib
 import io
+import logging
 import time
 import unicodedata
 import warnings
@@ -31,9 +32,11 @@ ACCEPTED_SUFFIXES = (
 )  # fmt: skip
 ACCEPTED = "Accepted are JPEG, PNG, WebP, HEIC, AVIF, BMP, TIFF and GIF."
 MAX_NAME = 80
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet takes for the beginning of a formula
 READ_SIZE = 8192  # bytes a decoder is given at once; the clock is looked at between
 SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
 TRANSVERSED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
+log = logging.getLogger(__name__)
 
 register_heif_opener(thumbnails=False, depth_images=False, aux_images=False)
 warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
@@ -80,6 +83,11 @@ def display_name(name: str) -> str:
     return shown.strip()
 
 
+def spreadsheet_name(name: str) -> str:
+    """A file name for a CSV that people open in a spreadsheet: one that would run as a formula gets an apostrophe before it."""
+    return f"'{name}" if name.startswith(FORMULA) else name
+
+
 def decode_photo(data: bytes, name: str = "", at_least: tuple[int, int] | None = None) -> Photo:
     """Decode a photo.
 
@@ -108,12 +116,20 @@ def decode_photo(data: bytes, name: str = "", at_least: tuple[int, int] | None =
     try:
         image, size, kind = _decode(data, at_least)
     except _Refused as error:
+        _note(logging.WARNING, data, error)
         raise UnreadablePhoto(f"{subject} {error}") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError) as error:
+        _note(logging.WARNING, data, error)
         raise UnreadablePhoto(f"{subject} {_too_large('too many')}") from error
     except Exception as error:  # Pillow's plugins raise nearly anything on damaged files
+        _note(logging.INFO, data, error)
         raise UnreadablePhoto(f"{subject} is {_found(data)}. {ACCEPTED}") from error
     return Photo(image, shown, kind, hashlib.sha256(data).hexdigest(), *size)
+
+
+def _note(level: int, data: bytes, error: Exception) -> None:
+    """Log a refusal without the photo's name, which is the visitor's: limits passed as warnings, damage for those who want to know."""
+    log.log(level, "refused %d bytes with SHA-256 %s: %r", len(data), hashlib.sha256(data).hexdigest(), error)
 
 
 class _Refused(Exception):

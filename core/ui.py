@@ -10,6 +10,7 @@ import threading
 import uuid
 from collections.abc import Generator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -17,6 +18,7 @@ import streamlit.components.v2 as components
 from PIL import Image
 
 from core.errors import BrokenRun, GarmentError
+from core.memory import give_back_large_blocks
 from core.runs import Run, current_run, runs_folder, sha256_of
 from core.samples import sample
 
@@ -135,14 +137,27 @@ def _taken(run: Run) -> bool:
 
 @st.cache_resource(show_spinner="Loading the network…", max_entries=2)
 def _classifier(_run: Run, manifest_sha256: str) -> Classifier:
+    give_back_large_blocks()
     from threadpoolctl import threadpool_limits
 
     from core.classifier import Classifier  # ONNX Runtime comes with it, which a page may draw itself before it has
 
-    threadpool_limits(
-        1, "blas"
-    )  # visitors are what goes on at once; threads of BLAS stay busy for 20 ms after each small product
+    # Visitors are what goes on at once; threads of BLAS stay busy for 20 ms after each small product.
+    threadpool_limits(1, "blas")
     return Classifier(_run, shared=True)
+
+
+def shown_since(key: str, content: str) -> datetime:
+    """When this session came to show a content, in local time; reruns that show the same keep it.
+
+    It dates the files to take away: with the time of each rerun in their names they would get new addresses at each, and one clicked just
+    then would be gone.
+    """
+    since, shown = st.session_state.get(key, (None, None))
+    if since is None or shown != hash(content):
+        since = datetime.now().astimezone()
+        st.session_state[key] = (since, hash(content))
+    return since
 
 
 _MEASURE = """

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable
-from datetime import datetime
 from typing import Any
 
 import pandas as pd
@@ -33,6 +32,7 @@ from core.images import ACCEPTED_SUFFIXES
 from core.labels import LabelSet
 from core.photo_sources import PhotoFile, batched
 from core.predict import Request, predict
+from core.ui import shown_since
 from core.ui_home import SHOWN
 
 MAX_UPLOAD = 200  # MB of a file; a photo alone may have core.images.MAX_BYTES
@@ -178,5 +178,6 @@ def unreadable(answers: pd.DataFrame) -> None:
 
 def download(answers: pd.DataFrame) -> None:
     """All answers as CSV, in the order of the photos."""
-    name = f"garments-{datetime.now().astimezone():%Y%m%d-%H%M%S}.csv"
-    st.download_button("CSV", as_csv(answers), name, "text/csv", icon=":material/table:", on_click="ignore")
+    csv = as_csv(answers)
+    name = f"garments-{shown_since('batch_shown_since', csv):%Y%m%d-%H%M%S}.csv"
+    st.download_button("CSV", csv, name, "text/csv", icon=":material/table:", on_click="ignore")

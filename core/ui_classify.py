@@ -7,7 +7,6 @@ import hashlib
 import io
 import json
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,7 +23,7 @@ from core.classifier import HOTTEST, Answer, Classifier, Reading
 from core.decide import BIASED_GROUP, Controls, apply_controls, softmax
 from core.errors import InvalidRegion, UnreadablePhoto
 from core.explain import contour, contrast_contour, contrast_overlay, overlay, side_by_side
-from core.images import ACCEPTED_SUFFIXES, Photo, decode_photo, display_name
+from core.images import ACCEPTED_SUFFIXES, Photo, decode_photo, display_name, spreadsheet_name
 from core.labels import ALL, LabelSet
 from core.palette import REGION
 from core.predictions import prediction_file, read_predictions
@@ -32,7 +31,7 @@ from core.propose import find_garments
 from core.roi import STROKE_WIDTH, Region, canvas_rect, clamp, regions_from_canvas
 from core.runs import Run
 from core.snapshot import Card, snapshot
-from core.ui import APP_NAME, column_width
+from core.ui import APP_NAME, column_width, shown_since
 
 ENOUGH = (1200, 1200)  # pixels a photo is decoded to at least; regions stay sharp and sessions stay small
 MAX_PHOTOS = 30
@@ -607,9 +606,10 @@ def downloads(
     heat: HeatSettings,
 ) -> None:
     """The results to take away: the view as a picture, all figures as CSV and JSON."""
-    now = datetime.now().astimezone()
-    stem = f"garments-{photo.sha256[:8]}-{now:%Y%m%d-%H%M%S}"
     rows = records(photo, marked, answers, classifier)
+    text = json.dumps(rows, indent=1)
+    since = shown_since("answers_shown", text)
+    stem = f"garments-{photo.sha256[:8]}-{since:%Y%m%d-%H%M%S}"
 
     def png() -> bytes:
         cards = [
@@ -622,7 +622,7 @@ def downloads(
             )
             for mark, reading, answer in zip(marked, readings, answers, strict=True)
         ]
-        footer = f"{APP_NAME} · run {classifier.run.run_id} · {now:%Y-%m-%d %H:%M %Z}"
+        footer = f"{APP_NAME} · run {classifier.run.run_id} · {since:%Y-%m-%d %H:%M %Z}"
         return _encoded(snapshot(photo.image, photo.size, cards, classifier.labels, footer), "PNG")
 
     with st.container(horizontal=True):
@@ -635,9 +635,8 @@ def downloads(
             shortcut=ui_keys.SAVE.shortcut,
             on_click="ignore",
         )
-        csv = pd.DataFrame(rows).to_csv(index=False)
+        csv = pd.DataFrame(rows).assign(photo=spreadsheet_name(photo.name)).to_csv(index=False)
         st.download_button("CSV", csv, f"{stem}.csv", "text/csv", icon=":material/table:", on_click="ignore")
-        text = json.dumps(rows, indent=1)
         st.download_button(
             "JSON", text, f"{stem}.json", "application/json", icon=":material/data_object:", on_click="ignore"
         )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 
 from core.classifier import Classifier
 from core.model import IMAGENET_MEAN, IMAGENET_STD, GarmentNet, save_weights
@@ -14,6 +15,8 @@ from core.runs import SCHEMA, Run, sha256_of
 # The tests' small networks have too little to share among threads, which would wait for one another; the same for the processes they start.
 torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = "1"
+settings.register_profile("without a deadline", deadline=None)  # a busy machine is no failure
+settings.load_profile("without a deadline")
 
 ROOT = Path(__file__).parent.parent
 GROUPS = {

@@ -1,16 +1,20 @@
 """Uploads become photos within limits, and answers a table with the doubtful ones first."""
 
 import base64
+import csv
 import io
+import json
 import zipfile
 
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from core import batch
 from core.batch import NO_KIND, Upload, answered, as_csv, class_counts, out_of_scope, photos_of, row, table, unsure
-from core.images import MAX_NAME
+from core.images import MAX_NAME, display_name
 from core.labels import LabelSet
 from core.predict import RECORD_FIELDS, Result
 from tests.conftest import GROUPS
@@ -122,6 +126,21 @@ def test_the_csv_keeps_the_order_and_no_spreadsheet_runs_a_name(answers):
     read = pd.read_csv(io.StringIO(as_csv(answers)))
     assert list(read.columns) == list(RECORD_FIELDS)
     assert read["file"].tolist() == ["'=cmd|' /C calc'!A0.jpg", "broken.jpg", "shoe.jpg", "unsure.jpg", "bag.jpg"]
+
+
+@given(
+    st.lists(
+        st.tuples(st.text().map(display_name).filter(bool), st.floats(0, 1), st.booleans()), min_size=1, max_size=5
+    )
+)
+def test_the_csv_gives_back_names_and_probabilities(answers):
+    text = as_csv(table([record(name, "Jeans", probability, in_scope) for name, probability, in_scope in answers]))
+    rows = [*csv.DictReader(io.StringIO(text, newline=""))]
+    assert [row["file"] for row in rows] == [f"'{name}" if name[0] in "=+-@" else name for name, _, _ in answers]
+    assert [(float(row["probability"]), row["in_scope"] == "True") for row in rows] == [
+        answer[1:] for answer in answers
+    ]
+    assert [json.loads(row["top_k"]) for row in rows] == [{"Jeans": probability} for _, probability, _ in answers]
 
 
 def test_a_thumbnail_is_a_jpeg_in_the_row():

@@ -1,6 +1,7 @@
 """The import rule of docs/architecture.md, proven in fresh interpreters, and proven able to fail."""
 
 import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -58,6 +59,24 @@ def test_the_first_page_does_not_wait_for_libraries_it_can_do_without():
     heavy = {"pandas", "pyarrow", "sklearn"}
     assert loads(RUN_PAGE.format(page=str(ROOT / "Home.py")), heavy) == ""
     assert "pandas" in loads(RUN_PAGE.format(page=str(ROOT / "pages" / "2_Training_history.py")), heavy)
+
+
+@pytest.mark.parametrize(
+    ("code", "reported"),
+    [
+        (RUN_PAGE.format(page=str(PAGES[1])), False),
+        ("import train.evaluate", False),
+        ("import benchmarks.engines", False),
+        ("import onnxruntime", True),
+    ],
+    ids=["page", "train", "benchmarks", "alone"],
+)
+def test_nothing_is_reported_of_this_machine(code: str, reported: bool, tmp_path: Path):
+    """ONNX Runtime keeps an id of the machine, and what it has to report, below the home folder."""
+    inherited = {name: value for name, value in os.environ.items() if name not in ("CI", "ORT_DISABLE_TELEMETRY")}
+    environment = inherited | {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, check=True, timeout=120)
+    assert any(tmp_path.rglob("*onnxruntime*")) == reported
 
 
 def test_the_proof_itself_can_fail():

@@ -2,8 +2,12 @@
 
 import base64
 import hashlib
+import io
 import struct
+import subprocess
+import sys
 import unicodedata
+import zipfile
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import FrozenInstanceError
@@ -12,7 +16,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image, ImageCms, ImageFile
+from PIL import Image, ImageCms, ImageFile, PngImagePlugin
 
 from benchmarks.fuzz_images import encoded, fuzz, resealed
 from core import images
@@ -20,6 +24,7 @@ from core.classifier import Classifier
 from core.errors import UnreadablePhoto
 from core.images import ACCEPTED, ACCEPTED_SUFFIXES, MAX_BYTES, MAX_NAME, decode_photo, display_name
 from core.samples import sample
+from tests.conftest import ROOT
 
 LOSSLESS = ("PNG", "BMP", "TIFF")
 LOSSY = ("JPEG", "WEBP", "AVIF", "HEIF", "GIF")
@@ -51,6 +56,19 @@ def tagged(image: Image.Image, orientation: int, kind: str = "PNG") -> bytes:
     exif = Image.Exif()
     exif[ORIENTATION] = orientation
     return encoded(image if method is None else image.transpose(method), kind, exif=exif)
+
+
+def chunk(name: bytes, body: bytes) -> bytes:
+    """A part of a PNG."""
+    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+
+def png(
+    width: int, height: int, rows: bytes, depth: int = 8, colour_type: int = 2, interlace: int = 0, more: bytes = b""
+) -> bytes:
+    """A PNG of filtered rows, with more chunks before them."""
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour_type, 0, 0, interlace))
+    return b"\x89PNG\r\n\x1a\n" + header + more + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
 def difference(decoded: Image.Image, expected: Image.Image) -> float:
@@ -95,11 +113,53 @@ def test_no_metadata_is_passed_on(photo):
     assert decode_photo(encoded(photo, "JPEG", exif=exif, comment=b"<script>")).image.info == {}
 
 
+def secretive(image: Image.Image, kind: str) -> bytes:
+    """A file that says "secret" in every place for words that its format has, HTML among them."""
+    exif = Image.Exif()
+    exif[0x010E] = "<script>secret</script>"
+    exif.get_ifd(0x8825)[1] = "secret"
+    text = PngImagePlugin.PngInfo()
+    text.add_text("Comment", "<html>secret", zip=True)
+    more = {
+        "JPEG": {"comment": b"<html>secret"},
+        "PNG": {"pnginfo": text},
+        "WEBP": {"xmp": b"secret"},
+        "GIF": {"comment": b"secret"},
+    }
+    return encoded(image, kind, exif=exif, icc_profile=swapped_profile() + b"secret", **more.get(kind, {}))
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF", "HEIF", "GIF"])
+@pytest.mark.parametrize("saved_as", ["JPEG", "PNG", "WEBP"])
+def test_what_is_saved_from_a_photo_carries_nothing_but_its_pixels(photo, kind, saved_as):
+    """As thumbnails, heat maps, views and kept photos are saved: without options, which Pillow then takes from the image."""
+    data = secretive(photo, kind)
+    saved = encoded(decode_photo(data).image, saved_as)
+    assert b"secret" in data
+    assert saved == encoded(Image.frombytes("RGB", photo.size, decode_photo(data).image.tobytes()), saved_as)
+
+
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "AVIF", "PNG", "TIFF"])
 def test_the_first_frame_of_an_animation_counts(photo, kind):
     frames = [Image.new("RGB", photo.size, colour) for colour in ("red", "blue")]
     data = encoded(frames[0], kind, save_all=True, append_images=frames[1:])
     assert difference(decode_photo(data).image, frames[0]) < 2
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "TIFF"])
+def test_of_hundreds_of_frames_only_the_first_is_decoded(kind, monkeypatch):
+    frames = [Image.new("RGB", (8, 8), (number % 256, 0, 200)) for number in range(300)]
+    data = encoded(frames[0], kind, save_all=True, append_images=frames[1:])
+    monkeypatch.setattr(Image.Image, "seek", lambda *_: pytest.fail("another frame is asked for"))
+    assert difference(decode_photo(data).image, frames[0]) < 4
+
+
+def test_a_tiff_whose_frames_go_round_in_a_circle_ends(photo):
+    data = bytearray(encoded(photo, "TIFF"))
+    (directory,) = struct.unpack_from("<I", data, 4)
+    (entries,) = struct.unpack_from("<H", data, directory)
+    struct.pack_into("<I", data, directory + 2 + 12 * entries, directory)
+    assert difference(decode_photo(bytes(data)).image, photo) == 0
 
 
 def test_a_phones_multi_picture_file_is_a_jpeg(photo):
@@ -191,6 +251,16 @@ def test_sixteen_bits_are_scaled_and_not_clipped(mode, kind):
     assert np.array_equal(decoded[..., 0], np.arange(256).reshape(16, 16))
 
 
+@pytest.mark.parametrize(("colour_type", "channels"), [(2, 3), (6, 4)])
+def test_sixteen_bit_colours_keep_their_upper_eight(colour_type, channels):
+    levels = np.arange(0, 65536, 257, dtype=">u2").reshape(16, 16)
+    pixels = np.stack([levels, levels[::-1], levels.T, np.full_like(levels, 65535)][:channels], axis=-1)
+    decoded = np.asarray(
+        decode_photo(png(16, 16, b"".join(b"\0" + row.tobytes() for row in pixels), 16, colour_type)).image
+    )
+    assert np.array_equal(decoded, (pixels >> 8)[..., :3])
+
+
 def test_one_bit_is_black_and_white():
     image = Image.new("1", (3, 1))
     image.putpixel((1, 0), 1)
@@ -241,11 +311,7 @@ def interlaced(image: Image.Image) -> bytes:
     steps = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
     for x, y, dx, dy in steps:
         rows += b"".join(b"\x00" + row.tobytes() for row in pixels[y::dy, x::dx] if row.size)
-    png = b"\x89PNG\r\n\x1a\n"
-    header = struct.pack(">IIBBBBB", *image.size, 8, 2, 0, 0, 1)
-    for name, body in ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")):
-        png += struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
-    return png
+    return png(*image.size, rows, interlace=1)
 
 
 def test_an_interlaced_png_is_decoded(photo):
@@ -273,12 +339,35 @@ def test_a_progressive_jpeg_is_decoded(photo):
     assert difference(decode_photo(encoded(photo, "JPEG", progressive=True)).image, photo) < 4
 
 
+def zipped(name: str, data: bytes, before: bytes = b"") -> bytes:
+    """A zip file of one member, with other bytes before it."""
+    file = io.BytesIO(before)
+    with zipfile.ZipFile(file, "a") as archive:
+        archive.writestr(name, data)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "WEBP"])
 @pytest.mark.parametrize(
-    "appended", [b"PK\x03\x04" + bytes(50), b"<html><script>", encoded(Image.new("RGB", (9, 9)), "JPEG")]
+    "appended",
+    [zipped("page.html", b"<script>"), b"<html><script>alert(1)</script>", encoded(Image.new("RGB", (9, 9)), "JPEG")],
+    ids=["zip", "html", "photo"],
 )
-def test_what_is_appended_to_a_photo_is_ignored(photo, appended):
-    data = encoded(photo, "JPEG")
+def test_what_is_appended_to_a_photo_is_ignored(photo, kind, appended):
+    data = encoded(photo, kind)
     assert decode_photo(data + appended).image.tobytes() == decode_photo(data).image.tobytes()
+
+
+def test_a_photo_that_is_a_zip_file_too_is_a_photo_and_nothing_else(photo):
+    data = encoded(photo, "JPEG")
+    both = zipped("page.html", b"<script>", before=data)
+    assert zipfile.is_zipfile(io.BytesIO(both))
+    assert decode_photo(both, "shirt.zip").image.tobytes() == decode_photo(data).image.tobytes()
+
+
+@pytest.mark.parametrize("begin", [b"<html>", b"%PDF-1.7\n", b"PK\x03\x04"])
+def test_a_photo_behind_something_else_is_no_photo(photo, begin):
+    assert ACCEPTED in refusal(begin + encoded(photo, "JPEG"))
 
 
 @pytest.fixture(scope="module")
@@ -385,30 +474,84 @@ def test_decompression_bombs_are_refused_before_decoding(size, pixels):
     assert f"has {pixels} pixels; at most 64 megapixels are accepted" in refusal(bomb)
 
 
-def test_a_compressed_text_bomb_in_a_png_is_refused():
-    small = encoded(Image.new("1", (1, 1)), "PNG")
-    text = b"zTXt" + b"key\x00\x00" + zlib.compress(bytes(20_000_000))
-    chunk = struct.pack(">I", len(text) - 4) + text + struct.pack(">I", zlib.crc32(text))
-    at = small.index(b"IDAT") - 4
-    assert "is a damaged PNG photo" in refusal(small[:at] + chunk + small[at:])
+def declaring(kind: str, side: int) -> bytes:
+    """A small photo whose header says that it has so many pixels a side."""
+    data = bytearray(encoded(Image.new("RGB", (64, 64), "red"), kind))
+    match kind:
+        case "PNG":
+            struct.pack_into(">II", data, 16, side, side)
+            return resealed(bytes(data))
+        case "JPEG":
+            struct.pack_into(">HH", data, data.index(b"\xff\xc0") + 5, side, side)
+        case "WEBP":
+            struct.pack_into("<HH", data, 26, side, side)
+        case "AVIF" | "HEIF":
+            struct.pack_into(">II", data, data.index(b"ispe") + 8, side, side)
+        case "BMP":
+            struct.pack_into("<ii", data, 18, side, side)
+        case "GIF":
+            struct.pack_into("<HH", data, 6, side, side)
+        case "TIFF":
+            for tag in (256, 257):
+                at = data.index(struct.pack("<HHI", tag, 4, 1))
+                struct.pack_into("<I", data, at + 8, side)
+    return bytes(data)
+
+
+@pytest.mark.parametrize("kind", LOSSLESS + LOSSY)
+def test_a_bomb_of_any_format_is_refused_by_what_its_header_says(kind):
+    assert decode_photo(declaring(kind, 64)).size == (64, 64)
+    assert "has too many pixels" in refusal(declaring(kind, 16383))
+
+
+ZEROS = zlib.compress(bytes(20_000_000))
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        chunk(b"zTXt", b"key\0\0" + ZEROS),
+        chunk(b"iTXt", b"key\0\1\0\0\0" + ZEROS),
+        chunk(b"iCCP", b"key\0\0" + ZEROS),
+        chunk(b"zTXt", b"key\0\0" + zlib.compress(bytes(900_000))) * 100,
+    ],
+    ids=["text", "international text", "profile", "many texts"],
+)
+def test_bombs_in_the_chunks_of_a_png_are_refused(chunks):
+    assert decode_photo(png(1, 1, bytes(4))).size == (1, 1)
+    assert "is a damaged PNG photo" in refusal(png(1, 1, bytes(4), more=chunks))
+
+
+def tiled_tiff(side: int, tile: bytes) -> bytes:
+    """A deflated grey TIFF of 16x16 pixels with one tile of `side` x `side`."""
+    tags = {256: 16, 257: 16, 258: 8, 259: 8, 262: 1, 277: 1, 322: side, 323: side, 324: 200, 325: len(tile)}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    return (b"II*\x00" + struct.pack("<IH", 8, len(tags)) + entries).ljust(200, b"\0") + tile
 
 
 def test_a_tiff_tile_larger_than_its_image_is_refused():
-    tags = [
-        (256, 16),
-        (257, 16),
-        (258, 8),
-        (259, 8),
-        (262, 1),
-        (277, 1),
-        (322, 30000),
-        (323, 30000),
-        (324, 200),
-        (325, 9),
-    ]
-    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
-    data = b"II*\x00" + struct.pack("<IH", 8, len(tags)) + entries + bytes(200)
-    assert "has too many pixels" in refusal(data)
+    assert decode_photo(tiled_tiff(16, zlib.compress(bytes(256)))).size == (16, 16)
+    assert "has too many pixels" in refusal(tiled_tiff(30000, bytes(9)))
+
+
+MEMORY = r"""
+import re, sys
+from pathlib import Path
+from core.images import decode_photo
+size = decode_photo(sys.stdin.buffer.read()).size
+print(*size, int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1]) // 1024)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_pixels_beyond_those_declared_are_not_unpacked(kind):
+    much = zlib.compress(bytes(500_000_000))
+    data = png(16, 16, b"", more=chunk(b"IDAT", much)) if kind == "PNG" else tiled_tiff(16, much)
+    done = subprocess.run([sys.executable, "-c", MEMORY], input=data, stdout=subprocess.PIPE, cwd=ROOT, check=True)
+    width, height, megabytes = map(int, done.stdout.split())
+    assert (width, height) == (16, 16)
+    assert megabytes < 200
 
 
 def test_decoding_stops_when_time_is_up(photo, monkeypatch):
@@ -434,6 +577,23 @@ def test_no_other_exception_leaves_the_guard(photo, monkeypatch, error):
 def test_running_out_of_memory_is_a_message(photo, monkeypatch):
     monkeypatch.setattr(images, "_rgb", lambda _: (_ for _ in ()).throw(MemoryError))
     assert "has too many pixels" in refusal(encoded(photo, "PNG"))
+
+
+@pytest.mark.parametrize(
+    ("data", "level", "what"),
+    [
+        (declaring("PNG", 8001), "WARNING", "megapixels"),
+        (declaring("JPEG", 60000), "WARNING", "DecompressionBombError"),
+        (b"<svg/>", "INFO", "UnidentifiedImageError"),
+    ],
+)
+def test_what_is_refused_is_logged_by_its_checksum_and_not_by_its_name(caplog, data, level, what):
+    with caplog.at_level("INFO", logger="core.images"):
+        refusal(data, "Aunt Emma.png")
+    (record,) = caplog.records
+    assert record.levelname == level and what in record.message
+    assert hashlib.sha256(data).hexdigest() in record.message
+    assert "Emma" not in caplog.text
 
 
 # Names

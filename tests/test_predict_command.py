@@ -178,6 +178,22 @@ def test_a_disk_that_fills_up_says_so_and_the_same_command_continues(tmp_path):
         assert [Path(row["file"]).name for row in csv.DictReader(file)] == [f"{i:03}.png" for i in range(70)]
 
 
+def test_a_heat_map_that_a_full_disk_cuts_short_is_told_and_not_left_behind(tmp_path):
+    photo, maps = tmp_path / "shirt.png", tmp_path / "maps"
+    samples.sample("Shirts").save(photo)
+    command = [sys.executable, "-m", "core", "predict", str(photo), "--heatmap", str(maps)]
+    full = subprocess.run(
+        command,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000)),
+    )
+    assert "The heat map could not be saved (File too large)." in full.stdout + full.stderr
+    assert "Traceback" not in full.stderr
+    assert list(maps.iterdir()) == []
+
+
 def test_a_disk_that_is_read_only_says_so(folder, tmp_path, monkeypatch, capsys):
     def refused(*_, **__):
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))

@@ -1,11 +1,15 @@
 """Regions survive the way to the canvas and back, stay inside their photo, and say what is wrong with them."""
 
+import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from PIL import Image
 
 from core.errors import InvalidRegion
+from core.images import decode_photo
 from core.roi import MIN_SIDE, STRAY_SIDE, Region, canvas_rect, clamp, parse_roi, regions_from_canvas
+from tests.test_images import UNDO, tagged
 
 CANVAS, PHOTO = (600, 800), (3000, 4000)
 sizes = st.tuples(st.integers(1, 9000), st.integers(1, 9000))
@@ -49,6 +53,25 @@ def test_canvas_to_photo_and_back_moves_no_edge_by_more_than_a_pixel_of_either(d
         pixel = max(1.0, canvas_size[axis] / photo_size[axis])
         assert abs(back[start] - drawn[start]) <= pixel
         assert abs(back[start] + back[length] - drawn[start] - drawn[length]) <= pixel
+
+
+@given(
+    data=st.data(), orientation=st.sampled_from(sorted(UNDO)), width=st.integers(2, 24), height=st.integers(2, 24),
+    scale=st.floats(0.5, 40),
+)  # fmt: skip
+def test_a_box_round_some_pixels_on_the_canvas_cuts_out_these_pixels_however_the_photo_was_held(
+    data, orientation, width, height, scale
+):
+    upright = Image.fromarray(np.arange(3 * width * height, dtype=np.uint16).astype(np.uint8).reshape(height, width, 3))
+    photo = decode_photo(tagged(upright, orientation))
+    canvas_size = max(1, round(width * scale)), max(1, round(height * scale))
+    region = data.draw(regions(upright.size))
+    x, y = canvas_size[0] / width, canvas_size[1] / height
+    drawn = rect(left=region.left * x, top=region.top * y, width=region.width * x, height=region.height * y)
+    assume(max(drawn["width"], drawn["height"]) > STRAY_SIDE)
+    (found,) = regions_from_canvas([drawn], canvas_size, photo.size)
+    box = found.box_in(photo.image.size, photo.size)
+    assert photo.image.crop(box).tobytes() == upright.crop(region.box).tobytes()
 
 
 @given(

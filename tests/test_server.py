@@ -1,15 +1,19 @@
-"""The server as a process, spoken to over Streamlit's protocol: told to stop, and two of them beside one another."""
+"""The server as a process, spoken to over Streamlit's protocol: what it keeps apart, refuses and leaves behind, and how it ends."""
 
+import csv
 import io
 import json
 import signal
 import threading
+from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
+import requests
 
-from benchmarks.sessions import Session, running_server
+from benchmarks.sessions import Server, Session, running_server
 from core import samples
+from core.images import MAX_BYTES
 from core.ui_keys import UPLOADER
 
 
@@ -19,11 +23,65 @@ def jpeg(name: str, size: tuple[int, int] = (480, 640)) -> bytes:
     return buffer.getvalue()
 
 
+def download(session: Session, label: str) -> str:
+    """What lies behind a download button."""
+    (url,) = (button.url for button in session.all("download_button") if button.label == label)
+    return session.get(url).decode()
+
+
 def answer(session: Session) -> dict[str, object]:
     """The record that the page offers to take away, without the time it took."""
-    (export,) = (button.url for button in session.all("download_button") if button.label == "JSON")
-    (record,) = json.loads(session.get(export))
+    (record,) = json.loads(download(session, "JSON"))
     return {name: value for name, value in record.items() if name != "milliseconds"}
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with running_server() as server:
+        yield server
+
+
+def test_one_visitor_sees_nothing_of_another(server):
+    with Session(server.address, "Classify") as mine, Session(server.address, "Classify") as anothers:
+        mine.upload(UPLOADER, "my shirt.jpg", jpeg("Shirts"))
+        anothers.rerun()
+        assert answer(mine)["photo"] == "my shirt.jpg"
+        assert not anothers.all("download_button")
+        assert "my shirt" not in str(anothers.elements)
+
+
+def test_no_spreadsheet_runs_a_photos_name(server):
+    with Session(server.address, "Classify") as session:
+        session.upload(UPLOADER, "=HYPERLINK(1).jpg", jpeg("Shirts"))
+        (row,) = csv.DictReader(io.StringIO(download(session, "CSV")))
+        assert row["photo"] == "'=HYPERLINK(1).jpg"
+        assert answer(session)["photo"] == "=HYPERLINK(1).jpg"
+
+
+def test_an_upload_from_another_site_is_refused(server):
+    """It comes with the visitor's cookie but cannot know the token in it."""
+    with Session(server.address, "Classify") as session:
+        session.xsrf_token = "guessed"
+        with pytest.raises(requests.HTTPError, match="403"):
+            session.upload(UPLOADER, "shirt.jpg", jpeg("Shirts"))
+
+
+def test_an_upload_over_the_limit_is_refused(server):
+    with Session(server.address, "Classify") as session, pytest.raises(requests.HTTPError, match="413"):
+        session.upload(UPLOADER, "shirt.jpg", bytes(MAX_BYTES + 2**20))
+
+
+def test_nothing_is_left_behind_on_the_disk(tmp_path, monkeypatch):
+    home, temporary = tmp_path / "home", tmp_path / "temporary"
+    for folder, names in ((home, ("HOME", "XDG_CACHE_HOME")), (temporary, ("TMPDIR",))):
+        folder.mkdir()
+        for name in names:
+            monkeypatch.setenv(name, str(folder))
+    with running_server() as server, Session(server.address, "Classify") as session:
+        session.upload(UPLOADER, "shirt.jpg", jpeg("Shirts"))
+        session.upload(UPLOADER, "bad.jpg", b"no photo")
+        assert list(temporary.iterdir()) == []
+    assert [*home.rglob("*"), *temporary.rglob("*")] == []
 
 
 @pytest.mark.usefixtures("random_runs")

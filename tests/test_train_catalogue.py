@@ -1,8 +1,12 @@
 """Reading the Kaggle data set: the real file's flaws are told by line, and a zip reads as its folder does."""
 
+import csv
+import io
 import zipfile
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from train_cases import small_rows, write_catalogue
 
 from core.errors import InvalidData
@@ -40,6 +44,24 @@ def test_byte_order_mark_and_line_ends_make_no_difference(encoding, newline):
     table, problems = read(ROW, ROW.replace("15970", "15971"), encoding=encoding, newline=newline)
     assert table["id"].tolist() == [15970, 15971]
     assert problems == []
+
+
+@given(
+    st.dictionaries(
+        st.integers(0, 10**18 - 1),
+        st.tuples(*[st.text(st.characters(exclude_categories=["C", "Zl", "Zp"]), min_size=1)] * 4),
+    )
+)
+def test_whatever_a_csv_writer_writes_is_read_back(products):
+    file = io.StringIO(newline="")
+    writer = csv.writer(file)
+    writer.writerow(COLUMNS)
+    writer.writerows([photo_id, "x" + details[0], *details[1:]] for photo_id, details in products.items())
+    table, problems = read_styles(file.getvalue().encode(), "styles.csv")
+    assert problems == []
+    assert [*table.itertuples(index=False, name=None)] == [
+        (i, "x" + first, *rest) for i, (first, *rest) in products.items()
+    ]
 
 
 def test_empty_lines_and_missing_cells_are_no_problem():

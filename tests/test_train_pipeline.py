@@ -1,5 +1,6 @@
 """From data to a whole run folder: everything at once, killed at random moments, and every way it can end early."""
 
+import errno
 import json
 import os
 import random
@@ -305,6 +306,20 @@ def test_every_file_may_fail_to_be_written_once_and_the_run_ends_the_same(
         assert list(folder.glob(".*.part")) == []
     assert len(failed) >= 14
     assert differences(folder, undisturbed) == []
+
+
+def test_a_runs_folder_on_a_read_only_disk_is_named(catalogue, cache, tmp_path, monkeypatch, capsys):
+    arguments, mkdir = command(catalogue, cache, tmp_path / "runs"), Path.mkdir
+
+    def read_only(self, *mode, **options):
+        if "runs" in self.parts:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(self))
+        return mkdir(self, *mode, **options)
+
+    monkeypatch.setattr(Path, "mkdir", read_only)
+    assert main(arguments) == 1
+    message = capsys.readouterr().err
+    assert "Stopped: " in message and "Read-only file system" in message and str(tmp_path / "runs") in message
 
 
 @pytest.fixture

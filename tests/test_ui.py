@@ -9,6 +9,8 @@ import tomllib
 import types
 import weakref
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -130,6 +132,19 @@ def test_a_hostile_file_name_makes_no_html_and_no_second_line(page, name):
     shown = page.session_state["photos"][page.session_state["selected_photo"]].name
     assert shown == display_name(name) and "\n" not in shown and "\u202e" not in shown and len(shown) <= 80
     assert not any("<img" in text.value for text in page.markdown if text.allow_html)
+
+
+def test_a_rerun_leaves_the_downloads_where_they_were_and_another_answer_moves_them(page, monkeypatch):
+    def downloads() -> list[str]:
+        return [button.url for button in page.get("download_button") if button.label in ("CSV", "JSON")]
+
+    later = datetime.now(UTC) + timedelta(hours=1)
+    monkeypatch.setattr("core.ui.datetime", SimpleNamespace(now=lambda: later))
+    before = downloads()
+    page.run()
+    assert len(before) == 2 and downloads() == before
+    upload(page, ("b.png", photo("Jeans")))
+    assert not set(downloads()) & set(before)
 
 
 def test_pages_leave_no_temporary_file(page, tmp_path, monkeypatch):

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pandas as pd
@@ -124,10 +124,12 @@ def small_rows(per_class: int = 6, others: int = 10) -> list[tuple[int, str]]:
     return [(1000 + i, kind) for i, kind in enumerate(kinds)] + [(60001 + i, "Tops") for i in range(3)]
 
 
-def run_until(command: list[str], reached: Callable[[], bool], delay: float = 0.0) -> int:
+def run_until(
+    command: list[str], reached: Callable[[], bool], delay: float = 0.0, errors: int | IO = subprocess.DEVNULL
+) -> int:
     """Run a command in the repository, and SIGKILL it `delay` seconds after `reached`; returns its exit status, -9 if killed."""
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=errors)
     while process.poll() is None and not reached():
         time.sleep(0.02)
     time.sleep(delay)
