@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import faulthandler
 import io
+import logging
 import resource
 import sys
 import time
@@ -173,6 +174,7 @@ def main() -> int:
     parser.add_argument("--corpus", type=Path, metavar="FOLDER", help="decode the files below it instead")
     options = parser.parse_args()
     faulthandler.enable()
+    logging.disable(logging.WARNING)  # each bomb that is refused
     report = decode_corpus(options.corpus) if options.corpus else fuzz(options.mutations, options.seed, options.first)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // (1024 if sys.platform == "linux" else 2**20)
     if memory > MAX_MEMORY_MB:

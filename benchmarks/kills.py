@@ -1,7 +1,7 @@
 """Kill a real training at random moments, or fill its disk up, resume it each time, and compare its outcome with an undisturbed one.
 
     python -m benchmarks.kills --kills 25                # half an hour on two idle cores: the smoke recipe, the whole ResNet50
-    python -m benchmarks.kills --small                   # a few minutes: the tests' network in its place
+    python -m benchmarks.kills --small                   # some minutes: the tests' network in its place
     unshare -rm python -m benchmarks.kills --full-disks 25      # Linux: trains on a disk in memory, made small each time
 
 Every kill is a SIGKILL, within or after a random epoch, or before the first; a full disk leaves a
