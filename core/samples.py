@@ -528,7 +528,7 @@ _OTHERS = {"mug": _Article(_mug, BRIGHT), "shoe": _Article(_shoe, BRIGHT), "bag"
 SAMPLE_NAMES = tuple(_GARMENTS)
 OUTFIT, OUT_OF_SCOPE = "An outfit", "Something else"
 GALLERY = (OUTFIT, *SAMPLE_NAMES, OUT_OF_SCOPE)
-GALLERY_SEEDS = {  # typical ones of kinds that are drawn with much variety; 0 of the others
+GALLERY_SEEDS = {  # of some dozens of drawings of a kind one that the shipped network names surely; 0 of the others
     OUTFIT: 38,  # a T-shirt above a skirt
     "Tops": 5,
     "Sweatshirts": 10,
