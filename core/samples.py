@@ -540,7 +540,7 @@ GALLERY_SEEDS = {  # of some dozens of drawings of a kind one that the shipped n
     "Shorts": 2,
     "Skirts": 13,
     "Leggings": 15,
-    "Swimwear": 19,
+    "Swimwear": 10,
 }
 
 

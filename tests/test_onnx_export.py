@@ -10,6 +10,7 @@ import pytest
 from core import samples
 from core.__main__ import main
 from core.classifier import Classifier
+from core.engine import Engine
 from core.runs import Run
 from tests.run_factory import write_run
 
@@ -47,7 +48,7 @@ def exported(tmp_path_factory):
     return path
 
 
-def test_a_bare_program_gives_the_answers_of_the_product(exported, tmp_path):
+def test_a_bare_program_gives_the_answers_of_the_product_in_float32(exported, tmp_path):
     images = [samples.sample(name) for name in samples.SAMPLE_NAMES]
     for number, image in enumerate(images):
         image.save(tmp_path / f"{number}.png")
@@ -63,6 +64,7 @@ def test_a_bare_program_gives_the_answers_of_the_product(exported, tmp_path):
     assert done.returncode == 0, done.stderr
     run_id, answers, ours = json.loads(done.stdout)
     classifier = Classifier.load()
+    classifier.engine = Engine(classifier.run, quantised=False)
     expected = classifier.predict(images)
     assert run_id == classifier.run.run_id and ours == []
     assert [answer[0] for answer in answers] == [answer.label for answer in expected]

@@ -189,7 +189,7 @@ def _prove_equal(run: Run, data: SplitData) -> dict[str, Any]:
 
 def _close(folder: Path, manifest: dict[str, Any]) -> Run:
     """Write the manifest over what is there, then drop what only an unfinished run needs."""
-    files = sorted(set(folder.iterdir()) - _private_files(folder))
+    files = sorted(set(folder.iterdir()) - _private_files(folder) - {folder / "manifest.json"})
     write_json(folder / "manifest.json", manifest | {"files": {path.name: sha256_of(path) for path in files}})
     drop_private_files(folder)
     return Run.load(folder)

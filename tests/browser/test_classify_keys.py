@@ -31,6 +31,7 @@ def test_ctrl_o_opens_the_file_dialog_once(server, open_page, shirt):
     at_rest(page)
     expect(page.locator("html[data-upload-key=listening]")).to_be_attached()
     expect(page.locator(".st-key-upload input[type=file]")).to_be_attached()  # Streamlit fetches its uploader late
+    page.get_by_role("heading", name="Classify").click()  # keys go to the page that has the focus
     choosers = []
     page.on("filechooser", lambda chooser: choosers.append(chooser))
     with page.expect_file_chooser() as chosen:
