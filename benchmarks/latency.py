@@ -62,10 +62,7 @@ def usual_path(network: torch.nn.Module):
     return run
 
 
-def our_path(classifier: Classifier, shown: tuple[int, int]):
-    (width, height), (enough_width, enough_height) = shown, classifier.enough
-    decoded = max(width, enough_width), max(height, enough_height)
-
+def our_path(classifier: Classifier, decoded: tuple[int, int], shown: tuple[int, int]):
     def run(data: bytes) -> None:
         photo = decode_photo(data, at_least=decoded)
         reading = classifier.read([(photo, None)])[0]
@@ -133,7 +130,11 @@ def share_of_peak(classifier: Classifier) -> None:
 def main() -> None:
     classifier = Classifier.load()
     network = load_network(classifier.run.path("model.safetensors"))
-    paths = [usual_path(network), our_path(classifier, USUAL), our_path(classifier, SHOWN)]
+    paths = [
+        usual_path(network),
+        our_path(classifier, classifier.enough, USUAL),
+        our_path(classifier, SHOWN, SHOWN),
+    ]
     times = measured(paths, phone_photo())
     size = f"{classifier.engine.height}x{classifier.engine.width}"
     print(machine())

@@ -28,7 +28,7 @@ from core.roi import Region, clamp
 from core.runs import Run, current_run, runs_folder
 
 HOTTEST = 0.2  # share of a heat map painted over to test it
-ENOUGH = 4  # times the network's input: a whole photo need not be decoded larger
+ENOUGH = 2  # times the network's input: a whole photo need not be decoded larger
 CLOSE_CALL = 0.15  # two candidates nearer than this in probability are worth showing side by side
 
 
