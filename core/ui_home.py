@@ -27,7 +27,9 @@ TOP_K = 5
 GRAIN = 2  # of 255
 CARD_DOOR = "card_door"
 # A button stands lower than the links of the other doors; its title is to be level with theirs.
-LIKE_THE_OTHERS = f"<style>.st-key-{CARD_DOOR} button {{min-height: 0; padding: 0.25rem 0.5rem; margin-block: -0.33rem -0.72rem}}</style>"
+LIKE_THE_OTHERS = (
+    f"<style>.st-key-{CARD_DOOR} button {{min-height: 0; padding: 0.25rem 0.5rem; margin-block: -0.33rem}}</style>"
+)
 PAGES = (
     (
         "pages/1_Classify.py",
