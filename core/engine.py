@@ -40,14 +40,13 @@ class Engine:
         self.quantised = False
 
         def model(provider: str) -> bytes:
-            self.quantised = quantised and provider == CPU and QUANTISATION in run.manifest["files"]
+            self.quantised = quantised and provider == CPU and QUANTISATION in run.manifest.get("files", {})
             return network_graph(run, self.quantised).SerializeToString()
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
-        options.add_session_config_entry(
-            "session.intra_op.allow_spinning", "0"
-        )  # idle threads leave the processor to others
+        # Idle threads leave the processor to others.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._session, self.provider_problem = open_session(model, options)
         self.height, self.width = run.manifest["input"]["height"], run.manifest["input"]["width"]
 

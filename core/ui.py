@@ -27,12 +27,10 @@ if TYPE_CHECKING:
 
 APP_NAME = "Garment Lens"
 CLASSIFIER = "classifier"  # where a session keeps its (SHA-256 of the manifest, classifier)
-TURNS = 1 + (
-    os.cpu_count() or 1
-)  # visitors answered at once: one more than processors, for one may wait for the network
-turns = threading.BoundedSemaphore(
-    TURNS
-)  # the others wait; all at once would all be late, each with a photo being decoded
+# Visitors answered at once: one more than processors, for one may wait for the network. The others wait for their turn; all at once would
+# all be late, each with a photo being decoded.
+TURNS = 1 + (os.cpu_count() or 1)
+turns = threading.BoundedSemaphore(TURNS)
 log = logging.getLogger(__name__)
 
 
