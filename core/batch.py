@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import json
 from collections.abc import Iterable
@@ -10,8 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 
+from core.data_url import data_url, jpeg
 from core.errors import GarmentError, InvalidData
 from core.images import display_name, spreadsheet_name
 from core.labels import LabelSet
@@ -23,7 +22,7 @@ MAX_MEMBERS = 20_000  # entries of a zip, photos or not
 MAX_UNPACKED = 2 * 2**30  # bytes that the photos of one zip may claim
 MORE = "For more, use `python -m core predict`."
 ZIP_ENTRY = b"PK\x01\x02"  # begins each entry of a zip's directory
-THUMBNAIL = (72, 72)
+THUMBNAIL, THUMBNAIL_QUALITY = (72, 72), 75
 UNSURE = 0.6  # an answer less probable than this is worth a look
 NO_KIND = "None of these"
 
@@ -73,14 +72,8 @@ def _photos_in(upload: Upload) -> list[PhotoFile]:
 
 
 def row(result: Result) -> dict[str, Any]:
-    """A result as a row of the table: its record, and a thumbnail as data URI."""
-    return result.record | {"thumbnail": _data_uri(result.picture) if result.picture else None}
-
-
-def _data_uri(picture: Image.Image) -> str:
-    buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=75)
-    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    """A result as a row of the table: its record, and a thumbnail as data URL."""
+    return result.record | {"thumbnail": data_url(jpeg(result.picture, THUMBNAIL_QUALITY)) if result.picture else None}
 
 
 def table(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:

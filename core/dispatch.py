@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections import OrderedDict, deque
+from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Lock
 
 import numpy as np
+from cachetools import LRUCache
 
 from core.engine import Activations, Engine
 
 TOGETHER = 16  # photos in one forward pass at most, unless one request has more
-REMEMBERED = 256  # photos; each takes about 80 KB at 96x72
+REMEMBERED = 24 * 2**20  # bytes; a photo takes about 80 KB at 96x72
 
 
 class Dispatcher:
@@ -25,7 +26,7 @@ class Dispatcher:
     Args:
         engine: to run.
         together: photos in one forward pass at most, unless one request has more.
-        remembered: how many photos' results are kept, those used longest ago being dropped.
+        remembered: bytes of results that are kept, those used longest ago being dropped.
     """
 
     def __init__(self, engine: Engine, together: int = TOGETHER, remembered: int = REMEMBERED):
@@ -33,20 +34,27 @@ class Dispatcher:
         self.together = together
         self.height, self.width = engine.height, engine.width
         self.provider, self.provider_problem = engine.provider, engine.provider_problem
-        self._known = _Memory(remembered)
+        self._known: LRUCache[bytes, Activations] = LRUCache(remembered, getsizeof=_bytes)
+        self._lock = Lock()
         self._waiting: deque[tuple[np.ndarray, Future[Activations]]] = deque()
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="network")  # ends with this object
 
     def run(self, pixels: np.ndarray) -> Activations:
         """As `Engine.run`: uint8 (B, H, W, 3)."""
         keys = [_digest(photo) for photo in pixels]
-        found = [self._known.get(key) for key in keys]
+        with self._lock:
+            found = [self._known.get(key) for key in keys]
         new = [i for i, result in enumerate(found) if result is None]
         if new:
-            results = self._ask(pixels[new])
-            for i, logits, features in zip(new, *results, strict=True):
-                found[i] = self._known.put(keys[i], Activations(logits, features))
+            for i, logits, features in zip(new, *self._ask(pixels[new]), strict=True):
+                found[i] = self._remember(keys[i], Activations(logits.copy(), features.copy()))
         return Activations(*(np.stack(parts) for parts in zip(*(f for f in found if f), strict=True)))
+
+    def _remember(self, key: bytes, result: Activations) -> Activations:
+        with self._lock:
+            if _bytes(result) <= self._known.maxsize:
+                self._known[key] = result
+        return result
 
     def _ask(self, pixels: np.ndarray) -> Activations:
         answer: Future[Activations] = Future()
@@ -82,27 +90,8 @@ class Dispatcher:
         return requests
 
 
-class _Memory:
-    """Results by digest of the photo, least recently used dropped first."""
-
-    def __init__(self, size: int):
-        self._size, self._lock = size, Lock()
-        self._results: OrderedDict[bytes, Activations] = OrderedDict()
-
-    def get(self, key: bytes) -> Activations | None:
-        with self._lock:
-            if key in self._results:
-                self._results.move_to_end(key)
-            return self._results.get(key)
-
-    def put(self, key: bytes, result: Activations) -> Activations:
-        """Keep a copy, for a part of a batch would keep all of it; returns the copy."""
-        kept = Activations(*(part.copy() for part in result))
-        with self._lock:
-            self._results[key] = kept
-            while len(self._results) > self._size:
-                self._results.popitem(last=False)
-        return kept
+def _bytes(result: Activations) -> int:
+    return sum(part.nbytes for part in result)
 
 
 def _digest(photo: np.ndarray) -> bytes:

@@ -69,7 +69,7 @@ class Photo:
 
     @property
     def scale(self) -> float:
-        """Width of `image` over the photo's: 1, or about 1/2, 1/4 or 1/8."""
+        """Width of `image` over the photo's: 1, or about 1/2, 1/3 and so on where a smaller image was enough."""
         return self.image.width / self.width
 
 
@@ -98,7 +98,7 @@ def decode_photo(data: bytes, name: str = "", at_least: tuple[int, int] | None =
         data: the file's bytes.
         name: the file's name, for messages only.
         at_least: (width, height) that are enough for the upright image; a JPEG is then decoded at 1/2, 1/4 or 1/8 of its
-            size if that still is as large, in a fraction of the time.
+            size if that still is as large, in a fraction of the time, any other photo reduced by a whole number once it is decoded.
 
     Raises:
         UnreadablePhoto: whatever is wrong with the bytes; no other exception leaves this function.
@@ -165,7 +165,14 @@ def _decode(data: bytes, at_least: tuple[int, int] | None) -> tuple[Image.Image,
             image.draft(None, _swapped(at_least) if sideways else at_least)
         image.load()
         _turn_upright(image)
-        return _rgb(image), full if kind == "JPEG" else image.size, kind
+        if kind == "JPEG":
+            return _rgb(image), full, kind
+        return _reduced(_rgb(image), at_least or image.size), image.size, kind
+
+
+def _reduced(image: Image.Image, at_least: tuple[int, int]) -> Image.Image:
+    factor = min(image.width // at_least[0], image.height // at_least[1])
+    return image.reduce(factor) if factor > 1 else image
 
 
 def _swapped(size: tuple[int, int]) -> tuple[int, int]:

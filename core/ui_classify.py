@@ -8,10 +8,12 @@ import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Any, NamedTuple
 
 import pandas as pd
 import streamlit as st
+from cachetools import LRUCache, cached
 from PIL import Image
 from streamlit.delta_generator import DeltaGenerator
 from streamlit.runtime.uploaded_file_manager import UploadedFile
@@ -20,6 +22,7 @@ from streamlit_drawable_canvas import st_canvas
 from core import samples, ui_keys
 from core.bars import probability_bars
 from core.classifier import HOTTEST, Answer, Classifier, Reading
+from core.data_url import data_url, jpeg
 from core.decide import BIASED_GROUP, Controls, apply_controls, softmax
 from core.errors import InvalidRegion, UnreadablePhoto
 from core.explain import contour, contrast_contour, contrast_overlay, overlay, side_by_side
@@ -35,7 +38,7 @@ from core.ui import APP_NAME, column_width, shown_since
 
 ENOUGH = (1200, 1200)  # pixels a photo is decoded to at least; regions stay sharp and sessions stay small
 MAX_PHOTOS = 30
-DECODED = 24  # photos kept decoded, of all visitors; any other is decoded again when it is looked at
+DECODED = 256 * 2**20  # bytes of photos kept decoded, of all visitors; any other is decoded again when it is looked at
 CANVAS_HEIGHT = 560
 PICTURE_WIDTH, WIDE_PICTURE_WIDTH = 150, 360  # of one picture, and of two side by side
 PICTURE = (400, 600)  # largest picture on a card, in pixels; sharp screens show two of them a point
@@ -87,9 +90,13 @@ def photos() -> dict[str, Kept]:
     return st.session_state.setdefault("photos", {})
 
 
-@st.cache_resource(max_entries=DECODED, show_spinner=False)
-def _decoded(sha256: str, name: str, _data: bytes) -> Photo:
-    return decode_photo(_data, name, ENOUGH)
+def _in_memory(photo: Photo) -> int:
+    return photo.image.width * photo.image.height * len(photo.image.getbands())
+
+
+@cached(LRUCache(DECODED, getsizeof=_in_memory), key=lambda sha256, name, data: (sha256, name), lock=Lock())
+def _decoded(sha256: str, name: str, data: bytes) -> Photo:
+    return decode_photo(data, name, ENOUGH)
 
 
 def add_photo(data: bytes, name: str) -> None:
@@ -145,12 +152,12 @@ def _try_to_add(data: bytes, name: str, show: bool = True) -> str:
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def _sample_png(name: str, size: tuple[int, int]) -> bytes:
-    return _encoded(samples.gallery_photo(name, size), "PNG")
+    return _png(samples.gallery_photo(name, size))
 
 
-def _encoded(image: Image.Image, kind: str, **options: int) -> bytes:
+def _png(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
+    image.save(buffer, "PNG")
     return buffer.getvalue()
 
 
@@ -189,7 +196,7 @@ def _strip(shas: list[str]) -> None:
         for sha in shas:
             chosen = sha == st.session_state["selected_photo"]
             with st.container(width=92, gap=None):
-                st.image(_thumbnail(sha), width=80, alt=photos()[sha].name)
+                st.image(data_url(_thumbnail(sha)), width=80, alt=photos()[sha].name)
                 label = "Shown" if chosen else "Show"
                 st.button(label, key=f"show-{sha}", disabled=chosen, on_click=_select, args=(sha,), type="tertiary")
 
@@ -199,7 +206,7 @@ def _thumbnail(sha256: str) -> bytes:
     """Of one of this visitor's photos."""
     small = _open(sha256).image.copy()
     small.thumbnail((160, 160))
-    return _encoded(small, "JPEG", quality=85)
+    return jpeg(small, 85)
 
 
 def _select(sha256: str) -> None:
@@ -224,7 +231,7 @@ def regions(photo: Photo) -> list[Marked]:
     width = column_width("canvas-width")
     if width is None:  # the first run of a visit; a canvas laid out twice would lose what is drawn in between
         st.session_state.pop("mounted_photo", None)
-        st.image(_thumbnail(photo.sha256))
+        st.image(data_url(_thumbnail(photo.sha256)))
         return [WHOLE]
     if st.session_state.get("mounted_photo") != photo.sha256:  # an old canvas would come back as it was first mounted
         st.session_state["mounted_photo"] = photo.sha256
@@ -263,7 +270,7 @@ def _boxes(state: dict[str, Any], mount: dict[str, Any]) -> list[dict[str, Any]]
 def _background(_image: Image.Image, sha256: str, size: tuple[int, int]) -> bytes:
     """JPEG at twice the canvas's size, for sharp screens; the canvas would send a PIL image in full at every rerun."""
     target = min(2 * size[0], max(size[0], _image.width)), min(2 * size[1], max(size[1], _image.height))
-    return _encoded(_image.resize(target, Image.Resampling.LANCZOS, reducing_gap=3.0), "JPEG", quality=88)
+    return jpeg(_image.resize(target, Image.Resampling.LANCZOS, reducing_gap=3.0))
 
 
 def _canvas_key(photo: Photo, size: tuple[int, int]) -> str:
@@ -399,21 +406,24 @@ def controls(run: Run) -> tuple[Controls, int]:
         help=f"Probabilities of {BIASED_GROUP.lower()} are multiplied by this, then all are scaled to add up to 100%. "
         f"1 is off; the published desktop program used {REFERENCE_BIAS}.",
     )
+    set_to = Controls(group or ALL, bias)
     file = prediction_file(run)
-    if bias < 1 and file:
-        st.caption(_effect_of_bias(bias, run.path(file), labels))
+    if set_to != Controls() and file:
+        st.caption(_effect(set_to, run.path(file), labels))
     top_k = st.slider("Kinds listed", 1, len(labels), 5, key="top_k", bind="query-params")
-    return Controls(group or ALL, bias), top_k
+    return set_to, top_k
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def _effect_of_bias(bias: float, file: Path, _labels: LabelSet) -> str:
-    """What a bias does to the accuracy on the run's test photos, in words."""
+def _effect(controls: Controls, file: Path, _labels: LabelSet) -> str:
+    """What a filter and a bias do to the accuracy on the run's test photos, in words; a filter's on photos of its own kinds."""
     predictions = read_predictions(file, file.name, _labels)
-    biased = apply_controls(predictions.probabilities, _labels, Controls(ALL, bias)).argmax(axis=1)
-    before, after = ((chosen == predictions.true).mean() for chosen in (predictions.predicted, biased))
+    shown = _labels.mask(controls.group)[predictions.true]
+    answered = apply_controls(predictions.probabilities, _labels, controls).argmax(axis=1)
+    before, after = ((chosen == predictions.true)[shown].mean() for chosen in (predictions.predicted, answered))
+    kind = "" if controls.group == ALL else f" of {controls.group.lower()}"
     return (
-        f"With this bias {after:.1%} of the {len(predictions)} test photos are named right; without it, {before:.1%}."
+        f"Set like this, {after:.1%} of the {shown.sum():,} test photos{kind} are named right; otherwise, {before:.1%}."
     )
 
 
@@ -496,7 +506,7 @@ def card(
         wide = heat.shown and heat.view == SIDE_BY_SIDE
         with st.container(horizontal=not wide, vertical_alignment="center"):
             with st.container(width=WIDE_PICTURE_WIDTH if wide else PICTURE_WIDTH):
-                st.image(picture, width="stretch", alt=f"{mark.name}. {meaning}", caption=meaning)
+                st.image(data_url(jpeg(picture)), width="stretch", alt=f"{mark.name}. {meaning}", caption=meaning)
             with st.container(width="stretch"):
                 st.html(probability_bars(answer.ranking, classifier.labels, answer.in_scope))
         if heat.tested:
@@ -623,7 +633,7 @@ def downloads(
             for mark, reading, answer in zip(marked, readings, answers, strict=True)
         ]
         footer = f"{APP_NAME} · run {classifier.run.run_id} · {since:%Y-%m-%d %H:%M %Z}"
-        return _encoded(snapshot(photo.image, photo.size, cards, classifier.labels, footer), "PNG")
+        return _png(snapshot(photo.image, photo.size, cards, classifier.labels, footer))
 
     with st.container(horizontal=True):
         st.download_button(

@@ -7,6 +7,7 @@ from dataclasses import replace
 import streamlit as st
 
 from core.classifier import Answer, Reading
+from core.data_url import data_url, jpeg
 from core.images import Photo
 from core.labels import LabelSet
 from core.ui_classify import OVERLAY, SIDE_BY_SIDE, HeatSettings, Marked, cut_out, with_heat
@@ -31,4 +32,4 @@ def candidates(
         for name, against, caption in shown:
             picture, meaning = with_heat(cut_out(photo, mark, PICTURE), reading, labels, heat, name, against)
             with st.container(width="stretch"):
-                st.image(picture, width="stretch", alt=f"{mark.name}. {meaning}", caption=caption)
+                st.image(data_url(jpeg(picture)), width="stretch", alt=f"{mark.name}. {meaning}", caption=caption)

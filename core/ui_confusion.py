@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import math
 import re
 from pathlib import Path
@@ -15,6 +13,7 @@ import streamlit as st
 
 from core import confusion
 from core import figures_confusion as figures
+from core.data_url import data_url, jpeg
 from core.errors import UnreadablePhoto
 from core.figures_confusion import View
 from core.images import decode_photo
@@ -210,7 +209,7 @@ def _file_name(photo: object) -> str:
 def _thumbnail(data: bytes, name: str) -> None:
     small = _small(data)
     if small:
-        st.image(small, width=THUMBNAIL[0], alt=f"Photo {name}")
+        st.image(data_url(small), width=THUMBNAIL[0], alt=f"Photo {name}")
     else:
         st.markdown(":gray[:material/broken_image:]")
 
@@ -224,12 +223,10 @@ def _small(data: bytes) -> bytes:
     except UnreadablePhoto:
         return b""
     image.thumbnail(size)
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=85)
-    return buffer.getvalue()
+    return jpeg(image, 85)
 
 
 def thumbnail_url(data: bytes | None) -> str | None:
     """A thumbnail as a data URL for a table's image column; None without a readable photo."""
     small = _small(data) if data else b""
-    return f"data:image/jpeg;base64,{base64.b64encode(small).decode()}" if small else None
+    return data_url(small) if small else None

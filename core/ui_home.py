@@ -12,6 +12,7 @@ from PIL import Image
 
 from core import samples, ui
 from core.bars import probability_bars
+from core.data_url import data_url, jpeg
 from core.images import Photo
 from core.runs import Run, find_runs, runs_folder
 
@@ -69,7 +70,7 @@ def demonstration() -> Classifier:
     shown = left.empty()
     if ui.CLASSIFIER not in st.session_state:
         shown.image(
-            side_by_side(photo.image, photo.image),
+            data_url(jpeg(side_by_side(photo.image, photo.image))),
             caption=f"{name}, drawn in code",
             alt=f"A drawn garment ({name})",
             width="stretch",
@@ -87,7 +88,7 @@ def demonstration() -> Classifier:
         st.caption(f"Classified and explained in {milliseconds:.0f} ms, just now, on this machine.")
         st.button("Another one", icon=":material/refresh:", on_click=_next)
     shown.image(
-        side_by_side(photo.image, picture),
+        data_url(jpeg(side_by_side(photo.image, picture))),
         caption=f"{name}, drawn in code, and where the network looked",
         alt=f"A drawn garment ({name}), and the same with a heat map of {answer.label}",
         width="stretch",

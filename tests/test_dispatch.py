@@ -126,11 +126,20 @@ def test_altering_a_result_does_not_alter_the_memory():
 
 def test_the_memory_is_bounded_and_drops_what_was_used_longest_ago():
     engine = Recorder()
-    dispatcher = Dispatcher(engine, remembered=2)
+    a_photo = sum(part.nbytes for part in engine.run(photos(1)))
+    engine.passes.clear()
+    dispatcher = Dispatcher(engine, remembered=2 * a_photo)
     for seed in (1, 2, 1, 3, 1, 2):  # 3 drives 2 out, since 1 was used after it
         dispatcher.run(photos(1, seed=seed))
     assert len(engine.passes) == 4
-    assert len(dispatcher._known._results) == 2
+    assert dispatcher._known.currsize == 2 * a_photo
+
+
+def test_a_result_too_large_to_remember_is_answered_all_the_same():
+    engine = Recorder()
+    dispatcher = Dispatcher(engine, remembered=1)
+    assert answers(dispatcher.run(photos(1))) == answers(dispatcher.run(photos(1))) == sums(photos(1))
+    assert engine.passes == [1, 1]
 
 
 def test_the_same_pixels_in_another_shape_are_another_photo():

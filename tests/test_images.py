@@ -411,8 +411,16 @@ def test_reduced_decoding_keeps_a_turned_photo_large_enough(photo, orientation):
     assert decoded.image.size == (200, 800)
 
 
-@pytest.mark.parametrize(("kind", "at_least"), [("PNG", (10, 10)), ("JPEG", (60, 80)), ("JPEG", (900, 900))])
-def test_nothing_is_reduced_where_it_cannot_or_must_not(photo, kind, at_least):
+@pytest.mark.parametrize("kind", LOSSLESS)
+def test_other_photos_are_reduced_by_a_whole_number_once_they_are_decoded(photo, kind):
+    decoded = decode_photo(encoded(photo.resize((1260, 1680)), kind), at_least=(280, 380))
+    assert decoded.size == (1260, 1680) and decoded.image.size == (315, 420)
+    assert difference(decoded.image, photo.resize((315, 420))) < 4
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+@pytest.mark.parametrize("at_least", [(60, 80), (900, 900), (31, 10)])
+def test_nothing_is_reduced_below_what_is_asked_for(photo, kind, at_least):
     decoded = decode_photo(encoded(photo, kind), at_least=at_least)
     assert decoded.image.size == decoded.size == photo.size
 

@@ -2,12 +2,16 @@
 
 import io
 
+import numpy as np
+import pandas as pd
 import pytest
-import streamlit as st
+from cachetools import LRUCache
+from sklearn.metrics import accuracy_score
 from streamlit.testing.v1 import AppTest
 
 from core import samples
 from core.images import MAX_BYTES
+from core.runs import current_run
 from tests.conftest import ROOT
 
 BOTTOMS = {"Jeans", "Trousers", "Shorts", "Skirts", "Track Pants", "Leggings", "Swimwear"}
@@ -26,6 +30,12 @@ def photo(name: str = "Tshirts", kind: str = "PNG") -> bytes:
 
 def upload(page: AppTest, *files: tuple[str, bytes]) -> AppTest:
     return page.file_uploader[0].set_value([(name, data, "image/png") for name, data in files]).run()
+
+
+def decoded_photos() -> LRUCache:
+    from core.ui_classify import _decoded  # its canvas is known to Streamlit once a page runs
+
+    return _decoded.cache
 
 
 def headlines(page: AppTest) -> list[str]:
@@ -71,6 +81,27 @@ def test_the_filter_answers_from_its_group_only_and_says_what_it_would_have_been
     after = headlines(page)[0].split(" · ")[0]
     assert (after in BOTTOMS) == (other == "bottoms")
     assert any(f"it would have been {before}" in caption.value for caption in page.caption)
+
+
+@pytest.mark.parametrize(("group", "bias"), [("all", 0.6), ("bottoms", 1.0), ("tops", 0.6)])
+def test_the_effect_of_filter_and_bias_on_the_test_photos_is_told(group, bias):
+    page = AppTest.from_file(str(ROOT / "pages" / "1_Classify.py"), default_timeout=60).run()
+    assert not [caption for caption in page.caption if "test photos" in caption.value]
+    page.slider("bias").set_value(bias)
+    page.segmented_control("group").set_value(group).run()
+    table = pd.read_csv(current_run().folder / "predictions.csv")
+    names = np.array(current_run().labels.names)
+    bottom = np.isin(names, [*BOTTOMS])
+    asked = np.ones(len(names), bool) if group == "all" else bottom == (group == "bottoms")
+    own = table[table["label"].isin(names[asked])]
+    probability = own[names].to_numpy()
+    after = accuracy_score(own["label"], names[(probability * asked * np.where(bottom, bias, 1)).argmax(axis=1)])
+    before = accuracy_score(own["label"], names[probability.argmax(axis=1)])
+    kind = "" if group == "all" else f" of {group}"
+    (told,) = [caption.value for caption in page.caption if "test photos" in caption.value]
+    assert told == (
+        f"Set like this, {after:.1%} of the {len(own):,} test photos{kind} are named right; otherwise, {before:.1%}."
+    )
 
 
 def test_controls_need_no_new_forward_pass(page, monkeypatch):
@@ -123,9 +154,18 @@ def test_an_unforeseen_error_shows_an_id_that_is_in_the_log(page, monkeypatch, c
 def test_a_photo_no_longer_kept_decoded_is_decoded_again_and_answered_the_same(page):
     upload(page, ("a.png", photo()))
     before = headlines(page)
-    st.cache_resource.clear()
+    decoded_photos().clear()
     page.session_state["readings"].clear()
     assert headlines(page.run()) == before and len(before) == 1 and not page.exception
+
+
+def test_decoded_photos_are_bounded_by_their_bytes(page, monkeypatch):
+    decoded_photos().clear()
+    upload(page, ("a.png", photo()))
+    monkeypatch.setattr(decoded_photos(), "_Cache__maxsize", 2 * decoded_photos().currsize)
+    upload(page, ("a.png", photo()), ("b.png", photo("Jeans")), ("c.png", photo("Skirts")))
+    assert len(page.session_state["photos"]) == 3 and len(headlines(page)) == 1
+    assert 0 < decoded_photos().currsize == decoded_photos().maxsize
 
 
 def test_a_visit_keeps_the_file_and_not_its_pixels(page):
