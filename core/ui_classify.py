@@ -334,7 +334,7 @@ def _mount_anew(sha256: str) -> None:
 
 def photo_buttons(classifier: Classifier, photo: Photo, marked: list[Marked]) -> None:
     """What can be done with the photo and its boxes, each with its key."""
-    st.caption("Draw boxes round garments. The pencil above the photo moves, resizes and deletes them.")
+    st.caption("Draw boxes round garments. Over the photo appear undo and a pencil to move, resize and delete them.")
     several = len(photos()) > 1
     with st.container(horizontal=True):
         st.button(

@@ -13,6 +13,13 @@ from tests.browser.test_classify_page import draw, upload, wait_for_canvas
 
 pytestmark = pytest.mark.browser
 
+COPY_AN_IMAGE = """async ([width, height]) => {
+    const canvas = Object.assign(document.createElement("canvas"), { width, height });
+    canvas.getContext("2d").fillRect(0, 0, width, height / 2);
+    const blob = await new Promise((done) => canvas.toBlob(done, "image/png"));
+    await navigator.clipboard.write([new ClipboardItem({ "image/png": blob })]);
+}"""
+
 
 @pytest.fixture(scope="module")
 def shirt(tmp_path_factory) -> Path:
@@ -74,6 +81,32 @@ def test_single_keys_rest_while_typing(server, open_page, shirt):
     page.locator("h1").click()
     page.keyboard.press("h")
     expect(page).to_have_url(re.compile("heat=false"))
+
+
+def test_arrows_switch_photos_and_go_round_at_the_ends(server, open_page, tmp_path):
+    paths = [tmp_path / f"{name}.png" for name in ("first", "second", "third")]
+    for path, width in zip(paths, (300, 320, 340), strict=True):
+        samples.sample("Jeans", size=(width, 400)).save(path)
+    page = open_page(f"{server}/Classify")
+    upload(page, *paths)
+    expect(page.get_by_text("Whole photo · 340 × 400 pixels")).to_be_visible()
+    wait_for_canvas(page)
+    page.locator("h1").click()
+    for key, width in (("ArrowRight", 300), ("ArrowRight", 320), ("ArrowLeft", 300), ("ArrowLeft", 340)):
+        page.keyboard.press(key)
+        expect(page.get_by_text(f"Whole photo · {width} × 400 pixels")).to_be_visible()
+        wait_for_canvas(page)
+
+
+def test_an_image_is_pasted(server, open_page):
+    page = open_page(f"{server}/Classify", permissions=["clipboard-read", "clipboard-write"])
+    zone = page.get_by_test_id("stFileUploaderDropzone")
+    expect(zone).to_be_visible()
+    at_rest(page)
+    page.evaluate(COPY_AN_IMAGE, [222, 333])
+    zone.focus()
+    page.keyboard.press("Control+v")
+    expect(page.get_by_text("Whole photo · 222 × 333 pixels")).to_be_visible()
 
 
 def test_the_help_panel_names_every_key(server, open_page):

@@ -1,13 +1,15 @@
 """The classify page in a real browser: a photo goes in, boxes are drawn, the answer follows."""
 
+import base64
 import csv
 import io
 import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageChops
 from playwright.sync_api import Locator, Page, expect
 
 from core import samples
@@ -93,6 +95,40 @@ def test_controls_answer_and_stand_in_the_address(server, open_page, outfit):
     assert {name.strip() for name in names.all_text_contents()} <= bottoms
     page.get_by_text("Show where the network looked").click()
     expect(page).to_have_url(re.compile("heat=false"))
+
+
+def picture_of(page: Page) -> Image.Image:
+    """The picture on the whole photo's card."""
+    shown = card(page, "Whole photo").get_by_role("img").first
+    expect(shown).to_be_visible()
+    return Image.open(io.BytesIO(base64.b64decode(str(shown.get_attribute("src")).partition(",")[2]))).convert("RGB")
+
+
+def test_the_heat_map_warms_the_picture_and_a_contrast_shows_both_sides(server, open_page, outfit):
+    page = open_page(f"{server}/Classify")
+    upload(page, outfit[0])
+    expect(page.get_by_text("Speaks for")).to_be_visible()
+    wait_for_canvas(page)
+    warm = picture_of(page)
+    page.keyboard.press("h")
+    expect(page.get_by_text("Speaks for")).to_have_count(0)
+    plain = picture_of(page)
+    assert plain.size == warm.size and ImageChops.difference(plain, warm).getbbox()
+    page.keyboard.press("h")
+    expect(page.get_by_text("Speaks for")).to_be_visible()
+    choose(page, "Explain", "Jackets")
+    choose(page, "and not", "Track Pants")
+    expect(page.get_by_text("Blue speaks for Jackets, red for Track Pants")).to_be_visible()
+    expect(page).to_have_url(re.compile("against=Track"))
+    red, _, blue = (np.asarray(band, int) for band in picture_of(page).split())
+    white = np.asarray(plain).min(axis=2) > 250
+    assert ((blue - red)[white] > 20).any() and ((red - blue)[white] > 20).any()
+
+
+def choose(page: Page, label: str, option: str) -> None:
+    """Pick an option of a select box."""
+    page.get_by_label(label, exact=True).click()
+    page.get_by_role("option", name=option, exact=True).click()
 
 
 def test_a_text_file_between_two_photos_is_named_and_the_photos_go_on(server, open_page, outfit, tmp_path):
