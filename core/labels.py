@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -24,7 +25,7 @@ class LabelSet:
         """Build from the `groups` object of a manifest or of a class list."""
         return cls({group: tuple(names) for group, names in groups.items()})
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """Class names in output order."""
         return tuple(name for names in self.groups.values() for name in names)
@@ -43,13 +44,21 @@ class LabelSet:
 
     def group_of(self, name: str) -> str:
         """Group of a class name; KeyError if there is none."""
-        for group, names in self.groups.items():
-            if name in names:
-                return group
-        raise KeyError(name)
+        return self._group_by_name[name]
+
+    @cached_property
+    def _group_by_name(self) -> dict[str, str]:
+        return {name: group for group, names in self.groups.items() for name in names}
 
     def mask(self, group: str) -> np.ndarray:
-        """Boolean array of shape (n_classes,), true where a class belongs to `group` (`all` for every class)."""
-        if group.lower() not in self.group_choices:
-            raise KeyError(group)
-        return np.array([group.lower() in (ALL, self.group_of(name).lower()) for name in self.names])
+        """Read-only boolean array of shape (n_classes,), true where a class belongs to `group` (`all` for every class); KeyError if
+        there is no such group."""
+        return self._masks[group.lower()]
+
+    @cached_property
+    def _masks(self) -> dict[str, np.ndarray]:
+        own = np.array([self.group_of(name).lower() for name in self.names])
+        masks = {choice: (own == choice) | (choice == ALL) for choice in self.group_choices}
+        for mask in masks.values():
+            mask.setflags(write=False)
+        return masks

@@ -12,8 +12,8 @@ VALIDATION = "#2f6fd0"
 GOOD = "#1b9e77"
 WARN = "#d9822b"
 BAD = "#d1495b"
-# Boxes on a photo, by their number, cycling (Okabe-Ito, without black and yellow, which vanish on photos).
-REGION = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
+# Boxes on a photo, by their number, cycling (Okabe-Ito, without black and yellow, which vanish on photos; those least like a group first).
+REGION = ("#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#0072b2", "#e69f00")
 # Lines of several runs or stages.
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 SEQUENTIAL = "Cividis"

@@ -526,7 +526,7 @@ _GARMENTS = _TOPS | _BOTTOMS
 _OTHERS = {"mug": _Article(_mug, BRIGHT), "shoe": _Article(_shoe, BRIGHT), "bag": _Article(_bag, BRIGHT)}
 
 SAMPLE_NAMES = tuple(_GARMENTS)
-OUTFIT, OUT_OF_SCOPE = "An outfit", "Something else"
+OUTFIT, OUT_OF_SCOPE = "An outfit", "A mug"
 GALLERY = (OUTFIT, *SAMPLE_NAMES, OUT_OF_SCOPE)
 GALLERY_SEEDS = {  # of some dozens of drawings of a kind one that the shipped network names surely; 0 of the others
     OUTFIT: 38,  # a T-shirt above a skirt

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 import streamlit as st
 from cachetools import LRUCache, cached
-from PIL import Image
+from PIL import Image, ImageOps
 from streamlit.delta_generator import DeltaGenerator
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 from streamlit_drawable_canvas import st_canvas
@@ -38,12 +38,14 @@ from core.ui import APP_NAME, column_width, shown_since
 
 ENOUGH = (1200, 1200)  # pixels a photo is decoded to at least; regions stay sharp and sessions stay small
 MAX_PHOTOS = 30
+TILE = 72  # side of a photo's tile in the strip, in points
 DECODED = 256 * 2**20  # bytes of photos kept decoded, of all visitors; any other is decoded again when it is looked at
 CANVAS_HEIGHT = 560
 PICTURE_WIDTH, WIDE_PICTURE_WIDTH = 150, 360  # of one picture, and of two side by side
 PICTURE = (400, 600)  # largest picture on a card, in pixels; sharp screens show two of them a point
 REFERENCE_BIAS = 0.6
-SAMPLE_WIDTH = 108  # of a sample in the gallery, in points: three stand beside one another on a phone
+ALL_OF_IT = 0.9  # share of a photo from which on a box says nothing that the whole photo does not
+SAMPLE_WIDTH = 104  # of a sample in the gallery, in points: three stand beside one another on a phone
 SAMPLE, THUMBNAIL = (480, 640), (192, 256)
 
 
@@ -127,8 +129,11 @@ def upload() -> None:
         with st.popover("Camera", icon=":material/photo_camera:"):
             shot = st.camera_input("Take a photo", key="camera", resolution="1080p")
         ui_keys.help_panel()
+    before = set(photos())
     for file in [*files, *([shot] if shot else [])]:
         _take_upload(file)
+    if new := [sha256 for sha256 in photos() if sha256 not in before]:
+        _select(new[0])
 
 
 def _take_upload(file: UploadedFile) -> None:
@@ -163,10 +168,10 @@ def _png(image: Image.Image) -> bytes:
 
 def gallery() -> None:
     """Samples drawn in code, for the visitor who has no photo at hand."""
-    with st.container(horizontal=True, gap="small"):
+    with st.container(horizontal=True, gap="xsmall"):
         for name in samples.GALLERY:
-            with st.container(width=SAMPLE_WIDTH, gap="small"):
-                st.image(_sample_png(name, THUMBNAIL), width=96, alt=f"Drawn sample: {name}")
+            with st.container(width=SAMPLE_WIDTH, gap="xsmall"):
+                st.image(_sample_png(name, THUMBNAIL), width="stretch", alt=f"Drawn sample: {name}")
                 st.button(name, key=f"sample-{name}", on_click=_use_sample, args=(name,), width="stretch")
 
 
@@ -192,21 +197,33 @@ def _open(sha256: str) -> Photo:
 
 
 def _strip(shas: list[str]) -> None:
+    """A tile a photo, numbered; the one looked at cannot be pressed."""
     with st.container(horizontal=True, gap="small", key="strip"):
-        for sha in shas:
-            chosen = sha == st.session_state["selected_photo"]
-            with st.container(width=92, gap=None):
-                st.image(data_url(_thumbnail(sha)), width=80, alt=photos()[sha].name)
-                label = "Shown" if chosen else "Show"
-                st.button(label, key=f"show-{sha}", disabled=chosen, on_click=_select, args=(sha,), type="tertiary")
+        for number, sha in enumerate(shas, 1):
+            name = photos()[sha].name
+            with st.container(width=TILE, gap="xxsmall"):
+                st.image(data_url(_thumbnail(sha)), width="stretch", alt=name)
+                st.button(
+                    f"{number}",
+                    key=f"show-{sha}",
+                    disabled=sha == st.session_state["selected_photo"],
+                    on_click=_select,
+                    args=(sha,),
+                    width="stretch",
+                )
+    shown = st.session_state["selected_photo"]
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.button("Back", icon=":material/arrow_back:", shortcut=ui_keys.BACK.shortcut, on_click=step_photo, args=(-1,))
+        st.button(
+            "Next", icon=":material/arrow_forward:", shortcut=ui_keys.NEXT.shortcut, on_click=step_photo, args=(1,)
+        )
+        st.text(f"{shas.index(shown) + 1} of {len(shas)} · {photos()[shown].name}", width="content")
 
 
 @st.cache_data(max_entries=200, show_spinner=False)
 def _thumbnail(sha256: str) -> bytes:
-    """Of one of this visitor's photos."""
-    small = _open(sha256).image.copy()
-    small.thumbnail((160, 160))
-    return jpeg(small, 85)
+    """The middle of one of this visitor's photos, square."""
+    return jpeg(ImageOps.fit(_open(sha256).image, (2 * TILE, 2 * TILE)), 85)
 
 
 def _select(sha256: str) -> None:
@@ -231,13 +248,13 @@ def regions(photo: Photo) -> list[Marked]:
     width = column_width("canvas-width")
     if width is None:  # the first run of a visit; a canvas laid out twice would lose what is drawn in between
         st.session_state.pop("mounted_photo", None)
-        st.image(data_url(_thumbnail(photo.sha256)))
+        size = _canvas_size(photo, CANVAS_HEIGHT)
+        st.image(data_url(_background(photo.image, photo.sha256, size)), width=size[0])
         return [WHOLE]
     if st.session_state.get("mounted_photo") != photo.sha256:  # an old canvas would come back as it was first mounted
         st.session_state["mounted_photo"] = photo.sha256
         _mount_anew(photo.sha256)
-    scale = min(width / photo.width, CANVAS_HEIGHT / photo.height)
-    size = max(1, round(photo.width * scale)), max(1, round(photo.height * scale))
+    size = _canvas_size(photo, width)
     mount = _mount(photo, size)
     key = _canvas_key(photo, size)
     number = 1 + max((int(box["label"]) for box in _boxes(st.session_state.get(key, {}), mount)), default=0)
@@ -258,6 +275,12 @@ def regions(photo: Photo) -> list[Marked]:
     marked = _marked((result.json_data or {}).get("objects", []), size, photo)
     st.session_state["drawings"][photo.sha256] = marked
     return [WHOLE, *marked]
+
+
+def _canvas_size(photo: Photo, width: int) -> tuple[int, int]:
+    """(width, height) in points of a photo's canvas in a column so wide."""
+    scale = min(width / photo.width, CANVAS_HEIGHT / photo.height)
+    return max(1, round(photo.width * scale)), max(1, round(photo.height * scale))
 
 
 def _boxes(state: dict[str, Any], mount: dict[str, Any]) -> list[dict[str, Any]]:
@@ -317,6 +340,9 @@ def _propose(classifier: Classifier, photo: Photo) -> None:
     found = find_garments(classifier, photo)
     if not found:
         st.toast("Nothing in this photo stands out as a garment. Draw a box by hand.", icon=":material/search_off:")
+    elif len(found) == 1 and found[0].width * found[0].height > ALL_OF_IT * photo.width * photo.height:
+        st.toast("The garment fills the photo; no box is needed.", icon=":material/fit_screen:")
+        found = []
     _replace_regions(photo.sha256, [Marked(number, region) for number, region in enumerate(found, 1)])
 
 
@@ -335,7 +361,6 @@ def _mount_anew(sha256: str) -> None:
 def photo_buttons(classifier: Classifier, photo: Photo, marked: list[Marked]) -> None:
     """What can be done with the photo and its boxes, each with its key."""
     st.caption("Draw boxes round garments. Over the photo appear undo and a pencil to move, resize and delete them.")
-    several = len(photos()) > 1
     with st.container(horizontal=True):
         st.button(
             "Find garments",
@@ -358,13 +383,6 @@ def photo_buttons(classifier: Classifier, photo: Photo, marked: list[Marked]) ->
         )
         ui_keys.answers_button()
         st.button("Close photo", icon=":material/close:", on_click=remove_photo, args=(photo.sha256,))
-        if several:
-            st.button(
-                "Back", icon=":material/arrow_back:", shortcut=ui_keys.BACK.shortcut, on_click=step_photo, args=(-1,)
-            )
-            st.button(
-                "Next", icon=":material/arrow_forward:", shortcut=ui_keys.NEXT.shortcut, on_click=step_photo, args=(1,)
-            )
 
 
 def _toggle_heat() -> None:
@@ -499,9 +517,7 @@ def card(
     box = st.container(border=True)
     with box:
         st.html(_title(photo, mark))
-        _headline(answer, classifier)
-        if mark is WHOLE and not answer.in_scope:
-            st.caption("If it shows several garments, draw a box round each.")
+        _headline(mark, answer, classifier)
         picture, meaning = heated(photo, mark, reading, classifier.labels, answer, heat)
         wide = heat.shown and heat.view == SIDE_BY_SIDE
         with st.container(horizontal=not wide, vertical_alignment="center"):
@@ -571,15 +587,22 @@ def _pixels(photo: Photo, mark: Marked) -> str:
     return f" · {r.width} × {r.height} pixels at ({r.left}, {r.top})"
 
 
-def _headline(answer: Answer, classifier: Classifier) -> None:
+def _rounded(probability: float) -> str:
+    """A percentage that calls nothing certain."""
+    return f"{probability:.0%}" if probability < 0.995 else "over 99%"
+
+
+def _headline(mark: Marked, answer: Answer, classifier: Classifier) -> None:
     if not answer.in_scope:
         st.markdown(f"#### Does not look like one of the {len(classifier.labels)} kinds")
+        if mark is WHOLE:
+            st.caption("If it shows several garments, draw a box round each.")
         st.caption(
-            f"Its score is {answer.score:.2f}; photos of these kinds reach {classifier.threshold:.2f}. The nearest guesses, "
-            "for what they are worth:"
+            f"Its score is {answer.score:.2f}; nearly all photos of these kinds score {classifier.threshold:.2f} or more. "
+            "The nearest guesses, for what they are worth:"
         )
         return
-    st.markdown(f"#### {answer.label} · {answer.probability:.0%}")
+    st.markdown(f"#### {answer.label} · {_rounded(answer.probability)}")
     if answer.without_controls != answer.label:
         st.caption(f"Without your filter and bias it would have been {answer.without_controls}.")
     if answer.close_call:

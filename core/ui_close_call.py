@@ -28,6 +28,7 @@ def candidates(
         (first, second, f"Blue: {first}, red: {second}"),
         (second, None, f"{second} {less_likely:.0%}"),
     ]
+    st.caption("The two candidates, and between them what speaks for the one and for the other:")
     with st.container(horizontal=True, wrap=False, gap="small"):
         for name, against, caption in shown:
             picture, meaning = with_heat(cut_out(photo, mark, PICTURE), reading, labels, heat, name, against)

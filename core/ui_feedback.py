@@ -21,19 +21,25 @@ def correct(run: Run, photo: Photo, mark: Marked, answer: Answer) -> None:
         label = st.selectbox("It is", choices, index=None, placeholder="Choose", key=f"wrong-label-{key}")
         keep = st.checkbox("Keep the photo too, so that it can train the next network", key=f"wrong-keep-{key}")
         st.caption("Stored on this server: your choice, this answer, the box, and a checksum of the photo.")
-        if st.button("Store", key=f"wrong-store-{key}", disabled=label is None) and label:
+        stored = st.session_state.setdefault("corrections", {})
+        known = label is not None and stored.get(key) == (label, keep)
+        if known:
+            st.caption(f":material/check: Stored: {label}.")
+        if st.button("Store", key=f"wrong-store-{key}", disabled=label is None or known) and label:
             region = mark.region or Region(0, 0, *photo.size)
             given = Correction(label, photo.sha256, photo.size, region, run.run_id, answer.label, answer.probability)
-            _store(given, photo if keep else None)
+            if _store(given, photo if keep else None):
+                stored[key] = label, keep
 
 
-def _store(correction: Correction, photo: Photo | None) -> None:
-    """Store a correction and say what became of it."""
+def _store(correction: Correction, photo: Photo | None) -> bool:
+    """Store a correction and say what became of it; whether it is stored."""
     try:
         aside = store(feedback_file(), correction, photo and photo.image)
     except FeedbackUnavailable as error:
         st.error(f"Not stored. {error}", icon=":material/error:")
-        return
+        return False
     st.success(f"Stored: {correction.corrected}{', with the photo' if photo else ''}. Thank you.")
     if aside:
         st.warning(f"The file of earlier corrections was damaged. It is kept as {aside.name}, and a new one was begun.")
+    return True

@@ -13,7 +13,7 @@ with ui.errors_shown(), ui.turns:
     with st.sidebar:
         controls, top_k = page.controls(classifier.run)
         heat = page.heat_controls(classifier.labels)
-    left, right = st.columns([1, 1], gap="large")
+    left, right = st.columns([1, 1], gap="medium")
     with left:
         page.upload()
         photo = page.selected_photo()

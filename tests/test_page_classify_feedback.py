@@ -41,6 +41,17 @@ def test_a_correction_is_stored_at_the_click_and_not_before(page, file):
     assert headline == f"#### {said.predicted} · {said.probability:.0%}"
 
 
+def test_what_is_stored_is_not_offered_again_until_it_changes(page, file):
+    page.selectbox(f"wrong-label-{KEY}").set_value("Waistcoat").run()
+    page.button(f"wrong-store-{KEY}").click().run()
+    page.run()
+    assert page.button(f"wrong-store-{KEY}").disabled and any("Stored: Waistcoat" in c.value for c in page.caption)
+    page.selectbox(f"wrong-label-{KEY}").set_value("Jeans").run()
+    assert not page.button(f"wrong-store-{KEY}").disabled
+    page.button(f"wrong-store-{KEY}").click().run()
+    assert [stored.correction.corrected for stored in latest(file)] == ["Jeans"]
+
+
 def test_the_photo_is_stored_only_if_agreed(page, file):
     page.selectbox(f"wrong-label-{KEY}").set_value("none of these").run()
     page.checkbox(f"wrong-keep-{KEY}").check().run()

@@ -138,7 +138,9 @@ def test_a_text_file_between_two_photos_is_named_and_the_photos_go_on(server, op
     page = open_page(f"{server}/Classify")
     upload(page, outfit[0], fake, second)
     expect(page.get_by_text("notes.jpg is a text file, not a photo")).to_be_visible()
-    expect(page.get_by_role("button", name="Show", exact=True)).to_have_count(1)
+    expect(page.get_by_text("1 of 2 · outfit.png")).to_be_visible()
+    expect(page.get_by_text("Whole photo · 960 × 1280 pixels")).to_be_visible()
+    page.get_by_role("button", name="2", exact=True).click()
     expect(page.get_by_text("Whole photo · 480 × 640 pixels")).to_be_visible()
 
 
