@@ -19,7 +19,9 @@ from core.confusion import cell_table, normalise, rate_words
 from core.labels import LabelSet
 from core.palette import BAD, GOOD, OTHER, SERIES, VALIDATION, WARN, group_colour
 
-CELL_HEIGHT = 34
+CELL_HEIGHT = 34  # pixels
+LEAST_CELL_WIDTH = 26  # for the four characters of the longest number, and for a finger
+ROOM_FOR_NAMES = 115
 INK = {"light": "#1c2430", "dark": "#ffffff"}
 STRONGEST = {"light": 0.7, "dark": 0.8}  # opacity of the full hue under that ink
 CORNER = "they are ↓<br>called →"
@@ -100,6 +102,11 @@ def _difference_words(
         return f"{labels.names[true]}: n=0 in {names[0] if np.isnan(before) else names[1]}"
     verb = "recognised" if true == predicted else f"called {labels.names[predicted]}"
     return f"{labels.names[true]} {verb}: {before:.1%} in {names[0]}, {after:.1%} in {names[1]} ({100 * (after - before):+.1f} points)"
+
+
+def least_width(labels: LabelSet) -> int:
+    """Pixels below which the numbers of a matrix do not fit into their cells."""
+    return LEAST_CELL_WIDTH * len(labels) + ROOM_FOR_NAMES
 
 
 def short_percent(share: float) -> str:
