@@ -28,8 +28,6 @@ from core.ui_predictions import Selection, Source
 CLASSIFY_PAGE = "pages/1_Classify.py"
 PHOTOS_A_PAGE = 6
 THUMBNAIL = (60, 80)
-# The system may turn dark while a page stands; its charts are drawn anew only by the next click.
-INK_FOLLOWS_THEME = ".stPlotlyChart :is(.heatmap-label, .xtick, .ytick) text {fill: currentColor !important}"
 SHOW = {"true": "% of truth", "predicted": "% of answers", "all": "% of all", "counts": "Counts"}
 ORDER = {"group": "Tops and bottoms", "size": "Size", "alphabet": "Alphabet", "similarity": "What is confused"}
 CHART_CONFIG = {"displayModeBar": False}
@@ -116,7 +114,7 @@ def grid(
 ) -> None:
     """A matrix as wide as its column, or scrolling in it where the numbers would not fit into their cells."""
     box = f"{key}_box"
-    st.html(f"<style>.st-key-{box} > * {{min-width: {figures.least_width(labels)}px}} {INK_FOLLOWS_THEME}</style>")
+    st.html(f"<style>.st-key-{box} > * {{min-width: {figures.least_width(labels)}px}}</style>")
     with st.container(horizontal=True, wrap=False, key=box):
         st.plotly_chart(figure, key=key, on_select=on_select, selection_mode="points", config=CHART_CONFIG, alt=alt)
 
