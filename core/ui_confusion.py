@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
+import streamlit.components.v2 as components
 
 from core import confusion
 from core import figures_confusion as figures
@@ -105,6 +106,29 @@ def matrix(counts: np.ndarray, source: Source, view: View) -> None:
     )
 
 
+# What scrolls is to be reached by keyboard too; where nothing does it is no stop on the way.
+_scroll_by_keyboard = components.component(
+    "scroll_by_keyboard",
+    html="<div></div>",
+    js="""
+export default function({ data }) {
+  const box = document.querySelector(`.st-key-${data}`);
+  if (!box) return;
+  box.setAttribute("aria-label", "Matrix");
+  const update = () => {
+    const scrolls = box.scrollWidth > box.clientWidth;
+    box.toggleAttribute("tabindex", scrolls);
+    if (scrolls) box.tabIndex = 0;
+    box.setAttribute("role", scrolls ? "region" : "group");
+  };
+  const observer = new ResizeObserver(update);
+  for (const element of [box, ...box.children]) observer.observe(element);
+  return () => observer.disconnect();
+}
+""",
+)
+
+
 def grid(
     figure: go.Figure,
     labels: LabelSet,
@@ -117,6 +141,7 @@ def grid(
     st.html(f"<style>.st-key-{box} > * {{min-width: {figures.least_width(labels)}px}}</style>")
     with st.container(horizontal=True, wrap=False, key=box):
         st.plotly_chart(figure, key=key, on_select=on_select, selection_mode="points", config=CHART_CONFIG, alt=alt)
+    _scroll_by_keyboard(key=f"{key}_scroll", data=box, height=1)
 
 
 def _choose_clicked(names: tuple[str, ...]) -> None:
