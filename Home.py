@@ -15,9 +15,7 @@ with ui.errors_shown():
     )
     demonstration = st.container(border=True)  # filled last: the page need not wait for the network
     ui_home.headline(run)
-    provider = st.container()
-    ui_home.doors(run)
+    ui_home.evidence(run)
+    ui_home.doors()
     with demonstration:
-        classifier = ui_home.demonstration()
-    with provider:
-        ui_home.provider(classifier.engine)
+        ui_home.demonstration()

@@ -19,9 +19,11 @@ from core.confusion import cell_table, normalise, rate_words
 from core.labels import LabelSet
 from core.palette import BAD, GOOD, OTHER, SERIES, VALIDATION, WARN, group_colour
 
-CELL_HEIGHT = 34
+CELL_HEIGHT = 34  # pixels
+LEAST_CELL_WIDTH = 26  # for the four characters of the longest number, and for a finger
+ROOM_FOR_NAMES = 115
 INK = {"light": "#1c2430", "dark": "#ffffff"}
-STRONGEST = {"light": 0.7, "dark": 0.8}  # opacity of the full hue under that ink
+STRONGEST = 0.7  # opacity of the full hue, under which the numbers can still be read
 CORNER = "they are ↓<br>called →"
 
 Scale = list[list[float | str]]  # a Plotly colour scale: places in [0, 1], each with its colour
@@ -63,7 +65,7 @@ def matrix_figure(counts: np.ndarray, labels: LabelSet, view: View) -> go.Figure
         np.fill_diagonal(strength, np.nan)
         np.fill_diagonal(text, np.where(empty, "n=0", ""))
     words = cells["words"].to_numpy(object).reshape(shape)
-    figure = _grid(_root_scaled(strength), text, words, _fading(VALIDATION, view.theme), labels, view)
+    figure = _grid(_root_scaled(strength), text, words, _fading(VALIDATION), labels, view)
     names = [f"{labels.names[i]} (n=0)" if empty[i] else labels.names[i] for i in view.order]
     figure.update_yaxes(ticktext=_coloured(names, view.order, labels))
     return figure
@@ -90,7 +92,7 @@ def difference_figure(
     ]
     better = np.where(np.eye(len(labels), dtype=bool), difference, -difference)
     better[np.abs(difference) < 0.0005] = np.nan
-    return _grid(_root_scaled(better), text, np.array(words, object), _two_sided(view.theme), labels, view, lowest=-1)
+    return _grid(_root_scaled(better), text, np.array(words, object), _two_sided(), labels, view, lowest=-1)
 
 
 def _difference_words(
@@ -100,6 +102,11 @@ def _difference_words(
         return f"{labels.names[true]}: n=0 in {names[0] if np.isnan(before) else names[1]}"
     verb = "recognised" if true == predicted else f"called {labels.names[predicted]}"
     return f"{labels.names[true]} {verb}: {before:.1%} in {names[0]}, {after:.1%} in {names[1]} ({100 * (after - before):+.1f} points)"
+
+
+def least_width(labels: LabelSet) -> int:
+    """Pixels below which the numbers of a matrix do not fit into their cells."""
+    return LEAST_CELL_WIDTH * len(labels) + ROOM_FOR_NAMES
 
 
 def short_percent(share: float) -> str:
@@ -140,12 +147,12 @@ def _rgba(colour: str, opacity: float) -> str:
     return f"rgba({red},{green},{blue},{opacity})"
 
 
-def _fading(colour: str, theme: str) -> Scale:
-    return [[0, _rgba(colour, 0.05)], [1, _rgba(colour, STRONGEST[theme])]]
+def _fading(colour: str) -> Scale:
+    return [[0, _rgba(colour, 0.05)], [1, _rgba(colour, STRONGEST)]]
 
 
-def _two_sided(theme: str) -> Scale:
-    worse, better = ([_rgba(colour, opacity) for opacity in (0, STRONGEST[theme])] for colour in (WARN, VALIDATION))
+def _two_sided() -> Scale:
+    worse, better = ([_rgba(colour, opacity) for opacity in (0, STRONGEST)] for colour in (WARN, VALIDATION))
     return [[0, worse[1]], [0.5, worse[0]], [0.5, better[0]], [1, better[1]]]
 
 

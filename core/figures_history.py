@@ -193,7 +193,7 @@ def _mark_stages(figure: go.Figure, trainings: list[Training], x: str) -> None:
         }
         figure.add_shape(**area, fillcolor=OTHER, opacity=opacity)
         place = {"xref": "x", "yref": "paper", "yshift": TEXT_LINE * (number % 2)}
-        _write(figure, escape(name), start, 1, **place, font={"size": 11, "color": OTHER})
+        _write(figure, escape(name), start, 1, **place, font={"size": 11})
 
 
 def stage_bands(epochs: pd.DataFrame, x: str) -> list[tuple[str, float, float]]:
@@ -272,8 +272,8 @@ def _mark_fits(figure: go.Figure, points: np.ndarray) -> None:
         (low, 100 * UNDERFITTING, WARN, "underfitting", "bottom"),
     ):
         figure.add_hrect(y0=start, y1=end, fillcolor=colour, opacity=0.1, line_width=0, layer="below")
-        edge, font = end if side == "top" else start, {"size": 11, "color": OTHER}
-        _write(figure, name, 0, edge, xref="paper", yanchor=side, font=font)
+        edge = end if side == "top" else start
+        _write(figure, name, 0, edge, xref="paper", yanchor=side, font={"size": 11})
     figure.update_yaxes(range=[low, high], title_text="points", tickformat="+~g")
 
 

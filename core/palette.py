@@ -1,21 +1,22 @@
-"""The colours of the product, one place for pages, charts and exports. All readable on light and on dark ground.
+"""The colours of the product, one place for pages, charts and exports. Each has a contrast of 3 at least with light and dark ground.
 
 Categorical colours are Paul Tol's and Okabe-Ito's colour-blind-safe hues; sequential scales are perceptually uniform.
 """
 
 from __future__ import annotations
 
-GROUP = {"Tops": "#3b7dd8", "Bottoms": "#d9822b"}
+GROUP = {"Tops": "#3b7dd8", "Bottoms": "#d17a22"}
 OTHER = "#8a8f98"
-TRAIN = "#7aa6e0"
+NOTE = "#5f6673"  # small print on the white of an export
+TRAIN = "#5b8fd6"
 VALIDATION = "#2f6fd0"
 GOOD = "#1b9e77"
-WARN = "#d9822b"
+WARN = "#d17a22"
 BAD = "#d1495b"
 # Boxes on a photo, by their number, cycling (Okabe-Ito, without black and yellow, which vanish on photos; those least like a group first).
 REGION = ("#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#0072b2", "#e69f00")
-# Lines of several runs or stages.
-SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+# Lines of several runs or stages; the last two are darker than Okabe and Ito's, which vanish on white.
+SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b97f00", "#2c93cf")
 SEQUENTIAL = "Cividis"
 DIVERGING = "RdBu"
 HEAT = "YlOrRd"  # heat maps over photos: from pale to strong, legible on white cloth and on black

@@ -8,13 +8,13 @@ from PIL import Image, ImageDraw, ImageFont
 
 from core.classifier import Answer
 from core.labels import LabelSet
-from core.palette import OTHER, group_colour
+from core.palette import NOTE, group_colour
 from core.roi import Region
 
 INK, PAPER = "#1c2430", "#ffffff"
 PHOTO = (640, 860)  # largest size of the photo in the snapshot, in pixels
 CARD_WIDTH, CARD_HEIGHT, HEAT_WIDTH, MARGIN, BAR_ROW = 620, 260, 160, 24, 26
-NAME_WIDTH, BAR_WIDTH = 120, 200
+NAME_WIDTH, BAR_WIDTH, SWATCH = 120, 200, 10
 
 
 @dataclass(frozen=True)
@@ -61,14 +61,16 @@ def snapshot(
     sheet.paste(shown, (MARGIN, MARGIN))
     for row, card in enumerate(cards):
         _draw_card(sheet, card, labels, MARGIN + row * CARD_HEIGHT)
-    ImageDraw.Draw(sheet).text((MARGIN, height - MARGIN - 4), footer, fill=OTHER, font=_font(14))
+    ImageDraw.Draw(sheet).text((MARGIN, height - MARGIN - 4), footer, fill=NOTE, font=_font(14))
     return sheet
 
 
 def _draw_card(sheet: Image.Image, card: Card, labels: LabelSet, top: int) -> None:
     draw = ImageDraw.Draw(sheet)
     left = 2 * MARGIN + PHOTO[0]
-    draw.text((left, top), card.name, fill=card.colour or OTHER, font=_font(15))
+    if card.colour:
+        draw.rectangle((left, top + 3, left + SWATCH, top + 3 + SWATCH), fill=card.colour)
+    draw.text((left + (2 * SWATCH if card.colour else 0), top), card.name, fill=NOTE, font=_font(15))
     verdict = f"{card.answer.label}, {card.answer.probability:.0%}"
     if not card.answer.in_scope:
         verdict = f"Not one of the {len(labels)} kinds (nearest: {verdict})"

@@ -15,7 +15,7 @@ from core.figures_confusion import View
 from core.labels import LabelSet
 from core.predictions import Predictions, prediction_file, stage_files
 from core.runs import Run, find_runs, runs_folder
-from core.ui_confusion import CHART_CONFIG, choose_cell, literal, thumbnail_url
+from core.ui_confusion import CHART_CONFIG, choose_cell, grid, literal, thumbnail_url
 from core.ui_predictions import FACETS, Selection, Source, run_predictions
 
 MEASURES = {"recall": "Recall", "precision": "Precision", "f1": "F1"}
@@ -340,9 +340,7 @@ def stages(source: Source, selection: Selection, view: View) -> None:
         figure = figures.difference_figure(first, now, labels, view, (f"stage {numbers[0]}", f"stage {stage}"))
     else:
         figure = figures.matrix_figure(now, labels, view)
-    st.plotly_chart(
-        figure, key="matrix_stage_chart", config=CHART_CONFIG, alt="Confusion matrix of the validation photos"
-    )
+    grid(figure, labels, "matrix_stage_chart", "Confusion matrix of the validation photos")
 
 
 def stage_name(run: Run, number: int) -> str:
@@ -388,12 +386,8 @@ def comparison(source: Source, selection: Selection, view: View) -> None:
     st.caption(
         f"{literal(names[1])} minus {literal(names[0])}, points of percentage by true class. Blue: {literal(names[1])} is better."
     )
-    st.plotly_chart(
-        figures.difference_figure(before, after, labels, view, names),
-        key="matrix_difference",
-        config=CHART_CONFIG,
-        alt="Difference of two confusion matrices",
-    )
+    figure = figures.difference_figure(before, after, labels, view, names)
+    grid(figure, labels, "matrix_difference", "Difference of two confusion matrices")
     which = st.segmented_control(
         "Photos right only in", [0, 1], format_func=lambda i: names[i], default=0, required=True, key="matrix_which"
     )

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
+import streamlit.components.v2 as components
 
 from core import confusion
 from core import figures_confusion as figures
@@ -17,6 +20,7 @@ from core.data_url import data_url, jpeg
 from core.errors import UnreadablePhoto
 from core.figures_confusion import View
 from core.images import decode_photo
+from core.labels import LabelSet
 from core.photo_files import SETTING, PhotoFiles
 from core.predictions import Predictions
 from core.ui_predictions import Selection, Source
@@ -24,8 +28,6 @@ from core.ui_predictions import Selection, Source
 CLASSIFY_PAGE = "pages/1_Classify.py"
 PHOTOS_A_PAGE = 6
 THUMBNAIL = (60, 80)
-# Where a matrix is too narrow for its numbers, its colours and the words of the chosen cell remain.
-NARROW = "<style>.stPlotlyChart {container-type: inline-size} @container (max-width: 430px) {.heatmap-label {display: none}}</style>"
 SHOW = {"true": "% of truth", "predicted": "% of answers", "all": "% of all", "counts": "Counts"}
 ORDER = {"group": "Tops and bottoms", "size": "Size", "alphabet": "Alphabet", "similarity": "What is confused"}
 CHART_CONFIG = {"displayModeBar": False}
@@ -94,15 +96,51 @@ def controls(source: Source, counts: np.ndarray, cell: tuple[int, int] | None) -
 def matrix(counts: np.ndarray, source: Source, view: View) -> None:
     """The matrix; a click on a cell chooses it, a click on the chosen one lets it go."""
     labels = source.predictions.labels
-    st.html(NARROW)
-    st.plotly_chart(
+    grid(
         figures.matrix_figure(counts, labels, view),
-        key="matrix_chart",
-        on_select=lambda: _choose_clicked(labels.names),
-        selection_mode="points",
-        config=CHART_CONFIG,
-        alt="Confusion matrix: true classes in rows, predicted classes in columns. The lists beside it choose a cell by keyboard.",
+        labels,
+        "matrix_chart",
+        "Confusion matrix: true classes in rows, predicted classes in columns. The lists beside it choose a cell by keyboard.",
+        lambda: _choose_clicked(labels.names),
     )
+
+
+# What scrolls is to be reached by keyboard too; where nothing does it is no stop on the way.
+_scroll_by_keyboard = components.component(
+    "scroll_by_keyboard",
+    html="<div></div>",
+    js="""
+export default function({ data }) {
+  const box = document.querySelector(`.st-key-${data}`);
+  if (!box) return;
+  box.setAttribute("aria-label", "Matrix");
+  const update = () => {
+    const scrolls = box.scrollWidth > box.clientWidth;
+    box.toggleAttribute("tabindex", scrolls);
+    if (scrolls) box.tabIndex = 0;
+    box.setAttribute("role", scrolls ? "region" : "group");
+  };
+  const observer = new ResizeObserver(update);
+  for (const element of [box, ...box.children]) observer.observe(element);
+  return () => observer.disconnect();
+}
+""",
+)
+
+
+def grid(
+    figure: go.Figure,
+    labels: LabelSet,
+    key: str,
+    alt: str,
+    on_select: Callable[[], None] | Literal["ignore"] = "ignore",
+) -> None:
+    """A matrix as wide as its column, or scrolling in it where the numbers would not fit into their cells."""
+    box = f"{key}_box"
+    st.html(f"<style>.st-key-{box} > * {{min-width: {figures.least_width(labels)}px}}</style>")
+    with st.container(horizontal=True, wrap=False, key=box):
+        st.plotly_chart(figure, key=key, on_select=on_select, selection_mode="points", config=CHART_CONFIG, alt=alt)
+    _scroll_by_keyboard(key=f"{key}_scroll", data=box, height=1)
 
 
 def _choose_clicked(names: tuple[str, ...]) -> None:

@@ -17,7 +17,6 @@ from core.images import Photo
 from core.runs import Run, find_runs, runs_folder
 
 if TYPE_CHECKING:
-    from core.classifier import Classifier
     from core.dispatch import Dispatcher
     from core.engine import Engine
 
@@ -26,17 +25,14 @@ SIZE = (480, 640)
 HEAT_OPACITY = 0.55
 TOP_K = 5
 GRAIN = 2  # of 255
-CARD_DOOR = "card_door"
-# A button stands lower than the links of the other doors; its title is to be level with theirs.
-LIKE_THE_OTHERS = (
-    f"<style>.st-key-{CARD_DOOR} button {{min-height: 0; padding: 0.25rem 0.5rem; margin-block: -0.33rem}}</style>"
-)
+ALIGNED = "<style>.st-key-doors a {padding-inline: 0}</style>"  # a link is indented; a door's title is to stand above its text
+CLASSIFY_PAGE = "pages/1_Classify.py"
 PAGES = (
     (
-        "pages/1_Classify.py",
+        CLASSIFY_PAGE,
         "Classify a photo",
         ":material/checkroom:",
-        "Upload or shoot a photo, draw boxes, see kinds and heat maps.",
+        "Upload or shoot one, and draw boxes in it.",
     ),
     (
         "pages/2_Training_history.py",
@@ -48,18 +44,18 @@ PAGES = (
         "pages/3_Confusion_matrix.py",
         "Confusion matrix",
         ":material/grid_on:",
-        "What it takes for what, down to single photos.",
+        "What it takes for what, photo by photo.",
     ),
     (
         "pages/4_Batch.py",
         "Many photos",
         ":material/photo_library:",
-        "A zip or many photos at once, the doubtful ones first.",
+        "A zip of them, the doubtful ones first.",
     ),
 )
 
 
-def demonstration() -> Classifier:
+def demonstration() -> None:
     """A drawn garment, classified by the real engine; another one at each click. The drawing stands there while the network is loaded."""
     from core.explain import overlay, side_by_side
 
@@ -85,15 +81,16 @@ def demonstration() -> Classifier:
         verdict = f"{answer.label} · {answer.probability:.0%}" if answer.in_scope else "Not one of these kinds"
         st.markdown(f"## {verdict}")
         st.html(probability_bars(answer.ranking, classifier.labels, answer.in_scope))
-        st.caption(f"Classified and explained in {milliseconds:.0f} ms, just now, on this machine.")
-        st.button("Another one", icon=":material/refresh:", on_click=_next)
+        took(milliseconds, classifier.engine)
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.button("Another one", icon=":material/refresh:", on_click=_next)
+            st.page_link(CLASSIFY_PAGE, label="Your own photo", icon=":material/add_a_photo:")
     shown.image(
         data_url(jpeg(side_by_side(photo.image, picture))),
-        caption=f"{name}, drawn in code, and where the network looked",
+        caption=f"{name}, drawn in code · where it looked",
         alt=f"A drawn garment ({name}), and the same with a heat map of {answer.label}",
         width="stretch",
     )
-    return classifier
 
 
 @st.cache_data(max_entries=12, show_spinner=False)
@@ -143,20 +140,21 @@ def headline(run: Run) -> None:
         (
             "Calibration error",
             f"{error:.1%}",
-            "between how sure it says it is and how often it is right",
+            "how far its probabilities are off",
             "Mean difference of shown probability and share of right answers, over 15 bins (expected calibration error).",
         ),
         (
-            "Tells other things apart",
+            "Spots other things",
             f"{scope['auroc']:.3f}",
             "AUROC: 1 is perfect, 0.5 is chance",
             f"How well its score tells them from {scope['other_products']:,} photos of other products, such as shoes and bags.",
         ),
     ]
-    for column, (label, value, note, explanation) in zip(st.columns(len(figures)), figures, strict=True):
-        with column.container(gap=None):
-            st.metric(label, value, help=explanation)
-            st.caption(note)
+    with st.container(horizontal=True):
+        for label, value, note, explanation in figures:
+            with st.container(gap=None):
+                st.metric(label, value, help=explanation)
+                st.caption(note)
 
 
 def _of_phone_photos(phone: dict[str, Any]) -> tuple[str, str, str, str]:
@@ -180,7 +178,7 @@ def _of_rare_kinds(test: dict[str, Any]) -> tuple[str, str, str, str]:
 
 
 def _beside(published: str | None) -> str:
-    return f"; published: {published}" if published else ""
+    return f"  \npublished: {published}" if published else ""
 
 
 def _published() -> dict[str, Any]:
@@ -197,23 +195,27 @@ def _show_card(run: Run) -> None:
         st.markdown(model_card(run).partition("\n")[2])  # its first line is the dialog's title
 
 
-def provider(engine: Engine | Dispatcher) -> None:
-    """Where the network runs, and why not on better hardware that is there."""
+def took(milliseconds: float, engine: Engine | Dispatcher) -> None:
+    """How long an answer took and where the network ran, and why not on better hardware that is there."""
     where = engine.provider.removesuffix("ExecutionProvider")
-    st.caption(f"The network runs on ONNX Runtime ({where}).")
+    st.caption(f"Classified and explained in {milliseconds:.0f} ms, just now, on this machine ({where}).")
     if engine.provider_problem:
         st.warning(f"{engine.provider_problem}. The network runs on the processor instead.", icon=":material/memory:")
 
 
-def doors(run: Run) -> None:
-    """The pages and the model card, with what each is for."""
-    columns = st.columns(len(PAGES) + 1)
-    for column, (path, label, icon, text) in zip(columns, PAGES, strict=False):
-        with column.container(border=True, height="stretch", gap="xxsmall"):
-            st.page_link(path, label=f"**{label}**", icon=icon)
-            st.caption(text)
-    with columns[-1].container(border=True, height="stretch", gap="xxsmall", key=CARD_DOOR):
-        st.html(LIKE_THE_OTHERS)
-        if st.button("**Model card**", icon=":material/description:", type="tertiary"):
+def evidence(run: Run) -> None:
+    """Where the figures come from, and the model card."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(f"Measured on photos that run {run.run_id} never trained on; intervals are 95%.", width="content")
+        if st.button("Model card", icon=":material/description:", type="tertiary"):
             _show_card(run)
-        st.caption("Data, intended use, results by kind, limits, energy.")
+
+
+def doors() -> None:
+    """The pages, with what each is for."""
+    st.html(ALIGNED)
+    with st.container(horizontal=True, vertical_alignment="distribute", key="doors"):
+        for path, label, icon, text in PAGES:
+            with st.container(border=True, gap=None):
+                st.page_link(path, label=f"**{label}**", icon=icon)
+                st.caption(text)

@@ -102,3 +102,30 @@ def test_the_user_guide_states_the_limits_of_the_code():
 
 def test_the_user_guide_names_the_run_in_its_pictures():
     assert f"`{current_run().run_id}`" in text_of(ROOT / "docs" / "user-guide.md")
+
+
+SOURCE = re.compile(r"python -m \w|make [a-z]|`\d{8}-\d{6}-\w+`")  # a command, or a run by its id
+FIGURE = re.compile(r"\d\s?%|\d ms\b|\d s\b|\d MB\b|\b0\.\d|\d times")
+
+
+def tables_of_figures(text: str) -> list[tuple[str, str]]:
+    """Each table with figures, and where their source may stand: in the section that it is in, or before the document's first one."""
+    opening, *sections = re.split(r"^(?=#{2,} )", text, flags=re.MULTILINE)
+    found = []
+    for section in (opening, *sections):
+        tables = re.findall(r"(?:^\|.*\n?)+", section, re.MULTILINE)
+        found += [(table, opening + section) for table in tables if len(FIGURE.findall(table)) > 2]
+    return found
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_every_table_of_figures_names_the_run_or_the_command_it_came_from(path: Path):
+    for table, context in tables_of_figures(text_of(path)):
+        assert SOURCE.search(context), f"{path.name} does not say where these figures come from:\n{table[:300]}"
+
+
+def test_a_table_without_a_source_is_seen():
+    table = "| accuracy |\n|---|\n| 91% |\n| 92% |\n| 93% |\n"
+    (found, context), *_ = tables_of_figures(f"# Title\n\n## Results\n\n{table}\n## Speed\n\n`make bench`\n")
+    assert found.strip() == table.strip() and not SOURCE.search(context)
+    assert sum(len(tables_of_figures(text_of(path))) for path in DOCUMENTS) >= 12

@@ -13,13 +13,15 @@ import textwrap
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 from train_cases import SmallNet, recipe_file, small_rows, write_catalogue, write_phone_photos
 
-from core import graph, model
+from core import confusion, figures_confusion, graph, model
 from core.__main__ import main as core
+from core.errors import InvalidConfig
 from core.feedback import Correction, store
 from core.roi import Region
 from core.samples import sample
@@ -85,8 +87,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory):
     for path in (folder / "fashion-product-images-small.zip", folder / "data" / "fashion-product-images-small.zip"):
         zipped(catalogue, path)
     zipped(write_phone_photos(folder / "phone", ["pants", "shirt", "t-shirt"] * 12), folder / "phone.zip")
-    for path in (folder / "my.toml", folder / "path" / "to" / "it.toml"):
-        path.parent.mkdir(parents=True, exist_ok=True)
+    for path in (folder / "my.toml", folder / "mine.toml"):
         recipe_file(path)
     photo = Image.effect_noise((80, 100), 90)
     correction = Correction("Skirts", "a" * 64, photo.size, Region(0, 0, 80, 100), "run", "Shorts", 0.5)
@@ -136,13 +137,48 @@ def test_a_command_of_the_trainer_runs(arguments: str, runs: Path, capsys):
     assert len(new) == trains and all((folder / "manifest.json").exists() for folder in (run, *new))
 
 
+def worked_example(name: str) -> str:
+    """The code of a worked example of CONTRIBUTING.md; at most ten lines."""
+    code = re.search(
+        rf"^- \*\*{name}\*\*:.*?^  ```\w+\n(.*?)^  ```", text_of(ROOT / "CONTRIBUTING.md"), re.DOTALL | re.MULTILINE
+    )
+    assert code
+    lines = textwrap.dedent(code[1]).strip()
+    assert len([line for line in lines.splitlines() if line]) <= 10
+    return lines
+
+
+def test_the_worked_example_of_a_recipe_is_one_and_a_typo_in_it_is_reported(tmp_path: Path):
+    script = worked_example("A recipe").replace("> mine.toml", f"> {tmp_path}/mine.toml")
+    subprocess.run(["bash", "-ec", script], cwd=ROOT, check=True)
+    mine, default = load_recipe(str(tmp_path / "mine.toml")), load_recipe("default")
+    assert (mine.dropout, mine.stages[0].lr) == (0.4, 2e-3) != (default.dropout, default.stages[0].lr)
+    typo = (tmp_path / "mine.toml").read_text().replace("dropout", "dropuot")
+    (tmp_path / "typo.toml").write_text(typo)
+    with pytest.raises(InvalidConfig, match="dropuot"):
+        load_recipe(str(tmp_path / "typo.toml"))
+
+
+def test_the_worked_example_of_a_page_draws(tmp_path: Path):
+    (tmp_path / "5_Kinds.py").write_text(worked_example("A page"))
+    page = AppTest.from_file(str(tmp_path / "5_Kinds.py"), default_timeout=60).run()
+    assert not page.exception and not page.error and page.title[0].value == "Kinds"
+    assert [text.value.partition("**:")[0] for text in page.markdown] == ["**Tops", "**Bottoms"]
+
+
+def test_the_worked_example_of_a_chart_draws_its_table():
+    code = dict(vars(confusion)) | dict(vars(figures_confusion))
+    exec(worked_example("A chart"), code)  # noqa: S102
+    table = code["photos_by_class"](np.array([[1, 0], [2, 3]]), ("Shirts", "Jeans"))
+    (bars,) = code["photos_figure"](table).data
+    assert list(zip(bars.x, bars.y, strict=True)) == [("Jeans", 5), ("Shirts", 1)]
+
+
 def test_the_worked_example_of_another_class_list_gives_a_network_that_serves_it(runs: Path, monkeypatch):
     """Its lines as they stand in CONTRIBUTING.md, in a copy of the files that they touch; every page shows the run."""
-    example = textwrap.dedent(re.search(r"```sh\n(.*?footwear.*?)```", text_of(ROOT / "CONTRIBUTING.md"), re.DOTALL)[1])
-    *writing, training = example.strip().splitlines()
-    assert len(writing) < 10
+    *writing, training = worked_example("Another class list").splitlines()
     shutil.copytree(ROOT / "train", "train", ignore=shutil.ignore_patterns("__pycache__"))
-    subprocess.run(["bash", "-ec", "\n".join(line.removeprefix("  ") for line in writing)], check=True)
+    subprocess.run(["bash", "-ec", "\n".join(writing)], check=True)
     kinds = ["Casual Shoes", "Sports Shoes", "Formal Shoes", "Sandals", "Flip Flops", "Heels"]
     Path("DATA").unlink()
     write_catalogue(Path("DATA"), [(2000 + i, kind) for i, kind in enumerate(kinds * 10 + ["Watches"] * 20)])

@@ -22,7 +22,7 @@ def test_home_shows_the_shipped_runs_own_figures():
 def test_home_classifies_another_drawn_garment_at_each_click():
     page = AppTest.from_file(str(ROOT / "Home.py"), default_timeout=60).run()
     first = [caption.value for caption in page.caption]
-    page.button[0].click().run()
+    next(button for button in page.button if button.label == "Another one").click().run()
     assert any("Classified and explained in" in caption.value for caption in page.caption)
     assert page.session_state["demonstration"] == 1 and first
 
@@ -38,8 +38,13 @@ def test_accuracy_and_speed_stand_beside_the_published_ones():
     page = AppTest.from_file(str(ROOT / "Home.py"), default_timeout=60).run()
     published = Run.load(RUNS_FOLDER / "published-reference").read_json("metrics.json")
     captions = "\n".join(caption.value for caption in page.caption)
-    assert f"; published: {published['test']['accuracy']['as_published']}" in captions
-    assert f"; published: {published['latency']['as_published']}" in captions
+    assert f"\npublished: {published['test']['accuracy']['as_published']}" in captions
+    assert f"\npublished: {published['latency']['as_published']}" in captions
+
+
+def test_home_names_the_run_that_its_figures_are_of():
+    page = AppTest.from_file(str(ROOT / "Home.py"), default_timeout=60).run()
+    assert any(current_run().run_id in caption.value for caption in page.caption)
 
 
 def test_home_links_to_every_page():
@@ -49,8 +54,9 @@ def test_home_links_to_every_page():
 
 
 def test_home_says_where_the_network_runs_and_why_not_better(random_runs):
-    script = "from core import ui, ui_home\nui_home.provider(ui.classifier().engine)"
+    script = "from core import ui, ui_home\nui_home.took(12.3, ui.classifier().engine)"
     page = AppTest.from_string(script, default_timeout=60).run()
-    assert page.caption[0].value == "The network runs on ONNX Runtime (CPU)." and not page.warning
-    failing = AppTest.from_string(f"import types\nfrom core import ui_home\nui_home.provider({STAND_IN})").run()
+    assert page.caption[0].value == "Classified and explained in 12 ms, just now, on this machine (CPU)."
+    assert not page.warning
+    failing = AppTest.from_string(f"import types\nfrom core import ui_home\nui_home.took(12.3, {STAND_IN})").run()
     assert "CUDA fails here (no driver). The network runs on the processor instead." in failing.warning[0].value

@@ -1,10 +1,11 @@
 """The snapshot shows the boxes where they are, and a bar for each class."""
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageColor
 
 from core.classifier import Answer
 from core.labels import LabelSet
+from core.palette import GROUP
 from core.roi import Region
 from core.snapshot import MARGIN, Card, snapshot
 from tests.conftest import GROUPS
@@ -27,9 +28,11 @@ def test_a_box_stands_where_its_region_is():
 
 def test_bars_are_as_long_as_the_probabilities_and_coloured_by_group():
     pixels = drawn([Card("Whole photo", None, None, ANSWER, Image.new("RGB", (20, 20)))]).astype(int)
-    blue = (np.abs(pixels - (0x3B, 0x7D, 0xD8)).sum(axis=2) == 0).any(axis=0).sum()
-    orange = (np.abs(pixels - (0xD9, 0x82, 0x2B)).sum(axis=2) == 0).any(axis=0).sum()
-    assert abs(blue - 9 * orange) < 12
+    tops, bottoms = (
+        (np.abs(pixels - ImageColor.getrgb(GROUP[group])).sum(axis=2) == 0).any(axis=0).sum()
+        for group in ("Tops", "Bottoms")
+    )
+    assert bottoms and abs(tops - 9 * bottoms) < 12
 
 
 def test_the_sheet_grows_with_the_cards():

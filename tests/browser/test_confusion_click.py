@@ -53,6 +53,9 @@ def click_cell(page: Page, row: int, column: int, at: float = 0.5) -> None:
     wait_for_rest(page)
     area = page.locator(".st-key-matrix_chart .nsewdrag")
     area.scroll_into_view_if_needed()
+    page.locator(".st-key-matrix_chart_box").evaluate(
+        "(box, share) => { box.scrollLeft = share * (box.scrollWidth - box.clientWidth) }", column / (len(NAMES) - 1)
+    )  # where it is too narrow for the numbers
     box = area.bounding_box()
     assert box
     x = box["x"] + box["width"] * (column + at) / len(NAMES)
@@ -89,6 +92,19 @@ def test_corners_and_diagonal_list_the_photos_of_their_cell(matrix_server, open_
     for row, column, at in ((0, 0, 0.1), (0, last, 0.5), (last, 0, 0.9), (last, last, 0.9), (2, 2, 0.1), (9, 9, 0.5)):
         click_cell(page, row, column, at)
         expect_photos(page, table, NAMES[row], NAMES[column])
+
+
+def test_on_a_phone_the_matrix_scrolls_in_its_column_and_every_number_lies_in_its_cell(matrix_server, open_page):
+    page = open_page(f"{matrix_server}?matrix_show=Counts", width=390, height=844)
+    wait_for_rest(page)
+    area = page.locator(".st-key-matrix_chart .nsewdrag").bounding_box()
+    assert area
+    numbers = page.locator(".st-key-matrix_chart .heatmap-label text").evaluate_all(
+        "texts => texts.map(text => text.getBoundingClientRect().width)"
+    )
+    assert len(numbers) > len(NAMES) and 0 < max(numbers) <= area["width"] / len(NAMES)
+    widths = page.get_by_test_id("stMain").evaluate("main => [main.scrollWidth, main.clientWidth]")
+    assert widths[0] == widths[1]
 
 
 def test_in_another_order_a_click_finds_the_class_that_is_drawn_there(matrix_server, open_page, table):

@@ -1,0 +1,45 @@
+"""Keyboard alone: from Home to a classified sample and to the photos behind a cell of the matrix, by Tab, Enter and letters."""
+
+import re
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+pytestmark = pytest.mark.browser
+
+MOST_TABS = 60
+HAS_FOCUS = "element => element.contains(document.activeElement)"
+
+
+def tab_to(page: Page, target: Locator, key: str = "Tab") -> None:
+    """Press Tab until a target has the focus; the focus must show."""
+    expect(target).to_be_visible()
+    expect(page.locator("[data-testid=stApp][data-test-script-state=notRunning]")).to_be_attached()
+    for _ in range(MOST_TABS):
+        page.keyboard.press(key)
+        if target.evaluate(HAS_FOCUS):
+            return
+    raise AssertionError(f"{MOST_TABS} times {key} do not lead to {target}")
+
+
+def test_from_home_to_a_classified_sample_and_to_a_cell_of_the_matrix(server, open_page):
+    page = open_page(server)
+    expect(page.get_by_text("Classified and explained in")).to_be_visible()
+    tab_to(page, page.get_by_role("link", name="Your own photo"))
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Classify", exact=True)).to_be_visible()
+
+    tab_to(page, page.get_by_role("button", name="Shirts", exact=True))
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Whole photo ·")).to_be_visible()
+
+    tab_to(page, page.get_by_test_id("stSidebarNavLink").filter(has_text="Confusion matrix"), "Shift+Tab")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Confusion matrix", exact=True)).to_be_visible()
+
+    for label, name in (("They are", "Tops"), ("They were called", "Tshirts")):
+        tab_to(page, page.get_by_role("combobox", name=label, exact=True))
+        page.keyboard.type(name)
+        expect(page.get_by_role("option", name=name, exact=True)).to_be_visible()
+        page.keyboard.press("Enter")
+    expect(page.get_by_text(re.compile(r"\d+ of \d+ Tops were called Tshirts")).first).to_be_visible()
