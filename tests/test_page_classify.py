@@ -11,6 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from core import samples
 from core.images import MAX_BYTES
+from core.roi import Region
 from core.runs import current_run
 from tests.conftest import ROOT
 
@@ -172,3 +173,25 @@ def test_a_visit_keeps_the_file_and_not_its_pixels(page):
     upload(page, ("a.png", photo()))
     (kept,) = page.session_state["photos"].values()
     assert kept.data == photo() and kept.name == "a.png"
+
+
+def test_a_garment_that_fills_the_photo_needs_no_box(page, monkeypatch):
+    upload(page, ("shirt.png", photo()))
+    monkeypatch.setattr("core.ui_classify.find_garments", lambda _, found: [Region(0, 0, *found.size)])
+    next(button for button in page.button if button.label == "Find garments").click().run()
+    assert [toast.value for toast in page.toast] == ["The garment fills the photo; no box is needed."]
+    assert len(headlines(page)) == 1
+
+
+@pytest.mark.parametrize(("probability", "shown"), [(0.994, "99%"), (0.995, "over 99%"), (1.0, "over 99%")])
+def test_no_answer_is_called_certain(page, probability, shown):
+    from core.ui_classify import _rounded
+
+    assert _rounded(probability) == shown
+
+
+def test_the_first_of_new_photos_is_shown_and_then_the_newest(page):
+    upload(page, ("a.png", photo()), ("b.png", photo("Jeans")))
+    assert [text.value for text in page.text] == ["1 of 2 · a.png"]
+    upload(page, ("a.png", photo()), ("b.png", photo("Jeans")), ("c.png", photo("Skirts")))
+    assert [text.value for text in page.text] == ["3 of 3 · c.png"]
