@@ -16,6 +16,11 @@ ROW = (
 )
 
 
+def rounded(probability: float) -> str:
+    """A probability in [0, 1] as a whole percentage that calls nothing certain."""
+    return f"{probability:.0%}" if probability < 0.995 else "over 99%"
+
+
 def probability_bars(ranking: list[tuple[str, float]], labels: LabelSet, in_scope: bool = True) -> str:
     """Horizontal bars of class probabilities, the most probable on top, coloured by group; faded where the photo is out of scope.
 

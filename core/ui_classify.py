@@ -20,7 +20,7 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 from streamlit_drawable_canvas import st_canvas
 
 from core import samples, ui_keys
-from core.bars import probability_bars
+from core.bars import probability_bars, rounded
 from core.classifier import HOTTEST, Answer, Classifier, Reading
 from core.data_url import data_url, jpeg
 from core.decide import BIASED_GROUP, Controls, apply_controls, softmax
@@ -587,11 +587,6 @@ def _pixels(photo: Photo, mark: Marked) -> str:
     return f" · {r.width} × {r.height} pixels at ({r.left}, {r.top})"
 
 
-def _rounded(probability: float) -> str:
-    """A percentage that calls nothing certain."""
-    return f"{probability:.0%}" if probability < 0.995 else "over 99%"
-
-
 def _headline(mark: Marked, answer: Answer, classifier: Classifier) -> None:
     if not answer.in_scope:
         st.markdown(f"#### Does not look like one of the {len(classifier.labels)} kinds")
@@ -602,7 +597,7 @@ def _headline(mark: Marked, answer: Answer, classifier: Classifier) -> None:
             "The nearest guesses, for what they are worth:"
         )
         return
-    st.markdown(f"#### {answer.label} · {_rounded(answer.probability)}")
+    st.markdown(f"#### {answer.label} · {rounded(answer.probability)}")
     if answer.without_controls != answer.label:
         st.caption(f"Without your filter and bias it would have been {answer.without_controls}.")
     if answer.close_call:

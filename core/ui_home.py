@@ -11,7 +11,7 @@ import streamlit as st
 from PIL import Image
 
 from core import samples, ui
-from core.bars import probability_bars
+from core.bars import probability_bars, rounded
 from core.data_url import data_url, jpeg
 from core.images import Photo
 from core.runs import Run, find_runs, runs_folder
@@ -78,7 +78,7 @@ def demonstration() -> None:
         answer = classifier.answer(reading, k=TOP_K)
         picture = overlay(photo.image, reading.heat(classifier.labels.index(answer.label), photo.size), HEAT_OPACITY)
         milliseconds = 1000 * (time.perf_counter() - start)
-        verdict = f"{answer.label} · {answer.probability:.0%}" if answer.in_scope else "Not one of these kinds"
+        verdict = f"{answer.label} · {rounded(answer.probability)}" if answer.in_scope else "Not one of these kinds"
         st.markdown(f"## {verdict}")
         st.html(probability_bars(answer.ranking, classifier.labels, answer.in_scope))
         took(milliseconds, classifier.engine)

@@ -2,7 +2,9 @@
 
 import re
 
-from core.bars import count_bars, probability_bars
+import pytest
+
+from core.bars import count_bars, probability_bars, rounded
 from core.labels import LabelSet
 from core.palette import GROUP
 from tests.conftest import GROUPS
@@ -40,3 +42,10 @@ def test_counts_have_the_most_longest_and_leave_none_out():
     assert "* 1.0000" in html and "* 0.2500" in html
     assert '<span class="bar-value">4</span>' in html
     assert "listitem" not in count_bars([("Jeans", "Bottoms", 0)])
+
+
+@pytest.mark.parametrize(
+    ("probability", "shown"), [(0.0, "0%"), (0.994, "99%"), (0.995, "over 99%"), (1.0, "over 99%")]
+)
+def test_no_answer_is_called_certain(probability, shown):
+    assert rounded(probability) == shown

@@ -183,13 +183,6 @@ def test_a_garment_that_fills_the_photo_needs_no_box(page, monkeypatch):
     assert len(headlines(page)) == 1
 
 
-@pytest.mark.parametrize(("probability", "shown"), [(0.994, "99%"), (0.995, "over 99%"), (1.0, "over 99%")])
-def test_no_answer_is_called_certain(page, probability, shown):
-    from core.ui_classify import _rounded
-
-    assert _rounded(probability) == shown
-
-
 def test_the_first_of_new_photos_is_shown_and_then_the_newest(page):
     upload(page, ("a.png", photo()), ("b.png", photo("Jeans")))
     assert [text.value for text in page.text] == ["1 of 2 · a.png"]
