@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 ALL = "all"
+NO_KIND = "None of these"  # what is said of a photo that looks like no class
 
 
 @dataclass(frozen=True)
