@@ -98,15 +98,21 @@ def unsure(answered: pd.DataFrame) -> np.ndarray:
 
 def kinds(answered: pd.DataFrame) -> pd.Series:
     """What each photo is said to be: its most probable kind, or NO_KIND."""
-    return answered["label"].mask(out_of_scope(answered), NO_KIND)
+    return pd.Series(answered["label"]).mask(out_of_scope(answered), NO_KIND)
 
 
 def verdicts(answered: pd.DataFrame) -> pd.DataFrame:
     """The answers as a person reads them: columns thumbnail, kind, probability (none of NO_KIND), guess (the next in turn) and file."""
     refused = out_of_scope(answered)
     guesses = [_guess(ranking, 0 if none else 1) for ranking, none in zip(answered["top_k"], refused, strict=True)]
-    shown = answered.assign(kind=kinds(answered), probability=answered["probability"].mask(refused), guess=guesses)
-    return shown[["thumbnail", "kind", "probability", "guess", "file"]]
+    columns = {
+        "thumbnail": answered["thumbnail"],
+        "kind": kinds(answered),
+        "probability": answered["probability"].mask(refused),
+        "guess": guesses,
+        "file": answered["file"],
+    }
+    return pd.DataFrame(columns, index=answered.index)
 
 
 def _guess(ranking: dict[str, float], place: int) -> str:
