@@ -9,8 +9,7 @@ BIN := $(VENV)/bin
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
-run: $(VENV)/app ## install what the dashboard needs, then start it on 127.0.0.1:8501
-	@echo "Starting on http://127.0.0.1:8501 (Ctrl-C stops it)"
+run: $(VENV)/app ## install what the dashboard needs, then start it
 	@$(BIN)/python -m streamlit run Home.py
 
 test: $(VENV)/dev ## install what the tests need, then run them all
@@ -51,9 +50,11 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/app: requirements.txt requirements-serve.txt | $(VENV)/bin/python
+	@echo "Installing into $(VENV): a few minutes the first time"
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet -r requirements.txt
 	@touch $@
 
 $(VENV)/dev: requirements.txt requirements-serve.txt requirements-dev.txt | $(VENV)/bin/python
+	@echo "Installing into $(VENV): a few minutes the first time"
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet -r requirements-dev.txt
 	@touch $(VENV)/app $@

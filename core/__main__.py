@@ -7,6 +7,8 @@
     python -m core export --onnx garments.onnx             # the network for other runtimes, with all that they need to know
     python -m core card > docs/model-card.md               # of the shipped run, or of --run artifacts/runs/RUN
 
+A photo that looks like no kind is called "None of these", with the nearest kinds; in records `in_scope` is then false.
+
 With --csv or --parquet the work is resumable: after a kill the same command continues, and the files are those of an
 uninterrupted run. Several processes (torchrun, or RANK and WORLD_SIZE in the environment) share the photos; the first one writes.
 
@@ -20,6 +22,7 @@ import argparse
 import itertools
 import json
 import sys
+from collections import Counter
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,7 +38,7 @@ from core.errors import GarmentError, UnwritableResults
 from core.heatmap_files import SIZE, save_heatmap
 from core.images import display_name
 from core.journal import Journal
-from core.labels import LabelSet
+from core.labels import NO_KIND, LabelSet
 from core.model_card import model_card
 from core.onnx_export import export_onnx
 from core.photo_sources import Inventory, PhotoFile, batched, find_photos, listed_paths, take_inventory
@@ -171,7 +174,11 @@ def _predict(options: argparse.Namespace) -> int:
         return _to_files(job, job.target)
     if shard.size > 1:
         raise _WrongUsage("Several processes need --csv or --parquet to put their results together.")
-    return 0 if sum(_show(records, options.json) for records in _records(job)) else 1
+    outcomes = Counter[str]()
+    for records in _records(job):
+        _show(records, options.json)
+        outcomes.update(map(_outcome, records))
+    return _finished(outcomes, [options.heatmap])
 
 
 def _photos(options: argparse.Namespace) -> Iterator[PhotoFile]:
@@ -224,21 +231,35 @@ def _records(job: _Job, done: int = 0) -> Iterator[list[Record]]:
             bar.update(len(results))
 
 
-def _show(records: Iterable[Record], as_json: bool) -> int:
-    """Print records; returns how many photos were classified."""
-    classified = 0
+def _show(records: Iterable[Record], as_json: bool) -> None:
     for record in records:
         tqdm.write(json.dumps(record) if as_json else _line(record))
-        classified += bool(record["label"])
-    return classified
 
 
 def _line(record: Record) -> str:
+    """The verdict first; an error mostly begins with the photo's name by itself."""
+    name, error = display_name(record["file"]), record["error"]
     if not record["label"]:
-        return f"{display_name(record['file'])}: {record['error']}"
-    ranking = ", ".join(f"{name} {probability:.1%}" for name, probability in record["top_k"].items())
-    verdict = "" if record["in_scope"] else " (does not look like one of these kinds)"
-    return f"{display_name(record['file'])}: {ranking}{verdict}{'; ' if record['error'] else ''}{record['error']}"
+        return error if error.startswith(name) else f"{name}: {error}"
+    ranking = ", ".join(f"{kind} {probability:.1%}" for kind, probability in record["top_k"].items())
+    verdict = "" if record["in_scope"] else f"{NO_KIND}; nearest: "
+    return f"{name}: {verdict}{ranking}{'; ' if error else ''}{error}"
+
+
+def _outcome(record: Record) -> str:
+    """What became of a photo, in the words of the summary."""
+    if not record["label"]:
+        return "not readable"
+    return "classified" if record["in_scope"] else NO_KIND.lower()
+
+
+def _finished(outcomes: Counter[str], written: Iterable[Path | None]) -> int:
+    """Sum up on stderr, where no reader of JSON lines meets it; returns the exit status."""
+    total, places = outcomes.total(), ", ".join(str(path) for path in written if path)
+    if total > 1 or places:
+        counts = ", ".join(f"{outcomes[what]} {what}" for what in ("classified", NO_KIND.lower(), "not readable"))
+        print(f"{total} photo{'s'[: total != 1]}: {counts}{places and f'; written to {places}'}.", file=sys.stderr)
+    return 0 if total > outcomes["not readable"] else 1
 
 
 def _to_files(job: _Job, target: Path) -> int:
@@ -254,9 +275,9 @@ def _to_files(job: _Job, target: Path) -> int:
         if path:
             with _room_needed(path):
                 save(path, merged(parts))
-    classified = any(record["label"] for record in merged(parts))
+    outcomes = Counter(map(_outcome, merged(parts)))
     discard(parts)
-    return 0 if classified else 1
+    return _finished(outcomes, [job.options.csv, job.options.parquet, job.options.heatmap])
 
 
 @contextmanager

@@ -7,6 +7,8 @@ from html import escape
 from core.labels import LabelSet
 from core.palette import group_colour
 
+FADED = 0.4  # opacity of the bars of a photo that is out of scope
+
 ROW = (
     '<div role="listitem" style="display:flex;align-items:center;gap:0.5rem;font-size:0.85rem;line-height:1.7">'
     '<span class="bar-name" style="flex:0 0 5.3rem;text-align:right">{name}</span>'
@@ -35,7 +37,7 @@ def probability_bars(ranking: list[tuple[str, float]], labels: LabelSet, in_scop
             share=share,
             value=f"{share:.1%}",
             colour=group_colour(labels.group_of(name)),
-            opacity=1 if in_scope else 0.4,
+            opacity=1 if in_scope else FADED,
         )
         for name, share in ranking
     ]

@@ -13,7 +13,7 @@ import pandas as pd
 from core.data_url import data_url, jpeg
 from core.errors import GarmentError, InvalidData
 from core.images import display_name, spreadsheet_name
-from core.labels import LabelSet
+from core.labels import NO_KIND, LabelSet
 from core.photo_sources import PhotoFile, photos_in_zip
 from core.predict import RECORD_FIELDS, Result
 
@@ -24,7 +24,6 @@ MORE = "For more, use `python -m core predict`."
 ZIP_ENTRY = b"PK\x01\x02"  # begins each entry of a zip's directory
 THUMBNAIL, THUMBNAIL_QUALITY = (72, 72), 75
 UNSURE = 0.6  # an answer less probable than this is worth a look
-NO_KIND = "None of these"
 
 COLUMNS = (*RECORD_FIELDS, "thumbnail")
 
@@ -97,10 +96,33 @@ def unsure(answered: pd.DataFrame) -> np.ndarray:
     return ~out_of_scope(answered) & (answered["probability"].to_numpy(float) < UNSURE)
 
 
+def kinds(answered: pd.DataFrame) -> pd.Series:
+    """What each photo is said to be: its most probable kind, or NO_KIND."""
+    return pd.Series(answered["label"]).mask(out_of_scope(answered), NO_KIND)
+
+
+def verdicts(answered: pd.DataFrame) -> pd.DataFrame:
+    """The answers as a person reads them: columns thumbnail, kind, probability (none of NO_KIND), guess (the next in turn) and file."""
+    refused = out_of_scope(answered)
+    guesses = [_guess(ranking, 0 if none else 1) for ranking, none in zip(answered["top_k"], refused, strict=True)]
+    columns = {
+        "thumbnail": answered["thumbnail"],
+        "kind": kinds(answered),
+        "probability": answered["probability"].mask(refused),
+        "guess": guesses,
+        "file": answered["file"],
+    }
+    return pd.DataFrame(columns, index=answered.index)
+
+
+def _guess(ranking: dict[str, float], place: int) -> str:
+    """Such as `Shirts 12%`; empty if so many are not listed."""
+    return "".join(f"{name} {probability:.0%}" for name, probability in [*ranking.items()][place : place + 1])
+
+
 def class_counts(answered: pd.DataFrame, labels: LabelSet) -> pd.DataFrame:
     """How many photos of each kind there are, in the order of the labels, then how many of none: columns kind, group, photos."""
-    kinds = answered["label"].mask(out_of_scope(answered), NO_KIND)
-    counts = kinds.value_counts().reindex([*labels.names, NO_KIND], fill_value=0)
+    counts = kinds(answered).value_counts().reindex([*labels.names, NO_KIND], fill_value=0)
     groups = [*(labels.group_of(name) for name in labels.names), ""]
     return pd.DataFrame({"kind": counts.index, "group": groups, "photos": counts.to_numpy()})
 

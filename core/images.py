@@ -31,6 +31,7 @@ ACCEPTED_SUFFIXES = (
     ".jpg", ".jpeg", ".jfif", ".png", ".webp", ".avif", ".heic", ".heif", ".bmp", ".tif", ".tiff", ".gif",
 )  # fmt: skip
 ACCEPTED = "Accepted are JPEG, PNG, WebP, HEIC, AVIF, BMP, TIFF and GIF."
+DAMAGED = "Only part of it is there, or it was altered. Copy or download it again, or save it anew as JPEG or PNG."
 MAX_NAME = 80
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet takes for the beginning of a formula
 READ_SIZE = 8192  # bytes a decoder is given at once; the clock is looked at between
@@ -123,7 +124,7 @@ def decode_photo(data: bytes, name: str = "", at_least: tuple[int, int] | None =
         raise UnreadablePhoto(f"{subject} {_too_large('too many')}") from error
     except Exception as error:  # Pillow's plugins raise nearly anything on damaged files
         _note(logging.INFO, data, error)
-        raise UnreadablePhoto(f"{subject} is {_found(data)}. {ACCEPTED}") from error
+        raise UnreadablePhoto(f"{subject} is {_found(data)}") from error
     return Photo(image, shown, kind, hashlib.sha256(data).hexdigest(), *size)
 
 
@@ -259,17 +260,29 @@ _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b
 
 
 def _found(data: bytes) -> str:
-    """What bytes that are no readable photo look like, as the end of a sentence: "a PDF document, not a photo"."""
+    """What bytes that are no readable photo look like, as the end of a sentence, and what to do: "a PDF document, not a photo. …"."""
     head = data[:1024]
+    kind = _photo_kind(head)
+    return f"a damaged {kind} photo. {DAMAGED}" if kind else f"{_other_kind(head)}. {ACCEPTED}"
+
+
+def _photo_kind(head: bytes) -> str:
+    """Which format of photo bytes begin as, empty if as none."""
     for signature, kind in _PHOTO_SIGNATURES:
         if head.startswith(signature):
-            return f"a damaged {kind} photo"
+            return kind
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "WebP"
+    brand = head[8:12] if head[4:8] == b"ftyp" else b""
+    return "HEIC" if brand in _HEIF_BRANDS else "AVIF" if brand in (b"avif", b"avis") else ""
+
+
+def _other_kind(head: bytes) -> str:
+    """Which kind of file that is no photo."""
     if head[:4] == b"RIFF":
-        return "a damaged WebP photo" if head[8:12] == b"WEBP" else "a sound or a video, not a photo"
+        return "a sound or a video, not a photo"
     if head[4:8] == b"ftyp":
-        brand = head[8:12]
-        kind = "HEIC" if brand in _HEIF_BRANDS else "AVIF" if brand in (b"avif", b"avis") else ""
-        return f"a damaged {kind} photo" if kind else "a video, not a photo"
+        return "a video, not a photo"
     for signature, kind in _SIGNATURES:
         if head.startswith(signature):
             return f"{kind}, not a photo"

@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 
 ALL = "all"
+NO_KIND = "None of these"  # what is said of a photo that looks like no class
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageColor, ImageDraw, ImageFont
 
+from core.bars import FADED, rounded
 from core.classifier import Answer
-from core.labels import LabelSet
+from core.labels import NO_KIND, LabelSet
 from core.palette import NOTE, group_colour
 from core.roi import Region
 
@@ -71,9 +72,9 @@ def _draw_card(sheet: Image.Image, card: Card, labels: LabelSet, top: int) -> No
     if card.colour:
         draw.rectangle((left, top + 3, left + SWATCH, top + 3 + SWATCH), fill=card.colour)
     draw.text((left + (2 * SWATCH if card.colour else 0), top), card.name, fill=NOTE, font=_font(15))
-    verdict = f"{card.answer.label}, {card.answer.probability:.0%}"
+    verdict = f"{card.answer.label}, {rounded(card.answer.probability)}"
     if not card.answer.in_scope:
-        verdict = f"Not one of the {len(labels)} kinds (nearest: {verdict})"
+        verdict = f"{NO_KIND} (nearest: {verdict})"
     draw.text((left, top + 20), verdict, fill=INK, font=_font(24))
     picture = card.picture.copy()
     picture.thumbnail((HEAT_WIDTH, CARD_HEIGHT - 70))
@@ -87,8 +88,15 @@ def _draw_bars(draw: ImageDraw.ImageDraw, answer: Answer, labels: LabelSet, corn
         x, y = corner[0], corner[1] + row * BAR_ROW
         draw.text((x, y), name, fill=INK, font=_font(15))
         end = x + NAME_WIDTH + max(1, round(BAR_WIDTH * probability))
-        draw.rectangle((x + NAME_WIDTH, y, end, y + 16), fill=group_colour(labels.group_of(name)))
+        draw.rectangle((x + NAME_WIDTH, y, end, y + 16), fill=_bar_colour(labels.group_of(name), answer.in_scope))
         draw.text((end + 6, y), f"{probability:.1%}", fill=INK, font=_font(15))
+
+
+def _bar_colour(group: str, in_scope: bool) -> tuple[int, ...]:
+    """As on the page: pale where the photo is out of scope."""
+    colour, paper = ImageColor.getrgb(group_colour(group)), ImageColor.getrgb(PAPER)
+    share = 1.0 if in_scope else FADED
+    return tuple(round(share * c + (1 - share) * p) for c, p in zip(colour, paper, strict=True))
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:

@@ -26,10 +26,11 @@ from core.batch import (
     row,
     table,
     unsure,
+    verdicts,
 )
 from core.classifier import Classifier
 from core.images import ACCEPTED_SUFFIXES
-from core.labels import LabelSet
+from core.labels import NO_KIND, LabelSet
 from core.photo_sources import PhotoFile, batched
 from core.predict import Request, predict
 from core.ui import shown_since
@@ -124,7 +125,7 @@ def summary(answers: pd.DataFrame) -> None:
     good = answered(answers)
     figures = (
         ("Classified", len(good), None),
-        ("None of the kinds", int(out_of_scope(good).sum()), "They do not look like any of the kinds."),
+        (NO_KIND, int(out_of_scope(good).sum()), "They do not look like any of the kinds."),
         ("Unsure", int(unsure(good).sum()), f"Less than {UNSURE:.0%} probable."),
         ("Not readable", len(answers) - len(good), None),
     )
@@ -141,18 +142,18 @@ def answers_table(answers: pd.DataFrame) -> None:
     )
     if choice == TO_LOOK_AT:
         shown = shown.loc[out_of_scope(shown) | unsure(shown)]
-    second = [next(iter([*ranking][1:]), "") for ranking in shown["top_k"]]
     st.dataframe(
-        shown.assign(second=second)[["thumbnail", "file", "label", "probability", "second", "in_scope"]],
+        verdicts(shown),
         hide_index=True,
         row_height=ROW_HEIGHT,
         column_config={
             "thumbnail": st.column_config.ImageColumn("Photo", width="small"),
-            "file": st.column_config.TextColumn("File"),
-            "label": st.column_config.TextColumn("Kind"),
+            "kind": st.column_config.TextColumn("Kind"),
             "probability": st.column_config.ProgressColumn("Probability", format="percent", min_value=0, max_value=1),
-            "second": st.column_config.TextColumn("Second guess"),
-            "in_scope": st.column_config.CheckboxColumn("One of the kinds", help="No: it looks like none of them."),
+            "guess": st.column_config.TextColumn(
+                "Next guess", help=f"The second most probable kind; where it is {NO_KIND.lower()}, the most probable."
+            ),
+            "file": st.column_config.TextColumn("File"),
         },
     )
 

@@ -13,9 +13,20 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from core import batch
-from core.batch import NO_KIND, Upload, answered, as_csv, class_counts, out_of_scope, photos_of, row, table, unsure
+from core.batch import (
+    Upload,
+    answered,
+    as_csv,
+    class_counts,
+    out_of_scope,
+    photos_of,
+    row,
+    table,
+    unsure,
+    verdicts,
+)
 from core.images import MAX_NAME, display_name
-from core.labels import LabelSet
+from core.labels import NO_KIND, LabelSet
 from core.predict import RECORD_FIELDS, Result
 from tests.conftest import GROUPS
 
@@ -108,6 +119,22 @@ def test_out_of_scope_comes_first_then_the_least_probable(answers):
     assert shown["file"].tolist() == ["bag.jpg", "shoe.jpg", "unsure.jpg", "sure.jpg"]
     assert out_of_scope(shown).tolist() == [True, True, False, False]
     assert unsure(shown).tolist() == [False, False, True, False]
+
+
+def test_a_refused_photo_is_of_no_kind_and_without_a_bar_its_label_being_but_the_next_guess(answers):
+    shown = verdicts(answered(answers)).set_index("file")
+    assert shown["kind"].to_dict() == {
+        **{"bag.jpg": NO_KIND, "shoe.jpg": NO_KIND},
+        **{"unsure.jpg": "Jeans", "sure.jpg": "Jeans"},
+    }
+    assert shown["probability"].isna().tolist() == [True, True, False, False]
+    assert shown["guess"].tolist() == ["Shirts 30%", "Tops 95%", "", ""]
+    assert list(shown.columns)[:2] == ["thumbnail", "kind"]
+
+
+def test_an_accepted_photos_next_guess_is_its_second():
+    two = record("a.jpg", "Jeans", 0.8, True) | {"top_k": {"Jeans": 0.8, "Shorts": 0.15, "Skirts": 0.05}}
+    assert verdicts(answered(table([two])))["guess"].tolist() == ["Shorts 15%"]
 
 
 def test_counts_are_of_photos_in_scope_and_add_up(answers):

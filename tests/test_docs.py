@@ -69,6 +69,12 @@ def test_a_make_target_exists(target: str):
     assert done.returncode == 0, done.stderr
 
 
+def test_make_run_warns_of_the_installs_minutes_and_names_no_address_that_a_setting_may_change(tmp_path: Path):
+    dry = ["make", "-n", "run", f"VENV={tmp_path / 'venv'}"]
+    done = subprocess.run(dry, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert done.index("a few minutes") < done.index("pip install") < done.index("streamlit run") and "8501" not in done
+
+
 @pytest.mark.parametrize("module", OTHER_MODULES)
 def test_a_module_exists(module: str):
     assert (ROOT / f"{module.replace('.', '/')}.py").is_file()

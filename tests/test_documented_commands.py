@@ -5,10 +5,12 @@ test_train_pipeline, torchrun in test_train_distributed and test_bulk, `download
 """
 
 import json
+import os
 import re
 import shlex
 import shutil
 import subprocess
+import sys
 import textwrap
 import zipfile
 from pathlib import Path
@@ -23,7 +25,9 @@ from core import confusion, figures_confusion, graph, model
 from core.__main__ import main as core
 from core.errors import InvalidConfig
 from core.feedback import Correction, store
+from core.predictions import read_predictions
 from core.roi import Region
+from core.runs import current_run
 from core.samples import sample
 from tests.conftest import ROOT
 from tests.run_factory import write_run
@@ -68,6 +72,42 @@ def test_a_command_of_core_runs(arguments: str, capsys):
     named = zip(words, words[1:], strict=False)
     written = [Path(file) for option, file in named if option in ("--csv", "--parquet", "--onnx", "--heatmap")]
     assert capsys.readouterr().out and all(path.exists() for path in written)
+
+
+def block(document: str, beginning: str) -> str:
+    """The Python block of a document that begins so."""
+    found = re.search(rf"```python\n({re.escape(beginning)}.*?)```", text_of(ROOT / document), re.DOTALL)
+    assert found, f"{document} has no such block"
+    return found[1]
+
+
+def test_the_user_guides_lines_make_an_own_test_set_of_photos_sorted_by_class(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("Jeans", "Shirts"):
+        (tmp_path / "folder" / name).mkdir(parents=True)
+        sample(name).save(tmp_path / "folder" / name / "a.png")
+    Path("folder/Jeans/broken.jpg").write_bytes(b"\xff\xd8")
+    assert core(["predict", "folder/", "--top-k", "15", "--csv", "results.csv"]) == 0
+    subprocess.run([sys.executable, "-c", block("docs/user-guide.md", "import json, pandas")], check=True)
+    predictions = read_predictions(Path("my-predictions.csv"), "my-predictions.csv", current_run().labels)
+    assert dict(zip(predictions.table["id"], predictions.true, strict=True)) == {
+        f"folder/{name}/a.png": predictions.labels.index(name) for name in ("Jeans", "Shirts")
+    }
+
+
+def test_the_readmes_python_runs_in_the_repositorys_folder_and_anywhere_with_it_on_the_path(tmp_path):
+    """It reads photo.jpg where it runs, so that it runs here elsewhere."""
+    sample("Shirts").save(tmp_path / "photo.jpg")
+    code = block("README.md", "from pathlib import Path\nfrom core import Classifier")
+    for where, variables, photo in (
+        (ROOT, {}, str(tmp_path / "photo.jpg")),
+        (tmp_path, {"PYTHONPATH": str(ROOT)}, "photo.jpg"),
+    ):
+        program = [sys.executable, "-c", code.replace("photo.jpg", photo)]
+        done = subprocess.run(
+            program, cwd=where, env=os.environ | variables, capture_output=True, text=True, check=True
+        )
+        assert re.fullmatch(r"Shirts 0\.\d+ True\n", done.stdout)
 
 
 def in_short(name_or_path: str) -> Recipe:

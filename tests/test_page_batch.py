@@ -8,11 +8,18 @@ from streamlit.testing.v1 import AppTest
 
 from core import samples
 from core.engine import Engine
+from core.labels import NO_KIND
 from tests.conftest import ROOT
 
 
 @pytest.fixture
 def page(random_runs) -> AppTest:
+    return AppTest.from_file(str(ROOT / "pages" / "4_Batch.py"), default_timeout=60).run()
+
+
+@pytest.fixture
+def shipped_page() -> AppTest:
+    """With the network that ships, which refuses what is no garment."""
     return AppTest.from_file(str(ROOT / "pages" / "4_Batch.py"), default_timeout=60).run()
 
 
@@ -57,6 +64,15 @@ def test_a_zip_beside_a_photo_gives_a_table_with_thumbnails_and_counts(page):
     assert shown["thumbnail"].str.startswith("data:image/jpeg;base64,").all()
     assert shown["probability"].is_monotonic_increasing
     assert metrics(page)["Classified"] == "3" and not page.error and not page.exception
+
+
+def test_no_refused_photo_has_a_kind_or_a_bar(shipped_page):
+    shipped_page.button[0].click().run()
+    shown = shipped_page.dataframe[0].value.set_index("file")
+    other = shown.loc[[file for file in shown.index if file.startswith("Something else")]]
+    assert len(other) == 3 and set(other["kind"]) == {NO_KIND} and other["probability"].isna().all()
+    assert other["guess"].str.fullmatch(r"\D+ \d+%").all()
+    assert metrics(shipped_page)[NO_KIND] == str((shown["kind"] == NO_KIND).sum())
 
 
 def test_what_cannot_be_read_is_named_with_the_reason_and_the_rest_goes_on(page):

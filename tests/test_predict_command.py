@@ -4,6 +4,7 @@ import csv
 import errno
 import json
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -43,6 +44,40 @@ def test_a_folder_gives_a_record_a_photo_in_order_and_goes_on_after_a_bad_one(fo
     assert "b.jpg is a text file, not a photo" in bad["error"] and bad["label"] == ""
     assert first["error"] == "" and (first["width"], first["height"]) == (480, 640)
     assert set(first) == set(RECORD_FIELDS)
+
+
+def test_the_verdict_on_a_refused_photo_comes_first_in_its_line(monkeypatch, tmp_path, capsys):
+    monkeypatch.delenv("GARMENTS_RUNS")  # the network that ships, which refuses what is no garment
+    samples.out_of_scope(1).save(tmp_path / "mug.png")
+    samples.sample("Tshirts").save(tmp_path / "shirt.png")
+    assert main(["predict", str(tmp_path), "--top-k", "2"]) == 0
+    shown = capsys.readouterr()
+    mug, shirt = shown.out.splitlines()
+    assert re.fullmatch(r".*mug\.png: None of these; nearest: [\w ]+ [\d.]+%, [\w ]+ [\d.]+%", mug)
+    assert re.fullmatch(r".*shirt\.png: Tshirts [\d.]+%, [\w ]+ [\d.]+%", shirt)
+    assert shown.err == "2 photos: 1 classified, 1 none of these, 0 not readable.\n"
+
+
+def test_a_name_is_told_once_where_a_photo_cannot_be_read(folder, capsys, monkeypatch):
+    monkeypatch.chdir(folder)
+    assert main(["predict", "b.jpg", "nothere"]) == 1
+    text, missing = capsys.readouterr().out.splitlines()
+    assert text.startswith("b.jpg is a text file, not a photo") and text.count("b.jpg") == 1
+    assert missing == "nothere cannot be read (No such file or directory)."
+
+
+def test_the_end_says_what_became_of_the_photos_and_where_it_stands(folder, capsys, monkeypatch):
+    monkeypatch.chdir(folder)
+    words = ["predict", "a.png", "b.jpg", "c.webp", "--csv", "out.csv", "--parquet", "out.parquet"]
+    assert main(words) == 0
+    summary = "3 photos: 2 classified, 0 none of these, 1 not readable; written to out.csv, out.parquet."
+    assert capsys.readouterr().err.splitlines()[-1] == summary
+
+
+def test_json_lines_are_all_of_standard_output(folder, capsys):
+    assert main(["predict", str(folder), "--json"]) == 0
+    shown = capsys.readouterr()
+    assert len([json.loads(line) for line in shown.out.splitlines()]) == 3 and shown.err.startswith("3 photos: ")
 
 
 def test_top_k_lists_that_many_classes_and_starts_with_the_label(folder, capsys):

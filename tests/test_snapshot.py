@@ -1,8 +1,11 @@
 """The snapshot shows the boxes where they are, and a bar for each class."""
 
+import dataclasses
+
 import numpy as np
 from PIL import Image, ImageColor
 
+from core.bars import FADED
 from core.classifier import Answer
 from core.labels import LabelSet
 from core.palette import GROUP
@@ -33,6 +36,14 @@ def test_bars_are_as_long_as_the_probabilities_and_coloured_by_group():
         for group in ("Tops", "Bottoms")
     )
     assert bottoms and abs(tops - 9 * bottoms) < 12
+
+
+def test_the_bars_of_a_refused_photo_are_as_pale_as_on_the_page():
+    refused = dataclasses.replace(ANSWER, in_scope=False)
+    pixels = drawn([Card("Whole photo", None, None, refused, Image.new("RGB", (20, 20)))]).reshape(-1, 3)
+    assert not (pixels == (0x3B, 0x7D, 0xD8)).all(axis=1).any()
+    pale = [round(FADED * c + (1 - FADED) * 255) for c in (0x3B, 0x7D, 0xD8)]
+    assert (pixels == pale).all(axis=1).sum() > 1000
 
 
 def test_the_sheet_grows_with_the_cards():

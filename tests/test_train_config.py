@@ -4,6 +4,7 @@ import pytest
 from train_cases import settings, stage
 
 from core.errors import InvalidConfig
+from train.batches import epoch_size
 from train.config import load_recipe, parse_recipe
 
 ALL = ["stem", "layer1", "layer2", "layer3", "layer4", "head"]
@@ -30,6 +31,10 @@ def test_the_other_shipped_recipes_are_valid_and_reach_every_block(name):
     recipe = load_recipe(name)
     assert sorted(block for s in recipe.stages for block in s.unfreeze) == sorted(ALL)
     assert len(recipe.labels()) == 15
+
+
+def test_an_epoch_of_the_smoke_recipe_is_short_however_large_the_data_set():
+    assert epoch_size(14_000, load_recipe("smoke")) <= 120
 
 
 def test_all_problems_are_reported_at_once_with_where_and_what():

@@ -8,7 +8,16 @@ import pytest
 
 from core.errors import TrainingStopped
 from train import folder as module
-from train.folder import Progress, has_trainer, only_trainer, replaced, resume_command, write_csv, write_json
+from train.folder import (
+    Progress,
+    has_trainer,
+    history_command,
+    only_trainer,
+    replaced,
+    resume_command,
+    write_csv,
+    write_json,
+)
 
 
 def test_a_reader_sees_the_old_file_until_the_new_one_is_whole(tmp_path):
@@ -120,3 +129,10 @@ def test_a_clock_that_jumps_back_silences_no_heartbeat(tmp_path, monkeypatch):
     progress.update(epoch=2)
     written = json.loads((tmp_path / "progress.json").read_text())
     assert (written["epoch"], written["updated"]) == (2, 6_400.0)
+
+
+def test_a_run_that_lies_elsewhere_is_seen_with_the_folder_of_runs_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("GARMENTS_RUNS", str(tmp_path / "runs"))
+    assert history_command(tmp_path / "runs" / "run") == "python -m streamlit run Home.py"
+    elsewhere = f"GARMENTS_RUNS='{tmp_path}/my runs' python -m streamlit run Home.py"
+    assert history_command(tmp_path / "my runs" / "run") == elsewhere

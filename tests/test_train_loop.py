@@ -1,6 +1,7 @@
 """The training loop, on a small network: resumable bit for bit, loud about NaN, and true to what the recipe says."""
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ from train_cases import SmallNet, settings, stage
 
 from core.errors import TrainingStopped
 from core.model import BLOCKS, block_of
-from train import loop
+from train import loop, meter
 from train.batches import PixelDataset
 from train.checkpoint import load_checkpoint
 from train.config import parse_recipe
@@ -341,6 +342,17 @@ def test_epochs_are_counted_over_all_stages():
     assert [(p.stage, p.epoch, p.opens_stage) for p in positions(recipe)] == [
         *((0, 1, True), (0, 2, False), (1, 3, True), (1, 4, False), (2, 5, True), (2, 6, False))
     ]
+
+
+def test_within_an_epoch_a_log_tells_loss_speed_and_time_left(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(meter, "SECONDS_IN_A_LOG", 0)
+    monkeypatch.setattr(loop, "SECONDS_BETWEEN_READINGS", 0)
+    trainer(tmp_path, **PLAIN, **HEAD_ONLY).run()
+    lines = [
+        line for line in capsys.readouterr().err.splitlines() if line.startswith("stage 1 epoch 2/2: 2 of 3 batches")
+    ]
+    said = r".*, \d+ s left; loss \d\.\d+, accuracy \d+\.\d%, \d+ images/s, \d+ s to the end"
+    assert len(lines) == 1 and re.fullmatch(said, lines[0])
 
 
 def test_the_log_has_a_line_an_epoch_and_the_heartbeat_tells_the_rest(tmp_path, capsys):

@@ -58,6 +58,12 @@ def test_help_shows_the_commands(capsys):
         assert part in shown
 
 
+def test_smoke_ends_by_saying_that_little_accuracy_is_expected_of_it(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("train.pipeline.start", lambda *_: None)
+    assert main(["--smoke", "--cache", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.endswith("so expect an accuracy near chance.\n")
+
+
 def test_cuda_is_refused_where_there_is_none(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     assert main(["--data", str(tmp_path), "--recipe", "smoke", "--device", "cuda"]) == 1

@@ -35,7 +35,7 @@ from core.engine import Engine
 from core.graph import QUANTISATION, head_of
 from core.model import BLOCKS
 from core.runs import Run, find_runs
-from train import export, pipeline, quantise
+from train import export, initial_weights, pipeline, quantise
 from train.__main__ import main
 from train.config import parse_recipe
 from train.dataset import build_index
@@ -250,6 +250,22 @@ def test_a_share_without_photos_is_refused_before_a_run_folder_is_made(catalogue
     assert main(command(catalogue, cache, tmp_path / "runs", **changes)) == 1
     assert "ask for phone photos, and the data has none" in capsys.readouterr().err
     assert not any((tmp_path / "runs").iterdir())
+
+
+def test_weights_that_are_not_there_are_told_before_any_photo_is_read(catalogue, tmp_path, capsys):
+    arguments = command(catalogue, tmp_path / "cache", tmp_path / "runs", **QUICK)
+    arguments[arguments.index("none")] = str(tmp_path / "gone.safetensors")
+    assert main(arguments) == 1
+    told = capsys.readouterr().err
+    assert "There are no initial weights at" in told and "reading" not in told and not (tmp_path / "cache").exists()
+
+
+def test_data_that_are_not_there_are_told_before_weights_are_downloaded(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(initial_weights, "_imagenet", lambda: pytest.fail("a download"))
+    arguments = command(tmp_path / "gone.zip", tmp_path / "cache", tmp_path / "runs", **QUICK)
+    arguments[arguments.index("none")] = "imagenet"
+    assert main(arguments) == 1
+    assert "There is no data set at" in capsys.readouterr().err
 
 
 def test_settings_are_kept_as_given_and_as_resolved(undisturbed):

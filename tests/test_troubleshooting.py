@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from core import errors
+from core.images import ACCEPTED, DAMAGED
 from core.runs import RESTORE_HINT
 from tests.conftest import ROOT
 from train.initial_weights import OFFLINE_HINT
@@ -60,6 +61,8 @@ def test_all_kinds_of_messages_are_found():
     assert {"core", "train"} == {place.partition("/")[0] for place, _ in SITES}
 
 
-@pytest.mark.parametrize("text", [RESTORE_HINT, OFFLINE_HINT], ids=["restore", "weights"])
+@pytest.mark.parametrize(
+    "text", [RESTORE_HINT, OFFLINE_HINT, ACCEPTED, DAMAGED], ids=["restore", "weights", "accepted", "damaged"]
+)
 def test_shared_advice_stands_in_the_guide(text: str):
     assert plain(re.split(r"[({,]", text)[0]) in GUIDE

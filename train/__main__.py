@@ -31,6 +31,11 @@ from train.ship import record, ship
 from train.smoke import draw_catalogue
 from train.status import describe
 
+SMOKE_EXPLAINED = (
+    "This shows that the trainer works on this machine, no more: a few drawn garments and a few steps from random weights teach next to "
+    "nothing, so expect an accuracy near chance."
+)
+
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
@@ -110,6 +115,8 @@ def _start(options: argparse.Namespace) -> None:
     job = pipeline.Job(paths, _absolute(init), str(options.cache.resolve()), options.device)
     given = {"recipe": recipe.name, "data": [Path(path).name for path in paths], "init": Path(init).name}
     pipeline.start(recipe, given, job, options.runs)
+    if options.smoke:
+        print(SMOKE_EXPLAINED)
 
 
 def _absolute(init: str) -> str:

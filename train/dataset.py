@@ -20,12 +20,12 @@ import numpy as np
 import pandas as pd
 from filelock import FileLock
 from PIL import Image, ImageOps
-from tqdm import tqdm
 
 from core.errors import InvalidData
 from core.preprocess import letterbox
 from train.catalogue import Source
 from train.folder import replaced, write_json
+from train.meter import meter
 from train.targets import ClassList
 
 OUT_OF_SCOPE = -1  # target of a photo that is no product of the classes
@@ -129,7 +129,7 @@ def _verified(
         except Exception as error:  # whatever a damaged file provokes in the decoder
             return f"{source.path.name}: images/{row.file}: {_reason(error)}"
 
-    found = list(_in_parallel(check, _keys(rows), "verifying photos"))
+    found = list(_in_parallel(check, _keys(rows), "reading"))
     loads = np.array([isinstance(result, bytes) for result in found], dtype=bool)
     photos = rows[loads].assign(hash=[result for result in found if isinstance(result, bytes)])
     photos["hash"] = photos.groupby("id")["hash"].transform("first")
@@ -161,7 +161,7 @@ def _open(source: Source, file: str) -> Image.Image:
 def _in_parallel(function: Callable[[Item], Result], items: list[Item], description: str) -> Iterator[Result]:
     """Results in order, under a progress bar; Pillow decodes outside the interpreter lock, so threads serve."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        yield from tqdm(pool.map(function, items), total=len(items), desc=description, unit="img", disable=None)
+        yield from meter(pool.map(function, items), description, "photos", len(items))
 
 
 def cached_pixels(index: Index, height: int, width: int, cache: Path) -> np.ndarray:

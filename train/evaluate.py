@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pandas as pd
-from tqdm import tqdm
 
 from core.decide import energy
 from core.engine import Engine
@@ -28,6 +27,7 @@ from core.metrics import (
     wilson_interval,
 )
 from train.batches import sampling_weights
+from train.meter import meter
 from train.splits import SplitData
 from train.targets import ClassList
 
@@ -69,7 +69,7 @@ def score(engine: Engine, data: SplitData, rows: np.ndarray) -> Scored:
     """Logits of photos, given by their positions in the index, by the serving engine at its own input size."""
     pixels = data.pixels(engine.height, engine.width)
     batches = np.array_split(rows, max(1, -(-len(rows) // BATCH)))
-    logits = [engine.run(pixels[batch]).logits for batch in tqdm(batches, desc="scoring", unit="batch", disable=None)]
+    logits = [engine.run(pixels[batch]).logits for batch in meter(batches, "scoring", "batches")]
     return Scored(rows, np.concatenate(logits), data.targets[rows])
 
 

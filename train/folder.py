@@ -19,6 +19,7 @@ from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 
 from core.errors import TrainingStopped
+from core.runs import runs_folder
 
 HEARTBEAT_SECONDS = 2.0
 HISTORY_COLUMNS = [
@@ -31,6 +32,13 @@ HISTORY_COLUMNS = [
 def resume_command(folder: Path) -> str:
     """What to type to continue a run."""
     return f"python -m train --resume {shlex.quote(str(folder))}"
+
+
+def history_command(folder: Path) -> str:
+    """What to type to see a run on the history page."""
+    runs = folder.resolve().parent
+    setting = "" if runs == runs_folder().resolve() else f"GARMENTS_RUNS={shlex.quote(str(runs))} "
+    return f"{setting}python -m streamlit run Home.py"
 
 
 @contextmanager

@@ -68,6 +68,11 @@ def initialise(network: GarmentNet, init: str) -> Coverage:
     return Coverage(sorted(usable), sorted(set(state) - set(usable)))
 
 
+def check_at_hand(init: str) -> None:
+    """Download or read initial weights, to learn early whether that works. Raises as `initialise` does."""
+    _offered(init)
+
+
 def _offered(init: str) -> dict[str, Tensor]:
     if init == "none":
         return {}

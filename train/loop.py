@@ -26,6 +26,7 @@ from train.checkpoint import load_checkpoint, save_checkpoint
 from train.config import Recipe
 from train.distributed import World
 from train.folder import HISTORY_COLUMNS, Progress, write_csv
+from train.meter import meter
 from train.stages import cosine_schedule, freeze, parameter_groups, train_mode, trainable_blocks
 from train.status import epoch_line, minutes
 from train.targets import Targets, allowed_set_cross_entropy
@@ -323,15 +324,7 @@ class Trainer:
 
     def _bar(self, data: PixelDataset, batches: list[list[int]], position: Position) -> tqdm[tuple[Tensor, Tensor]]:
         title = f"stage {position.stage + 1} epoch {position.epoch}/{self.recipe.epochs}"
-        hidden = None if self.world.leads else True  # None hides it where there is no terminal
-        return tqdm(
-            loader(data, batches, self.world.device),
-            desc=title,
-            unit="batch",
-            disable=hidden,
-            mininterval=1,
-            leave=False,
-        )
+        return meter(loader(data, batches, self.world.device), title, "batches", shown=self.world.leads)
 
     def _report(
         self,
@@ -347,7 +340,9 @@ class Trainer:
             return
         loss, correct, images = totals
         rate = images * self.world.size / seconds
-        bar.set_postfix(loss=f"{loss / images:.3f}", acc=f"{correct / images:.3f}", img_s=f"{rate:.0f}")
+        left = self._seconds_left(position, rate, step / steps)
+        how = f"loss {loss / images:.3f}, accuracy {correct / images:.1%}, {rate:.0f} images/s, {minutes(left)} to the end"
+        bar.set_postfix_str(how, refresh=False)
         self.progress.update(
             stage=position.stage + 1,
             stage_name=self.recipe.stages[position.stage].name,
@@ -357,7 +352,7 @@ class Trainer:
             train_loss=loss / images,
             train_accuracy=correct / images,
             images_per_second=rate,
-            seconds_left=self._seconds_left(position, rate, step / steps),
+            seconds_left=left,
         )
 
     def _seconds_left(self, position: Position, rate: float, done: float = 1.0) -> float:

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save_file
 from sklearn.decomposition import PCA
-from tqdm import tqdm
 
 from core.engine import Engine
 from core.neighbours import COLUMNS, INDEX_FILE, TABLE_FILE
 from train.evaluate import BATCH
 from train.folder import replaced, write_csv
+from train.meter import meter
 from train.splits import SplitData
 
 DIMENSIONS = 128
@@ -54,5 +54,5 @@ def compressed(pooled: np.ndarray) -> dict[str, np.ndarray]:
 def _pooled(engine: Engine, pixels: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Features of photos averaged over each, float32 (n, 2048)."""
     batches = np.array_split(rows, -(-len(rows) // BATCH))
-    shown = tqdm(batches, desc="indexing similar photos", unit="batch", disable=None)
+    shown = meter(batches, "indexing similar photos", "batches")
     return np.concatenate([engine.run(pixels[batch]).features.mean(axis=(2, 3)) for batch in shown])

@@ -22,12 +22,13 @@ from core.errors import InvalidData, TrainingStopped
 from core.model import GarmentNet
 from core.runs import Run
 from train.batches import OTHER_PRODUCT, PHONE, PRODUCT, PixelDataset, check_kinds, check_shares
+from train.catalogue import Source
 from train.config import Recipe, parse_recipe
 from train.dataset import build_index, cached_pixels
 from train.distributed import World, join_world
 from train.export import drop_private_files, finish, requantise
-from train.folder import only_trainer, resume_command, write_csv, write_json
-from train.initial_weights import initialise
+from train.folder import history_command, only_trainer, resume_command, write_csv, write_json
+from train.initial_weights import check_at_hand, initialise
 from train.loop import Splits, Trainer
 from train.splits import SplitData, report, split, summary
 from train.targets import NO_TARGET, Targets
@@ -131,7 +132,9 @@ def _prepare(recipe: Recipe, job: Job, world: World, init: str | None) -> tuple[
     """
     check_shares(recipe, world)
     cache = Path(job.cache)
-    if not world.leads:
+    if world.leads:
+        _check_at_hand(job, init)
+    else:
         world.wait()
     index = build_index([Path(path) for path in job.data], recipe.class_list(), cache)
     for size in sorted(_sizes(recipe)):
@@ -142,6 +145,14 @@ def _prepare(recipe: Recipe, job: Job, world: World, init: str | None) -> tuple[
     if recipe.shares:
         check_kinds(_training_photos(data, data.training_targets(recipe))[2], recipe.shares)
     return _fresh_network(recipe, data.training_targets(recipe).members.shape[1], init, world), data
+
+
+def _check_at_hand(job: Job, init: str | None) -> None:
+    """Name a mistake in the paths, or a download that fails, before the photos are read: that takes minutes."""
+    for path in job.data:
+        Source(Path(path))
+    if init is not None:
+        check_at_hand(init)
 
 
 def _fresh_network(recipe: Recipe, n_outputs: int, init: str | None, world: World) -> GarmentNet:
@@ -169,7 +180,12 @@ def _carry_out(folder: Path, recipe: Recipe, job: Job, network: GarmentNet, data
         state = trainer.run()
         if trainer.progress:
             finish(folder, recipe, job.init, data, state, trainer.progress)
-            print(f"Done: {folder}", flush=True)
+            print(
+                f"Done: {folder}",
+                f"To see it: `{history_command(folder)}`, page Training history.",
+                sep="\n",
+                flush=True,
+            )
 
 
 def _note_data(folder: Path, recipe: Recipe, data: SplitData) -> None:
