@@ -131,7 +131,7 @@ def headline(run: Run) -> None:
             "Published is what the original coursework reports of its own test photos.",
         ),
         (
-            "One photo takes",
+            "The network takes",
             f"{speed['median_ms']:.0f} ms",
             f"95% within {speed['p95_ms']:.0f} ms{_beside(published_speed)}",
             f"One forward pass on a processor, without a GPU ({speed['engine']}), measured when the network was exported.",
