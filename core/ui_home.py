@@ -14,6 +14,7 @@ from core import samples, ui
 from core.bars import probability_bars, rounded
 from core.data_url import data_url, jpeg
 from core.images import Photo
+from core.labels import NO_KIND
 from core.runs import Run, find_runs, runs_folder
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def demonstration() -> None:
         answer = classifier.answer(reading, k=TOP_K)
         picture = overlay(photo.image, reading.heat(classifier.labels.index(answer.label), photo.size), HEAT_OPACITY)
         milliseconds = 1000 * (time.perf_counter() - start)
-        verdict = f"{answer.label} · {rounded(answer.probability)}" if answer.in_scope else "Not one of these kinds"
+        verdict = f"{answer.label} · {rounded(answer.probability)}" if answer.in_scope else NO_KIND
         st.markdown(f"## {verdict}")
         st.html(probability_bars(answer.ranking, classifier.labels, answer.in_scope))
         took(milliseconds, classifier.engine)
