@@ -24,7 +24,7 @@ LEAST_CELL_WIDTH = 26  # for the four characters of the longest number, and for 
 ROOM_FOR_NAMES = 115
 INK = {"light": "#1c2430", "dark": "#ffffff"}
 STRONGEST = 0.7  # opacity of the full hue, under which the numbers can still be read
-NO_MORE_THAN_ALL = {"maxallowed": 1.02}  # of an axis of shares; where all are 1 Plotly would go on to 2
+NO_MORE_THAN_ALL = {"maxallowed": 1.004}  # of an axis of shares; where all are 1 Plotly would go on to 2
 CORNER = "they are ↓<br>called →"
 
 Scale = list[list[float | str]]  # a Plotly colour scale: places in [0, 1], each with its colour
