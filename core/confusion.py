@@ -367,12 +367,17 @@ def compare(a: Predictions, b: Predictions, mask: np.ndarray) -> Comparison:
         raise InvalidData("These two runs have no test photo in common, so they cannot be compared photo by photo.")
     different = a.true[rows_a] != b.true[rows_b]
     if different.any():
-        example = a.table["id"].iloc[rows_a[different][0]]
+        example, n = a.table["id"].iloc[rows_a[different][0]], different.sum()
         raise InvalidData(
-            f"The two disagree on the true class of {different.sum():,} photos (such as id {example}). Compare runs that were "
-            f"scored against the same labels."
+            f"The two disagree on the true class of {n:,} photo{'' if n == 1 else 's'} (such as id {example}). Compare runs that "
+            f"were scored against the same labels."
         )
     return Comparison(rows_a, rows_b, a.correct[rows_a], b.correct[rows_b])
+
+
+def photos_in_common(a: Predictions, b: Predictions) -> int:
+    """On how many photos two sets of predictions can be compared; raises InvalidData as `compare` does where on none."""
+    return len(compare(a, b, np.ones(len(a), bool)).rows_a)
 
 
 def disagreements(comparison: Comparison, a: Predictions, b: Predictions, first_right: bool) -> pd.DataFrame:

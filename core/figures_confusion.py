@@ -24,6 +24,7 @@ LEAST_CELL_WIDTH = 26  # for the four characters of the longest number, and for 
 ROOM_FOR_NAMES = 115
 INK = {"light": "#1c2430", "dark": "#ffffff"}
 STRONGEST = 0.7  # opacity of the full hue, under which the numbers can still be read
+NO_MORE_THAN_ALL = {"maxallowed": 1.004}  # of an axis of shares; where all are 1 Plotly would go on to 2
 CORNER = "they are ↓<br>called →"
 
 Scale = list[list[float | str]]  # a Plotly colour scale: places in [0, 1], each with its colour
@@ -304,7 +305,7 @@ def risk_coverage_figure(curve: pd.DataFrame, coverage: float, accuracy: float) 
     )
     figure = _plain(go.Figure([line, now]), "Photos answered", "Of these, right")
     figure.update_xaxes(tickformat=".0%", range=[0, 1.02])
-    figure.update_yaxes(tickformat=".0%")
+    figure.update_yaxes(tickformat=".0%", autorangeoptions=NO_MORE_THAN_ALL)
     return figure
 
 
@@ -435,5 +436,5 @@ def slices_figure(table: pd.DataFrame, accuracy: float, titles: dict[str, str]) 
     )
     figure.add_vline(x=accuracy, line={"color": OTHER, "dash": "dot"})
     _plain(figure, "Right", "", height=26 * len(shown) + 90)
-    figure.update_xaxes(tickformat=".0%")
+    figure.update_xaxes(tickformat=".0%", autorangeoptions=NO_MORE_THAN_ALL)
     return figure

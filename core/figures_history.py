@@ -300,8 +300,8 @@ def stages_figure(stages: pd.DataFrame) -> go.Figure:
     figure.update_yaxes(tickformat=".0%", range=[0, 1.12], tickvals=[0, 0.25, 0.5, 0.75, 1])
     figure.update_layout(
         height=320,
-        margin={"l": 10, "r": 10, "t": 40, "b": 30},
-        legend={"orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0},
+        margin={"l": 10, "r": 10, "t": 40, "b": 30},  # above it is where the toolbar appears
+        legend={"orientation": "h", "yanchor": "top", "y": -0.12, "x": 0},
         barmode="group",
         bargap=0.3,
     )

@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 
 from core.errors import BrokenRun
-from core.runs import RESTORE_HINT, RUNS_FOLDER, Run
+from core.runs import RESTORE_HINT, RUNS_FOLDER, Run, distinct_names
 
 FILES = ("manifest.json", "config.json", "history.csv", "data.json", "metrics.json")  # what is read of a finished run
 PROJECT = RUNS_FOLDER.parent.parent
@@ -115,9 +115,14 @@ def read_training(folder: Path) -> Training:
     Raises:
         BrokenRun: a file of it is missing, damaged, or does not hold what it should.
     """
-    if (folder / "progress.json").is_file() and not (folder / "manifest.json").is_file():
+    if is_unfinished(folder):
         return in_progress(folder)
     return finished(Run.load(folder))
+
+
+def is_unfinished(folder: Path) -> bool:
+    """Whether a trainer has begun a run in this folder and not finished it."""
+    return (folder / "progress.json").is_file() and not (folder / "manifest.json").is_file()
 
 
 def finished(run: Run) -> Training:
@@ -257,28 +262,24 @@ def resume_command(training: Training) -> str:
 
 
 def shown_names(trainings: list[Training]) -> dict[str, str]:
-    """Run id to the name to show; runs of the same name carry their id as well."""
-    names = [training.name for training in trainings]
-    return {
-        training.run_id: training.name if names.count(training.name) == 1 else f"{training.name} ({training.run_id})"
-        for training in trainings
-    }
+    """Run id to the name to show, as `core.runs.distinct_names`."""
+    return distinct_names({training.run_id: training.name for training in trainings})
 
 
 def runs_table(trainings: list[Training]) -> pd.DataFrame:
     """One row a training, with what is known of it; rates and times in all, unknown ones NaN."""
-    rows = []
+    rows, names = [], shown_names(trainings)
     for training in trainings:
         test, manifest = training.test_accuracy, training.manifest
         rows.append(
             {
                 "run_id": training.run_id,
-                "run": training.name,
+                "run": names[training.run_id],
                 "status": status(training),
                 "made": made_on(training)[:10],
                 "recipe": manifest.get("recipe") or training.config.get("name", ""),
                 "input": input_size(training),
-                "initial_weights": manifest.get("initial_weights") or training.config.get("init", ""),
+                "initial_weights": initial_weights(training),
                 "best_validation": training.best_accuracy,
                 "best_epoch": math.nan if training.best is None else training.best["epoch"],
                 "epochs": len(training.epochs),
@@ -291,6 +292,11 @@ def runs_table(trainings: list[Training]) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
+
+
+def initial_weights(training: Training) -> str:
+    """What a training began with, such as `imagenet` or a run's id; empty if unknown."""
+    return training.manifest.get("initial_weights") or training.config.get("init", "")
 
 
 def input_size(training: Training) -> str:

@@ -7,10 +7,27 @@ from typing import Any
 
 import pandas as pd
 
-from core.history import Training, gain_by_unfreezing, gap, shown_names, stage_table, status
+from core.history import (
+    IN_TRAINING,
+    Training,
+    gain_by_unfreezing,
+    gap,
+    initial_weights,
+    resume_command,
+    shown_names,
+    stage_table,
+    status,
+)
 
 OVERFITTING, UNDERFITTING = 0.05, -0.02  # gap of training over validation accuracy; augmentation makes it negative
 RISE = 0.01  # of training accuracy after the best epoch; more than that without gain in validation is learning by heart
+# Settings that make training photos harder than validation photos, and the targets further away.
+HARDER = {
+    "label_smoothing": "label smoothing",
+    "dropout": "dropout",
+    "augmentation.mixup": "mixup",
+    "augmentation.cutmix": "cutmix",
+}
 # Headings of the tables of `core.history`.
 HEADINGS = {
     "run_id": "Id",
@@ -68,6 +85,45 @@ def headline(training: Training) -> str:
     return f"{words}, so far." if training.progress else f"{words}."
 
 
+def went_on_from(training: Training, found: list[Training]) -> str:
+    """What a training went on from that began with the network of another one found; empty if it did not."""
+    names = shown_names(found)
+    before = next((other for other in found if other.run_id == initial_weights(training)), None)
+    if before is None:
+        return ""
+    reached = "" if before.best is None else f" (best validation {before.best_accuracy:.2%})"
+    return f"It went on from {names[before.run_id]}{reached}, so stage 1 starts high and unfreezing gains less."
+
+
+def which_validation(training: Training) -> str:
+    """What the validation figures of the history are, beside those of the network as served where they are known."""
+    said = "Validation here is as measured after each epoch, while it trained."
+    served = training.manifest.get("quantisation", {})
+    if not served.get("accepted"):
+        return said
+    return (
+        f"{said} The network of the best epoch, as finished, names {served['float32']:.1%} right in floating point and "
+        f"{served['int8']:.1%} as served on a processor, in 8 bits."
+    )
+
+
+def losses_in_words(training: Training) -> str:
+    """Why training loss lies above validation loss, by the settings; empty where it does not or they do not say."""
+    last, config = training.epochs.iloc[-1], training.config
+    if not last["train_loss"] > last["val_loss"]:
+        return ""
+    reasons = [f"{name} {config[key]:g}" for key, name in HARDER.items() if config.get(key)]
+    if any(key.startswith("augmentation.") for key in config):
+        reasons.append("augmentation")
+    if not reasons:
+        return ""
+    return f"Training loss lies above validation loss because only training has {_enumerated(reasons)}."
+
+
+def _enumerated(words: list[str]) -> str:
+    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0]
+
+
 def circumstances(training: Training) -> str:
     """In which state, how long, how fast and on what it was trained, as far as known."""
     facts = [status(training).capitalize()]
@@ -80,6 +136,18 @@ def circumstances(training: Training) -> str:
     if not math.isnan(training.images_per_second):
         facts.append(f"{training.images_per_second:.1f} images/s")
     return f"{', '.join(facts)}, on {training.epochs['device'].iloc[-1]}."
+
+
+def unfinished(training: Training) -> str:
+    """How a run stands that is not finished, and how to go on where its trainer does not."""
+    told, state = training.progress, status(training)
+    if state == IN_TRAINING:
+        return (
+            f"still in training, stage {told['stage']} of {told['stages']}."
+            if "stage" in told
+            else "still in training."
+        )
+    return f"{state} before the end. Go on with `{resume_command(training)}`."
 
 
 def duration(seconds: float) -> str:
@@ -130,7 +198,7 @@ def gap_in_words(epochs: pd.DataFrame) -> str:
         return f"{where}: the network has begun to learn its photos by heart (overfitting)."
     if difference > 0 and rise > RISE:
         since = f"Since epoch {best['epoch']:.0f} training has gained {100 * rise:.1f} points and validation none"
-        return f"{where}. {since}: overfitting begins."
+        return f"{where}. {since}: a first sign of overfitting, though the gap is below {100 * OVERFITTING:.0f} points."
     if difference < UNDERFITTING:
         return (
             f"{where}: training photos are made harder by augmentation, and the network could take more training "

@@ -184,8 +184,7 @@ def _check_columns(table: pd.DataFrame, name: str, labels: LabelSet) -> None:
     missing = [column for column in ("id", "label", *labels.names) if column not in table]
     if missing:
         raise InvalidData(
-            f"{name} lacks {_listed(missing)}. It needs the columns id and label, and one column of probabilities for each of "
-            f"the {len(labels)} classes: {', '.join(labels.names)}."
+            f"{name} lacks {_listed(missing)}. It needs the columns id and label, and one of probabilities for each class."
         )
     repeated = list(table.columns[table.columns.duplicated()])
     if repeated:

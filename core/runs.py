@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -150,6 +151,12 @@ def find_runs(folder: str | Path = RUNS_FOLDER) -> tuple[list[Run], dict[str, st
             broken[child.name] = str(error)
     runs.sort(key=lambda run: run.manifest["created"], reverse=True)
     return runs, broken
+
+
+def distinct_names(names: dict[str, str]) -> dict[str, str]:
+    """Run id to what to call the run: its name; runs of the same name carry their id as well."""
+    shared = Counter(names.values())
+    return {run_id: name if shared[name] == 1 else f"{name} ({run_id})" for run_id, name in names.items()}
 
 
 def current_run(folder: str | Path = RUNS_FOLDER) -> Run:

@@ -16,7 +16,7 @@ from core.labels import LabelSet
 from core.predictions import Predictions, prediction_file, stage_files
 from core.runs import Run, find_runs, runs_folder
 from core.ui_confusion import CHART_CONFIG, choose_cell, grid, literal, thumbnail_url
-from core.ui_predictions import FACETS, Selection, Source, run_predictions
+from core.ui_predictions import FACETS, Selection, Source, names_of, run_predictions
 
 MEASURES = {"recall": "Recall", "precision": "Precision", "f1": "F1"}
 TARGETS = (0.95, 0.98, 0.99)
@@ -335,6 +335,7 @@ def stages(source: Source, selection: Selection, view: View) -> None:
         f"After {literal(stage_name(run, stage))}: {literal(confusion.accuracy_words(now, int(now.sum()), 0))}. "
         f"{literal(confusion.detail_words(now, labels.names, int(now.sum())))}"
     )
+    st.caption("Validation, at the end of the stage (not at the best epoch), in floating point.")
     if change:
         st.caption("Points of percentage by true class. Blue is better than before, orange is worse.")
         figure = figures.difference_figure(first, now, labels, view, (f"stage {numbers[0]}", f"stage {stage}"))
@@ -356,28 +357,28 @@ def _stage_counts(run: Run, file: str, selection: Selection) -> np.ndarray:
 
 def comparison(source: Source, selection: Selection, view: View) -> None:
     """The chosen run against another: difference of the matrices, McNemar's test, and the photos on which they part."""
-    others = {run.run_id: run for run in find_runs(runs_folder())[0] if prediction_file(run) and run != source.run}
+    runs = find_runs(runs_folder())[0]
+    called = names_of(runs)
+    others, refused = _comparable(source, [run for run in runs if prediction_file(run) and run != source.run])
+    if refused:
+        reasons = " ".join(f"{literal(called[run_id])}: {literal(reason)}" for run_id, reason in refused.items())
+        st.caption(f"Not to be compared with this one. {reasons}")
     if not others:
         st.markdown("There is no other run with predictions to compare with.")
         return
-    other = others[
-        st.selectbox(
-            "Compare with",
-            list(others),
-            format_func=lambda key: others[key].manifest["name"],
-            key="matrix_with",
-            bind="query-params",
-        )
-    ]
-    second = run_predictions(other, str(prediction_file(other)))
-    names = (source.name, other.manifest["name"])
+    other = st.selectbox(
+        "Compare with", list(others), format_func=called.__getitem__, key="matrix_with", bind="query-params"
+    )
+    second = others[other]
+    names = (called[source.run.run_id] if source.run else source.name, called[other])
     try:
         compared = confusion.compare(source.predictions, second, selection.chosen)
     except GarmentError as error:
         st.info(str(error))
         return
+    in_common = len(compared.rows_a)
     st.markdown(
-        f"On {len(compared.rows_a):,} photos in common. {literal(confusion.comparison_words(compared, *names))}"
+        f"On {in_common:,} photo{'' if in_common == 1 else 's'} in common. {literal(confusion.comparison_words(compared, *names))}"
     )
     labels = source.predictions.labels
     a, b = source.predictions, second
@@ -393,3 +394,18 @@ def comparison(source: Source, selection: Selection, view: View) -> None:
     )
     titles = {"label": "in truth", "first": names[0], "p_first": "sure", "second": names[1], "p_second": "sure "}
     _photo_table(confusion.disagreements(compared, a, b, first_right=which == 0), source, titles)
+
+
+def _comparable(source: Source, runs: list[Run]) -> tuple[dict[str, Predictions], dict[str, str]]:
+    """Predictions by run id, those with most photos in common first; and why other runs cannot be compared with the source."""
+    in_common: dict[str, int] = {}
+    others, refused = {}, {}
+    for run in runs:
+        try:
+            predictions = run_predictions(run, str(prediction_file(run)))
+            in_common[run.run_id] = confusion.photos_in_common(source.predictions, predictions)
+        except GarmentError as error:
+            refused[run.run_id] = str(error)
+        else:
+            others[run.run_id] = predictions
+    return {run_id: others[run_id] for run_id in sorted(others, key=lambda key: -in_common[key])}, refused

@@ -26,6 +26,7 @@ from core.predictions import Predictions
 from core.ui_predictions import Selection, Source
 
 CLASSIFY_PAGE = "pages/1_Classify.py"
+LAST_SOURCE = "matrix_last_source"  # where the session keeps the key of what it analysed last
 PHOTOS_A_PAGE = 6
 THUMBNAIL = (60, 80)
 SHOW = {"true": "% of truth", "predicted": "% of answers", "all": "% of all", "counts": "Counts"}
@@ -65,11 +66,13 @@ def _end(message: str) -> None:
 def cell_choice(source: Source) -> tuple[int, int] | None:
     """The chosen cell as class indices (true, predicted): by click, by keyboard here, or by link; None unless both are chosen."""
     names = source.predictions.labels.names
-    with st.container(horizontal=True, wrap=False):
+    with st.container(horizontal=True, wrap=False, vertical_alignment="bottom"):
         true = st.selectbox("They are", names, index=None, key="matrix_true", bind="query-params", placeholder="any")
         called = st.selectbox(
             "They were called", names, index=None, key="matrix_called", bind="query-params", placeholder="any"
         )
+        if true or called:
+            st.button("Clear", key="matrix_clear", on_click=clear_cell, width="content")
     return (names.index(true), names.index(called)) if true and called else None
 
 
@@ -157,6 +160,18 @@ def choose_cell(true: str, called: str) -> None:
     state["matrix_true"], state["matrix_called"] = (None, None) if chosen_already else (true, called)
 
 
+def clear_cell() -> None:
+    """Let the chosen cell go; for callbacks, or before `cell_choice`."""
+    st.session_state["matrix_true"] = st.session_state["matrix_called"] = None
+
+
+def clear_cell_of_other(source: Source) -> None:
+    """Let a cell go that was chosen in other predictions; to be called before `cell_choice`."""
+    if st.session_state.get(LAST_SOURCE, source.key) != source.key:
+        clear_cell()
+    st.session_state[LAST_SOURCE] = source.key
+
+
 def photos_of_cell(source: Source, selection: Selection, counts: np.ndarray, view: View) -> None:
     """The photos behind the chosen cell, the most confident first; without a cell, the mistakes to begin with."""
     names, cell = source.predictions.labels.names, view.selected
@@ -206,6 +221,8 @@ def _csv(predictions: Predictions, selection: Selection, cell: tuple[int, int]) 
 
 def photo_list(rows: pd.DataFrame, photos: PhotoFiles | None) -> None:
     """One card a photo, rows of `core.confusion.photo_rows`: thumbnail and a button to classify it, where the photo is here."""
+    if photos is None:
+        st.caption(f"To see the photos themselves, set `{SETTING}` to the data set's zip or folder.")
     found = photos.read(list(rows["id"])) if photos else {}
     for row in rows.to_dict("records"):
         with st.container(horizontal=True, wrap=False, vertical_alignment="center", key=f"matrix_photo_{row['row']}"):
@@ -215,8 +232,6 @@ def photo_list(rows: pd.DataFrame, photos: PhotoFiles | None) -> None:
             st.markdown(_card_text(row), width="stretch")
             if data:
                 _open_button(data, row)
-    if photos is None:
-        st.caption(f"Photos are shown where the data set is on this machine: set `{SETTING}` to its zip or folder.")
 
 
 def _card_text(row: dict[str, Any]) -> str:

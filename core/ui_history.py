@@ -19,6 +19,7 @@ from core.report import html_report
 from core.runs import runs_folder
 from core.ui_confusion import literal
 
+FOLLOWED = "followed"  # ids of the runs that a button chose, for the next run of the page
 LIVE_EVERY = timedelta(seconds=3)
 PICTURES = {"SVG": {"format": "svg"}, "PNG": {"format": "png", "scale": 3}}
 METRIC_WIDTH = 170  # pixels; two fit beside each other on a telephone
@@ -86,7 +87,7 @@ def _shelf() -> dict[Path, tuple[Stamp, Training]]:
 
 def warn_of_dead_link(found: list[Training]) -> None:
     """Say which runs of the page's address are not here; to be called before `choose`, which drops them."""
-    here = {training.run_id for training in found}
+    here = {training.run_id for training in found} | set(history.shown_names(found).values())
     unknown = [run_id for run_id in st.query_params.get_all("runs") if run_id and run_id not in here]
     if unknown:
         st.warning(f"Not among the runs here: {literal(', '.join(unknown))}.", icon=":material/link_off:")
@@ -95,16 +96,27 @@ def warn_of_dead_link(found: list[Training]) -> None:
 def choose(found: list[Training], shipped: str) -> list[Training]:
     """The trainings to look at, by the page's address or the visitor's choice; at first the shipped one, else the newest whole one."""
     by_id = {training.run_id: training for training in found}
+    names = history.shown_names(found)
     whole = [training.run_id for training in found if not training.progress]
+    given = [run_id for run_id in st.session_state.pop(FOLLOWED, _ids_in_address()) if run_id in by_id]
+    if given:
+        st.session_state["runs"] = given
     chosen = st.multiselect(
         "Runs",
         list(by_id),
-        default=[shipped if shipped in by_id else (whole or list(by_id))[0]],
+        # With a default beside a value given Streamlit would warn of it.
+        default=None if given else [shipped if shipped in by_id else (whole or list(by_id))[0]],
+        format_func=lambda run_id: str(names.get(run_id, run_id)),
         key="runs",
         bind="query-params",
         help="One run shows its stages; several are laid over each other. The first is described in detail.",
     )
     return [by_id[run_id] for run_id in chosen]
+
+
+def _ids_in_address() -> list[str]:
+    """The address a page is opened with may name runs by their ids; the page itself writes what they are called."""
+    return [] if "runs" in st.session_state else st.query_params.get_all("runs")
 
 
 def take_away(training: Training) -> None:
@@ -208,12 +220,14 @@ def _progress(training: Training) -> tuple[float, str]:
 
 
 def _follow(run_id: str) -> None:
-    st.session_state["runs"] = [run_id]
+    st.session_state[FOLLOWED] = [run_id]
 
 
-def summary(training: Training) -> None:
-    """The training in one sentence and four figures."""
+def summary(training: Training, found: list[Training]) -> None:
+    """The training in one sentence and four figures, and what it went on from if that is among the trainings found."""
     st.subheader(literal(words.headline(training)), anchor=False)
+    if went_on := words.went_on_from(training, found):
+        st.markdown(literal(went_on))
     st.caption(literal(" ".join([words.circumstances(training), *training.manifest.get("notes", [])])))
     if training.best is None:
         return
@@ -236,6 +250,7 @@ def summary(training: Training) -> None:
     with st.container(horizontal=True):
         for label, value, explanation in figures_shown:
             st.metric(label, value, help=explanation, width=METRIC_WIDTH)
+    st.caption(literal(words.which_validation(training)))
 
 
 def _test_accuracy(test: dict[str, Any]) -> str:
@@ -285,6 +300,8 @@ def curves(chosen: list[Training]) -> None:
     if not known:
         return
     figure = figures.curves_figure(chosen, known, axis, smoothing, log_scale)
+    if len(chosen) == 1 and "Loss" in known:
+        st.caption(literal(words.losses_in_words(chosen[0])))
     _chart(figure, "curves", f"Training and validation by {axis.lower()}: {', '.join(known).lower()}")
     data = pd.concat([training.epochs.assign(run=training.run_id) for training in chosen])
     _csv("Data of the curves", data, "curves")

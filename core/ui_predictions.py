@@ -6,7 +6,6 @@ What a link should carry is bound to the URL, under keys that begin with `matrix
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +14,14 @@ from typing import Any, NoReturn
 import numpy as np
 import streamlit as st
 
-from core import ui
+from core import history, ui
 from core.errors import BrokenRun, GarmentError
+from core.history_words import unfinished
 from core.labelled_folder import classify_folder
 from core.labels import LabelSet
 from core.photo_files import PhotoFiles, catalogue_path, catalogue_photos
 from core.predictions import Predictions, prediction_file, predictions_from_table, read_predictions
-from core.runs import Run, find_runs, runs_folder, sha256_of
+from core.runs import Run, distinct_names, find_runs, runs_folder, sha256_of
 
 OWN = "own"  # the choice of run that stands for the visitor's own test set
 OWN_SOURCE = "matrix_own_source"  # where the session keeps it
@@ -85,17 +85,17 @@ def choose_source() -> Source:
         above = st.container()
         with st.expander("Your own test set", icon=":material/upload_file:"):
             _own_test_set(runs)
-        for folder, message in broken.items():
-            st.caption(f":material/warning: {folder} is left out. {message}")
+        for name, message in broken.items():
+            st.caption(_left_out(runs_folder() / name, message))
     own: Source | None = st.session_state.get(OWN_SOURCE)
-    names = _distinct_names(runs) | ({OWN: f"{own.name} (yours)"} if own else {})
+    names = names_of(runs) | ({OWN: f"{own.name} (yours)"} if own else {})
     if not names:
         _end("There is no run yet. Train one with `python -m train`, and its test predictions are shown here.")
+    first = _first_choice(runs)  # the default: with an index beside it Streamlit warns of a choice made by `_keep`
     with above:
         chosen = st.selectbox(
             "Run",
-            list(names),
-            index=list(names).index(_first_choice(runs)),
+            sorted(names, key=lambda key: key != first),
             format_func=lambda key: names[key],
             key="matrix_run",
             bind="query-params",
@@ -105,15 +105,19 @@ def choose_source() -> Source:
     return run_source(next(run for run in runs if run.run_id == chosen))
 
 
-def _distinct_names(runs: Sequence[Run]) -> dict[str, str]:
-    """Run id to what to call it: its name, with the id where two runs share it (the URL tells runs apart by this)."""
-    names = Counter(run.manifest["name"] for run in runs)
-    return {
-        run.run_id: run.manifest["name"]
-        if names[run.manifest["name"]] == 1
-        else f"{run.manifest['name']} ({run.run_id})"
-        for run in runs
-    }
+def _left_out(folder: Path, message: str) -> str:
+    """Why a folder is no run to analyse, as Markdown."""
+    try:
+        if history.is_unfinished(folder):
+            return f":material/model_training: `{folder.name}` is left out: {unfinished(history.in_progress(folder))}"
+    except BrokenRun as error:
+        message = str(error)
+    return f":material/warning: `{folder.name}` is left out. {message}"
+
+
+def names_of(runs: Sequence[Run]) -> dict[str, str]:
+    """Run id to what to call the run (the URL tells runs apart by this)."""
+    return distinct_names({run.run_id: run.manifest["name"] for run in runs})
 
 
 def _first_choice(runs: Sequence[Run]) -> str:

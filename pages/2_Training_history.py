@@ -31,7 +31,7 @@ with ui.errors_shown():
         st.stop()
 
     first = chosen[0]
-    page.summary(first)
+    page.summary(first, found)
     if len(chosen) > 1:
         page.compare(chosen)
     page.curves(chosen)

@@ -11,6 +11,7 @@ st.title("Confusion matrix", anchor=False)
 
 with ui.errors_shown():
     source = choose_source()
+    page.clear_cell_of_other(source)
     selection = select_rows(source.predictions)
     counts = confusion.counts_of(source.predictions, selection.answered)
     page.headline(source, selection, counts)

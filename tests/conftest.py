@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from hypothesis import settings
+from streamlit.elements.lib import policies
 
 from core.classifier import Classifier
 from core.model import IMAGENET_MEAN, IMAGENET_STD, GarmentNet, save_weights
@@ -78,3 +79,12 @@ def random_runs(random_run: Run, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Make the random network the shipped one; returns the folder of runs."""
     monkeypatch.setenv("GARMENTS_RUNS", str(random_run.folder.parent))
     return random_run.folder.parent
+
+
+@pytest.fixture
+def set_twice(monkeypatch) -> list[str]:
+    """Keys of widgets of which Streamlit logs, with a stack, that they have a default beside a value set by code."""
+    keys: list[str] = []
+    monkeypatch.setattr(policies, "_shown_default_value_warning", False)  # it warns once a process
+    monkeypatch.setattr(policies._LOGGER, "warning", lambda message, key, **_: keys.append(key))
+    return keys

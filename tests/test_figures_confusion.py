@@ -212,3 +212,9 @@ def test_a_precision_recall_curve_is_its_table(predictions, everything):
     curve, _ = confusion.class_precision_recall(predictions, everything, 0)
     line = figures.precision_recall_figure(curve).data[0]
     assert list(line.x) == curve["recall"].tolist() and list(line.y) == curve["precision"].tolist()
+
+
+def test_where_everything_is_right_the_axis_ends_at_all():
+    curve = pd.DataFrame({"coverage": [0.5, 1.0], "accuracy": [1.0, 1.0], "threshold": [0.9, 0.5]})
+    figure = figures.risk_coverage_figure(curve, 1.0, 1.0)
+    assert 1 <= figure.layout.yaxis.autorangeoptions.maxallowed < 1.05

@@ -31,7 +31,7 @@ def published() -> history.Training:
         (
             [0.90, 0.92],
             [0.90, 0.89],
-            "Since epoch 1 training has gained 2.0 points and validation none: overfitting begins",
+            "Since epoch 1 training has gained 2.0 points and validation none: a first sign of overfitting, though",
         ),
         ([0.90, 0.905], [0.90, 0.89], "1.5 points above validation: neither"),
         ([0.85], [0.879], "2.9 points below validation: training photos are made harder"),
@@ -129,3 +129,47 @@ def test_no_custom_photos_are_said_to_be_none():
 def test_every_column_of_a_shown_table_has_a_heading(published):
     shown = [*history.runs_table([published]), *history.stage_table(published), *history.COLUMNS]
     assert set(shown) <= set(words.HEADINGS)
+
+
+def test_a_run_that_went_on_from_another_names_it_with_what_that_reached(tmp_path):
+    before, after = (
+        history.finished(write_run(tmp_path, name, **more))
+        for name, more in (("before", {}), ("after", {"initial_weights": "before"}))
+    )
+    said = words.went_on_from(after, [before, after])
+    assert said.startswith(
+        f"It went on from Run before (best validation {before.best_accuracy:.2%}), so stage 1 starts high"
+    )
+    assert words.went_on_from(before, [before, after]) == "" == words.went_on_from(after, [after])
+
+
+def test_the_loss_of_training_is_explained_by_the_settings_that_raise_it(tmp_path):
+    harder = history_table().assign(train_loss=lambda table: table["val_loss"] + 0.4)
+    settings = {"label_smoothing": 0.05, "dropout": 0.0, "augmentation": {"mixup": 0.2, "flip": 0.5}}
+    training = history.finished(write_run(tmp_path, "harder", history=harder, settings=settings))
+    assert words.losses_in_words(training) == (
+        "Training loss lies above validation loss because only training has label smoothing 0.05, mixup 0.2 and augmentation."
+    )
+    unknown = history.finished(write_run(tmp_path, "unknown", history=harder))
+    easier = history.finished(write_run(tmp_path, "easier", history=harder.assign(train_loss=0.0), settings=settings))
+    assert words.losses_in_words(unknown) == "" == words.losses_in_words(easier)
+
+
+def test_validation_figures_are_told_apart_from_those_of_the_served_network(tmp_path):
+    served = {"float32": 0.921, "int8": 0.923, "photos": 256, "accepted": True}
+    training = history.finished(write_run(tmp_path, "served", quantisation=served))
+    said = words.which_validation(training)
+    assert "as measured after each epoch" in said
+    assert "92.1% right in floating point and 92.3% as served on a processor, in 8 bits" in said
+    plain = history.finished(write_run(tmp_path, "plain", quantisation=served | {"accepted": False}))
+    assert "8 bits" not in words.which_validation(plain)
+
+
+def test_an_unfinished_run_says_how_it_stands_and_how_to_go_on(tmp_path):
+    live, dead, stopped = (
+        history.read_training(write_live_run(tmp_path, name, 1, **told))
+        for name, told in (("live", {}), ("dead", {"updated": 0.0}), ("stopped", {"state": "stopped"}))
+    )
+    assert words.unfinished(live) == "still in training, stage 2 of 4."
+    assert words.unfinished(dead).startswith("trainer died before the end. Go on with `python -m train --resume ")
+    assert words.unfinished(stopped).startswith("stopped before the end. Go on with `python -m train --resume ")

@@ -11,6 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from tests.conftest import GROUPS, ROOT
 from tests.prediction_tables import NAMES, prediction_table, write_run
+from tests.run_factory import write_live_run
 
 PAGE = "pages/3_Confusion_matrix.py"
 TABS = ["When to answer", "Classes", "Confused pairs", "Trust", "Label errors", "Stages", "Compare runs"]
@@ -373,7 +374,7 @@ def test_photos_are_shown_where_they_are(open_page, photos, table):
 
 def test_without_the_data_set_the_page_says_how_to_see_photos(page):
     choose(page, "Tops", "Shirts")
-    assert not page.get("image") and "set `GARMENTS_DATA` to its zip or folder" in text(page)
+    assert not page.get("image") and "set `GARMENTS_DATA` to the data set's zip or folder" in text(page)
 
 
 def test_a_photo_opens_in_the_classify_page(open_page, photos, table, random_run, runs, tmp_path, monkeypatch):
@@ -435,3 +436,62 @@ def test_a_file_of_predictions_is_read_by_its_path(page, tmp_path):
     page.text_input("matrix_path").set_value(str(tmp_path / "mine.parquet")).run()
     next(button for button in page.button if button.label == "Analyse").click().run()
     assert page.subheader[0].value == f"{right(mine) / 120:.1%} of 120 photos are right" and not page.error
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        ({}, "still in training, stage 2 of 4."),
+        ({"updated": 0.0}, "trainer died before the end. Go on with `python -m train --resume"),
+    ],
+)
+def test_a_run_in_training_is_called_so_without_advice_on_files(open_page, table, tmp_path, monkeypatch, told, said):
+    write_run(tmp_path / "done", {"predictions.csv": table.drop(columns=["answer", "confidence"])})
+    write_live_run(tmp_path, "live", 1, **told)
+    monkeypatch.setenv("GARMENTS_RUNS", str(tmp_path))
+    left_out = [caption.value for caption in open_page().caption if "left out" in caption.value]
+    assert len(left_out) == 1 and f"`live` is left out: {said}" in left_out[0]
+    assert "git checkout" not in left_out[0] and "manifest.json" not in left_out[0]
+
+
+def test_a_comparison_opens_on_the_run_with_most_photos_in_common_and_names_those_it_cannot_compare(
+    open_page, table, tmp_path, monkeypatch
+):
+    test = table.drop(columns=["answer", "confidence"])
+    newer = {"created": "2026-03-01T00:00:00+00:00"}
+    write_run(tmp_path / "shipped", {"predictions.csv": test})
+    write_run(tmp_path / "same", {"predictions.csv": test}, name="twin")
+    write_run(tmp_path / "part", {"predictions.csv": test[:50]}, name="twin", **newer)
+    relabelled = test[:5].assign(label=["Tops" if label != "Tops" else "Jeans" for label in test["label"][:5]])
+    others = prediction_table(5, seed=3).assign(id=range(5))
+    write_run(tmp_path / "drawn", {"predictions.csv": pd.concat([relabelled[:1], others])}, **newer)
+    (tmp_path / "current.json").write_text('{"run_id": "shipped"}')
+    monkeypatch.setenv("GARMENTS_RUNS", str(tmp_path))
+    page = open_page(matrix_tab="Compare runs")
+    assert page.selectbox("matrix_with").value == "same" and "On 300 photos in common." in text(page)
+    assert page.selectbox("matrix_with").options == ["twin (same)", "twin (part)"]
+    assert "Run drawn: The two disagree on the true class of 1 photo (such as id" in text(page)
+    assert not page.info and not page.exception
+
+
+def test_an_own_test_set_logs_no_warning_and_lets_the_cell_of_the_run_before_go(page, set_twice):
+    choose(page, "Tops", "Shirts")
+    upload(page, prediction_table(120, seed=5))
+    assert page.selectbox("matrix_run").value == "own"
+    assert page.selectbox("matrix_true").value is None and page.selectbox("matrix_called").value is None
+    choose(page, "Tops", "Shirts")
+    assert page.selectbox("matrix_true").value == "Tops"
+    assert not set_twice
+
+
+def test_clear_lets_the_chosen_cell_go(page):
+    assert not [button for button in page.button if button.key == "matrix_clear"]
+    choose(page, "Tops", "Shirts")
+    page.button("matrix_clear").click().run()
+    assert page.selectbox("matrix_true").value is None and not cards(page) and not page.exception
+    assert "Click a cell to see its photos" in text(page)
+
+
+def test_a_refusal_names_the_missing_columns_in_a_line_or_two(page):
+    upload(page, b"id,label\n1,Jeans\n")
+    assert len(page.error[0].value) < 160

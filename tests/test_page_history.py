@@ -208,6 +208,44 @@ def test_names_are_shown_as_text(runs):
     assert not [text for text in shown if "[click](" in text or "*x*" in text.replace("\\*", "") or " $a$" in text]
 
 
+def test_the_selector_names_runs_as_the_tables_do_and_an_address_by_id_still_opens_them(runs):
+    write_run(runs, "a", name="twin")
+    write_run(runs, "b", name="twin")
+    page = opened(runs=["b", "published-reference"])
+    assert page.multiselect("runs").value == ["b", "published-reference"]
+    assert set(page.multiselect("runs").options) == {"twin (a)", "twin (b)", "published reference"}
+    every_run = [frame.value for frame in page.dataframe if "initial_weights" in frame.value.columns][-1]
+    assert set(every_run["run"]) == {"twin (a)", "twin (b)", "published reference"}
+    page.run()
+    assert page.multiselect("runs").value == ["b", "published-reference"] and quiet(page)
+    assert opened(runs="twin (a)").multiselect("runs").value == ["a"]
+
+
+def test_a_training_that_is_looked_at_stays_chosen_when_it_is_finished_and_gets_its_name(runs):
+    page = opened(runs=write_live_run(runs, "live", 2).name)
+    page.multiselect("runs").set_value(["live"]).run()
+    shutil.rmtree(runs / "live")
+    write_run(runs, "live", name="smoke recipe")
+    page.run()
+    assert page.multiselect("runs").value == ["live"] and "smoke recipe" in page.multiselect("runs").options
+
+
+def test_following_a_training_logs_no_warning(runs, set_twice):
+    write_live_run(runs, "live", 2)
+    page = opened()
+    page.button("follow_live").click().run()
+    assert page.multiselect("runs").value == ["live"]
+    page.run()
+    assert page.multiselect("runs").value == ["live"] and quiet(page)
+    assert not set_twice
+
+
+def test_a_run_that_went_on_from_another_says_so_under_its_headline(runs):
+    write_run(runs, "before")
+    write_run(runs, "after", initial_weights="before")
+    assert "It went on from Run before (best validation" in texts(opened(runs="after"))
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [
