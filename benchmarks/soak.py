@@ -195,8 +195,9 @@ async def user(browser: Browser, address: str, number: int, end: float, record: 
 async def watch(process: psutil.Process, end: float, record: Record) -> None:
     start = time.monotonic()
     while time.monotonic() < end:
-        memory = process.memory_info().rss / 2**20
-        record.measured.append((time.monotonic() - start, memory, process.num_fds()))
+        if record.done["home"]:  # the first visit is over; before it nothing is loaded
+            memory = process.memory_info().rss / 2**20
+            record.measured.append((time.monotonic() - start, memory, process.num_fds()))
         await asyncio.sleep(SAMPLE_SECONDS)
 
 

@@ -65,19 +65,17 @@ def predict(classifier: Classifier, batches: Iterable[Sequence[PhotoFile]], requ
     Decoded photos become the network's small input at once, so that at most THREADS of them are in memory at their own size, and
     BATCHES_AHEAD + 1 batches of inputs, however many photos there are.
     """
-    decoders, network = ThreadPoolExecutor(THREADS), ThreadPoolExecutor(1)  # the network runs on while results are made
-    waiting: deque[Future[_Read]] = deque()
+    pool = ThreadPoolExecutor(THREADS)
+    waiting: deque[list[Future[_Decoded]]] = deque()
     try:
         for batch in batches:
-            decoded = [decoders.submit(_decode, classifier, file, request) for file in batch]
-            waiting.append(network.submit(_read, classifier, decoded))
+            waiting.append([pool.submit(_decode, classifier, file, request) for file in batch])
             if len(waiting) > BATCHES_AHEAD:
-                yield _results(classifier, waiting.popleft().result(), request)
+                yield _classify(classifier, waiting.popleft(), request)
         while waiting:
-            yield _results(classifier, waiting.popleft().result(), request)
+            yield _classify(classifier, waiting.popleft(), request)
     finally:
-        decoders.shutdown(cancel_futures=True)
-        network.shutdown(cancel_futures=True)
+        pool.shutdown(cancel_futures=True)
 
 
 class _Decoded(NamedTuple):
@@ -117,26 +115,13 @@ def _picture(photo: Photo, request: Request) -> Image.Image | None:
     return picture
 
 
-class _Read(NamedTuple):
-    decoded: list[_Decoded]
-    readings: list[Reading]
-    milliseconds: float  # of each reading
-
-
-def _read(classifier: Classifier, batch: list[Future[_Decoded]]) -> _Read:
+def _classify(classifier: Classifier, batch: list[Future[_Decoded]], request: Request) -> list[Result]:
     decoded = [future.result() for future in batch]
     inputs = [item.input for item in decoded if item.input]
     start = time.perf_counter()
-    readings = classifier.read_inputs(inputs)
-    return _Read(decoded, readings, 1000 * (time.perf_counter() - start) / max(1, len(inputs)))
-
-
-def _results(classifier: Classifier, read: _Read, request: Request) -> list[Result]:
-    readings = iter(read.readings)
-    return [
-        _result(classifier, item, next(readings) if item.input else None, read.milliseconds, request)
-        for item in read.decoded
-    ]
+    readings = iter(classifier.read_inputs(inputs))
+    share = 1000 * (time.perf_counter() - start) / max(1, len(inputs))
+    return [_result(classifier, item, next(readings) if item.input else None, share, request) for item in decoded]
 
 
 def _result(classifier: Classifier, item: _Decoded, reading: Reading | None, share: float, request: Request) -> Result:

@@ -39,7 +39,7 @@ from core.ui import APP_NAME, column_width, shown_since
 ENOUGH = (1200, 1200)  # pixels a photo is decoded to at least; regions stay sharp and sessions stay small
 MAX_PHOTOS = 30
 TILE = 72  # side of a photo's tile in the strip, in points
-DECODED = 256 * 2**20  # bytes of photos kept decoded, of all visitors; any other is decoded again when it is looked at
+DECODED = 96 * 2**20  # bytes of photos kept decoded, of all visitors; any other is decoded again when it is looked at
 CANVAS_HEIGHT = 560
 PICTURE_WIDTH, WIDE_PICTURE_WIDTH = 150, 360  # of one picture, and of two side by side
 PICTURE = (400, 600)  # largest picture on a card, in pixels; sharp screens show two of them a point
