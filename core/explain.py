@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from html import escape
 
 import numpy as np
 from PIL import Image
@@ -20,6 +21,10 @@ from core.palette import CONTOUR_RIM, DIVERGING, HEAT
 
 LEVELS = (0.25, 0.5, 0.75)  # of the contour lines, as shares of the largest magnitude
 LINES_IN_PICTURE = 100  # a contour line is so many times thinner than the picture's longer side
+LEGEND = (
+    '<div style="font-size:0.7rem"><div style="height:0.4rem;border-radius:0.2rem;background:linear-gradient(to right, {stops})"></div>'
+    '<div style="display:flex;justify-content:space-between;opacity:0.8"><span>{low}</span><span>{high}</span></div></div>'
+)
 GAP = 8  # pixels between two pictures side by side
 
 
@@ -161,6 +166,19 @@ def _laid_over(photo: Image.Image, values: np.ndarray, scale: str, alpha: np.nda
 
 def _as_bytes(values: np.ndarray) -> np.ndarray:
     return (values * 255).round().astype(np.uint8)
+
+
+def legend(low: str, high: str, contrast: bool = False) -> str:
+    """The colours of heat maps as HTML, with what their ends mean.
+
+    Args:
+        low: meaning of the least; of the most negative in a contrast.
+        high: of the most.
+        contrast: whether the map is a difference of two.
+    """
+    colours = _lookup_table(DIVERGING if contrast else HEAT)[::17].tolist()
+    stops = ", ".join(f"rgb({red} {green} {blue})" for red, green, blue in colours)
+    return LEGEND.format(stops=stops, low=escape(low), high=escape(high))
 
 
 @cache

@@ -19,7 +19,7 @@ REGION = ("#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#0072b2", "#e69f00")
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b97f00", "#2c93cf")
 SEQUENTIAL = "Cividis"
 DIVERGING = "RdBu"
-HEAT = "YlOrRd"  # heat maps over photos: from pale to strong, legible on white cloth and on black
+HEAT = "YlOrRd"  # heat maps over photos: from pale to strong, its lightness falling evenly; legible on white cloth and on black
 
 CONTOUR_RIM = "#1c2430"  # under contour lines, which alone would vanish on white cloth
 

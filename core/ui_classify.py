@@ -25,7 +25,7 @@ from core.classifier import HOTTEST, Answer, Classifier, Reading
 from core.data_url import data_url, jpeg
 from core.decide import BIASED_GROUP, Controls, apply_controls, softmax
 from core.errors import InvalidRegion, UnreadablePhoto
-from core.explain import contour, contrast_contour, contrast_overlay, overlay, side_by_side
+from core.explain import contour, contrast_contour, contrast_overlay, legend, overlay, side_by_side
 from core.images import ACCEPTED_SUFFIXES, Photo, decode_photo, display_name, spreadsheet_name
 from core.labels import ALL, LabelSet
 from core.palette import REGION
@@ -523,6 +523,9 @@ def card(
         with st.container(horizontal=not wide, vertical_alignment="center"):
             with st.container(width=WIDE_PICTURE_WIDTH if wide else PICTURE_WIDTH):
                 st.image(data_url(jpeg(picture)), width="stretch", alt=f"{mark.name}. {meaning}", caption=meaning)
+                if heat.shown:
+                    ends = (heat.against, heat.class_name or answer.label) if heat.against else ("little", "most")
+                    st.html(legend(*ends, contrast=heat.against is not None))
             with st.container(width="stretch"):
                 st.html(probability_bars(answer.ranking, classifier.labels, answer.in_scope))
         if heat.tested:

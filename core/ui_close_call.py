@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import streamlit as st
 
+from core.bars import rounded
 from core.classifier import Answer, Reading
 from core.data_url import data_url, jpeg
 from core.images import Photo
@@ -24,9 +25,9 @@ def candidates(
     heat = replace(heat, view=OVERLAY) if heat.view == SIDE_BY_SIDE else heat
     (first, likely), (second, less_likely) = answer.ranking[0], answer.runner_up
     shown = [
-        (first, None, f"{first} {likely:.0%}"),
+        (first, None, f"{first} {rounded(likely)}"),
         (first, second, f"Blue: {first}, red: {second}"),
-        (second, None, f"{second} {less_likely:.0%}"),
+        (second, None, f"{second} {rounded(less_likely)}"),
     ]
     st.caption("The two candidates, and between them what speaks for the one and for the other:")
     with st.container(horizontal=True, wrap=False, gap="small"):

@@ -1,9 +1,12 @@
 """Grad-CAM from the forward pass is exact: held against autograd and against the pytorch-grad-cam library."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from plotly.colors import get_colorscale, sample_colorscale, unlabel_rgb
 from pytorch_grad_cam import GradCAM
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
@@ -17,10 +20,12 @@ from core.explain import (
     contrast_contour,
     contrast_overlay,
     grad_cam,
+    legend,
     overlay,
     relative_head,
     side_by_side,
 )
+from core.palette import HEAT
 
 WHOLE = (0, 0, 72, 96)
 
@@ -167,3 +172,26 @@ def test_pictures_stand_side_by_side_unaltered():
     assert both.size == (60 + GAP, 40)
     assert both.crop((0, 0, 30, 40)).tobytes() == left.tobytes()
     assert both.crop((30 + GAP, 0, 60 + GAP, 40)).tobytes() == right.tobytes()
+
+
+@pytest.mark.parametrize("of_two", [False, True])
+def test_the_legend_goes_through_the_colours_of_the_map_from_least_to_most(of_two):
+    html = legend("<least>", "most", of_two)
+    stops = [tuple(map(int, rgb)) for rgb in re.findall(r"rgb\((\d+) (\d+) (\d+)\)", html)]
+    values = np.linspace(-1 if of_two else 0, 1, 256, dtype=np.float32)[None]
+    white = Image.new("RGB", (256, 1), "white")
+    shown = contrast_overlay(white, values, 1.0) if of_two else overlay(white, values, 1.0)
+    assert shown.getpixel((255, 0)) == stops[-1]
+    assert len(stops) == 16 and html.index("&lt;least&gt;") < html.index("most<")
+
+
+def test_heat_grows_darker_at_an_even_pace():
+    colours = np.array(unlabelled(HEAT), float)
+    luminance = (colours / 255) ** 2.2 @ (0.2126, 0.7152, 0.0722)
+    lightness = 116 * np.cbrt(luminance) - 16  # CIE L*
+    steps = np.diff(lightness)
+    assert (steps < 0).all() and steps.min() > 2.5 * steps.mean()
+
+
+def unlabelled(scale):
+    return [unlabel_rgb(colour) for colour in sample_colorscale(get_colorscale(scale), np.linspace(0, 1, 12).tolist())]

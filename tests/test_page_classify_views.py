@@ -31,14 +31,27 @@ def test_each_view_is_another_picture_of_the_same_map_without_a_forward_pass(pag
     assert headlines(page) and not page.error
 
 
+def test_a_legend_says_what_the_ends_of_the_colours_mean(page):
+    def legends() -> list[str]:
+        return [html.value for html in page.html if "linear-gradient" in html.value]
+
+    assert ">little<" in legends()[0] and ">most<" in legends()[0]
+    page.selectbox("explain").set_value("Skirts").run()
+    page.selectbox("against").set_value("Jeans").run()
+    assert ">Jeans<" in legends()[0] and ">Skirts<" in legends()[0]
+    page.toggle("heat").set_value(False).run()
+    assert not legends()
+
+
 def test_a_close_call_shows_both_candidates_with_their_probabilities_and_their_contrast(random_runs, monkeypatch):
     monkeypatch.setattr(module, "CLOSE_CALL", 1.1)  # every call is close
     page = AppTest.from_file(str(ROOT / "pages" / "1_Classify.py"), default_timeout=60).run()
     upload(page, ("shirt.png", photo()))
-    bars = page.html[-1].value
+    (bars,) = [html.value for html in page.html if "Probabilities" in html.value]
     first, contrast, second = captions(page)[-3:]
-    name, other = first.rpartition(" ")[0], second.rpartition(" ")[0]
-    assert headlines(page)[0] == f"{name} · {first.rpartition(' ')[2]}"
+    name, probability = headlines(page)[0].split(" · ")
+    other = second.rpartition(" ")[0]
+    assert first == f"{name} {probability}"
     assert contrast == f"Blue: {name}, red: {other}"
     assert bars.index(name) < bars.index(other)
     page.toggle("heat").set_value(False).run()
