@@ -13,10 +13,10 @@ run: $(VENV)/app ## install what the dashboard needs, then start it
 	@$(BIN)/python -m streamlit run Home.py
 
 test: $(VENV)/dev ## install what the tests need, then run them all
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 coverage: $(VENV)/dev ## run the tests, list the lines of core and train that none reaches; fails below 90%
-	$(BIN)/python -m pytest --cov=core --cov=train --cov-report=term-missing:skip-covered --cov-fail-under=90
+	$(BIN)/python -m pytest -n 2 --dist loadfile --cov=core --cov=train --cov-report=term-missing:skip-covered --cov-fail-under=90
 
 lint: $(VENV)/dev ## check style and types, as the pre-commit hooks do
 	$(BIN)/ruff format --check .

@@ -131,13 +131,14 @@ class Session:
         """Put one more file into an uploader and let the page run."""
         uploader = self.widget("file_uploader", key)
         urls = self._file_urls(name)
-        answer = self._http.put(
+        with self._http.put(
             f"{self.address}{urls.upload_url}",
             files={"file": (name, data)},
             headers={"X-Xsrftoken": self.xsrf_token},
             timeout=PATIENCE,
-        )
-        answer.raise_for_status()
+            stream=True,  # a server that refuses a file hangs up, maybe within the answer's text
+        ) as answer:
+            answer.raise_for_status()
         state = self._widgets.setdefault(uploader.id, WidgetState(id=uploader.id))
         files = state.file_uploader_state_value.uploaded_file_info
         files.add(name=name, size=len(data), file_id=urls.file_id, file_urls=urls)

@@ -158,16 +158,9 @@ class Classifier:
         if not inputs:
             return []
         logits, features = self.engine.run(np.stack([item.pixels for item in inputs]))
-        return [
-            Reading(
-                logits[i],
-                class_maps(maps, self.head_weight),
-                inputs[i].content,
-                self.input_size,
-                maps.mean(axis=(1, 2)),
-            )
-            for i, maps in enumerate(features)
-        ]
+        maps = class_maps(features, self.head_weight)
+        pooled = np.einsum("bkhw->bk", features) / features[0, 0].size
+        return [Reading(logits[i], maps[i], item.content, self.input_size, pooled[i]) for i, item in enumerate(inputs)]
 
     @property
     def enough(self) -> tuple[int, int]:

@@ -42,13 +42,15 @@ def class_maps(features: np.ndarray, head_weight: np.ndarray) -> np.ndarray:
     """Evidence for every class at every place, before Grad-CAM's relu; negative values speak against a class.
 
     Args:
-        features: (2048, h, w) of the last block.
+        features: (..., 2048, h, w) of the last block; of one photo, or of many.
         head_weight: (n_classes, 2048) of the linear head.
 
     Returns:
-        float32 (n_classes, h, w). Its sum over h and w, plus the head's bias, is the class's logit.
+        float32 (..., n_classes, h, w). Its sum over h and w, plus the head's bias, is the class's logit.
     """
-    return np.tensordot(head_weight, features, axes=1) / features[0].size
+    *photos, _, height, width = features.shape
+    places = features.reshape(*photos, -1, height * width)
+    return (head_weight @ places).reshape(*photos, -1, height, width) / (height * width)
 
 
 def grad_cam(features: np.ndarray, head_weight: np.ndarray) -> np.ndarray:

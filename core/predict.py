@@ -19,8 +19,9 @@ from core.photo_sources import PhotoFile
 from core.roi import Region, clamp
 
 BATCH = 32
-BATCHES_AHEAD = 2  # decoded while the network runs
-THREADS = 4
+BATCHES_AHEAD = 3  # begun while the results of another are taken
+THREADS = 4  # that decode
+PASSES = 2  # of the network at once: each fills the gaps in which the other waits for its slowest thread
 
 RECORD_FIELDS = (
     "file", "label", "probability", "group", "in_scope", "in_scope_score", "top_k", "width", "height", "milliseconds", "error",
@@ -63,19 +64,21 @@ def predict(classifier: Classifier, batches: Iterable[Sequence[PhotoFile]], requ
     """The results of one batch after another, in the order given.
 
     Decoded photos become the network's small input at once, so that at most THREADS of them are in memory at their own size, and
-    BATCHES_AHEAD + 1 batches of inputs, however many photos there are.
+    BATCHES_AHEAD + 1 batches of inputs or results, however many photos there are.
     """
-    pool = ThreadPoolExecutor(THREADS)
-    waiting: deque[list[Future[_Decoded]]] = deque()
+    decoders, network = ThreadPoolExecutor(THREADS), ThreadPoolExecutor(PASSES)
+    waiting: deque[Future[list[Result]]] = deque()
     try:
         for batch in batches:
-            waiting.append([pool.submit(_decode, classifier, file, request) for file in batch])
+            decoded = [decoders.submit(_decode, classifier, file, request) for file in batch]
+            waiting.append(network.submit(_classify, classifier, decoded, request))
             if len(waiting) > BATCHES_AHEAD:
-                yield _classify(classifier, waiting.popleft(), request)
+                yield waiting.popleft().result()
         while waiting:
-            yield _classify(classifier, waiting.popleft(), request)
+            yield waiting.popleft().result()
     finally:
-        pool.shutdown(cancel_futures=True)
+        for pool in (decoders, network):
+            pool.shutdown(cancel_futures=True)
 
 
 class _Decoded(NamedTuple):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import re
 import sys
 import threading
 import uuid
@@ -36,6 +37,10 @@ CHART_INK = (
     "<style>.stPlotlyChart :is([class$=tick] text, [class*=title] text, .heatmap-label text, .bartext-outside, "
     ".annotation text:not([style*='255, 255, 255'])) {fill: currentColor !important}</style>"
 )
+CLASSIFY_PAGE = "pages/1_Classify.py"
+HISTORY_PAGE = "pages/2_Training_history.py"
+CONFUSION_PAGE = "pages/3_Confusion_matrix.py"
+BATCH_PAGE = "pages/4_Batch.py"
 turns = threading.BoundedSemaphore(TURNS)
 log = logging.getLogger(__name__)
 
@@ -49,6 +54,11 @@ def page(title: str) -> None:
 @st.cache_resource(show_spinner=False)
 def _icon() -> Image.Image:
     return sample("Tshirts", size=(48, 64))
+
+
+def literal(text: str) -> str:
+    """Text for Markdown, shown as it is."""
+    return re.sub(r"([\\`*_{}\[\]()#+!<>$:~|-])", r"\\\1", text)
 
 
 @contextmanager

@@ -15,7 +15,8 @@ from core.figures_confusion import View
 from core.labels import LabelSet
 from core.predictions import Predictions, prediction_file, stage_files
 from core.runs import Run, find_runs, runs_folder
-from core.ui_confusion import CHART_CONFIG, choose_cell, grid, literal, thumbnail_url
+from core.ui import literal
+from core.ui_confusion import CHART_CONFIG, choose_cell, grid, thumbnail_url
 from core.ui_predictions import FACETS, Selection, Source, names_of, run_predictions
 
 MEASURES = {"recall": "Recall", "precision": "Precision", "f1": "F1"}

@@ -35,6 +35,7 @@ from core.roi import STROKE_WIDTH, Region, canvas_rect, clamp, regions_from_canv
 from core.runs import Run
 from core.snapshot import Card, snapshot
 from core.ui import APP_NAME, column_width, shown_since
+from core.ui_handover import LabelledPhoto, arriving, label_and_way_back
 
 ENOUGH = (1200, 1200)  # pixels a photo is decoded to at least; regions stay sharp and sessions stay small
 MAX_PHOTOS = 30
@@ -81,10 +82,12 @@ class Kept(NamedTuple):
     Args:
         name: file name, fit for display.
         data: the file's bytes.
+        origin: None if the visitor brought it.
     """
 
     name: str
     data: bytes
+    origin: LabelledPhoto | None = None
 
 
 def photos() -> dict[str, Kept]:
@@ -101,21 +104,21 @@ def _decoded(sha256: str, name: str, data: bytes) -> Photo:
     return decode_photo(data, name, ENOUGH)
 
 
-def add_photo(data: bytes, name: str) -> None:
+def add_photo(data: bytes, name: str, origin: LabelledPhoto | None = None) -> None:
     """Decode a photo, keep it for this session and select it. Raises UnreadablePhoto."""
     name = display_name(name)
     photo = _decoded(hashlib.sha256(data).hexdigest(), name, data)
     if photo.sha256 not in photos() and len(photos()) >= MAX_PHOTOS:
         raise UnreadablePhoto(f"{MAX_PHOTOS} photos are open already. Remove some, then add {photo.name}.")
-    photos()[photo.sha256] = Kept(name, data)
+    photos()[photo.sha256] = Kept(name, data, origin)
     st.session_state["selected_photo"] = photo.sha256
 
 
 def upload() -> None:
     """Drop zone, camera and samples; what cannot be read is named, and the rest goes on."""
-    incoming = st.session_state.pop("incoming_photo", None)
-    if incoming:
-        _try_to_add(incoming["data"], incoming["name"])
+    incoming = arriving()
+    if incoming and (problem := _try_to_add(incoming.data, incoming.name, incoming)):
+        st.error(problem, icon=":material/broken_image:")
     files = st.file_uploader(
         "Photos of clothes (Ctrl + O)",
         type=[suffix.lstrip(".") for suffix in ACCEPTED_SUFFIXES],
@@ -140,17 +143,16 @@ def _take_upload(file: UploadedFile) -> None:
     """Decode an upload once; its error stays on the page while the file stays in the uploader."""
     seen: dict[str, str] = st.session_state.setdefault("seen_uploads", {})
     if file.file_id not in seen:
-        seen[file.file_id] = _try_to_add(file.getvalue(), file.name, show=False)
+        seen[file.file_id] = _try_to_add(file.getvalue(), file.name)
     if seen[file.file_id]:
         st.error(seen[file.file_id], icon=":material/broken_image:")
 
 
-def _try_to_add(data: bytes, name: str, show: bool = True) -> str:
+def _try_to_add(data: bytes, name: str, origin: LabelledPhoto | None = None) -> str:
+    """What keeps a photo from being added, if anything does."""
     try:
-        add_photo(data, name)
+        add_photo(data, name, origin)
     except UnreadablePhoto as error:
-        if show:
-            st.error(str(error), icon=":material/broken_image:")
         return str(error)
     return ""
 
@@ -241,6 +243,13 @@ def remove_photo(sha256: str) -> None:
     photos().pop(sha256, None)
     for store in ("drawings", "mounts", "canvas_version"):
         st.session_state.get(store, {}).pop(sha256, None)
+
+
+def true_label(photo: Photo) -> None:
+    """Of a photo opened on the confusion page, its label and the way back."""
+    origin = photos()[photo.sha256].origin
+    if origin:
+        label_and_way_back(origin)
 
 
 def regions(photo: Photo) -> list[Marked]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -23,9 +22,10 @@ from core.images import decode_photo
 from core.labels import LabelSet
 from core.photo_files import SETTING, PhotoFiles
 from core.predictions import Predictions
+from core.ui import literal
+from core.ui_handover import open_in_classify
 from core.ui_predictions import Selection, Source
 
-CLASSIFY_PAGE = "pages/1_Classify.py"
 LAST_SOURCE = "matrix_last_source"  # where the session keeps the key of what it analysed last
 PHOTOS_A_PAGE = 6
 THUMBNAIL = (60, 80)
@@ -33,11 +33,6 @@ SHOW = {"true": "% of truth", "predicted": "% of answers", "all": "% of all", "c
 ORDER = {"group": "Tops and bottoms", "size": "Size", "alphabet": "Alphabet", "similarity": "What is confused"}
 CHART_CONFIG = {"displayModeBar": False}
 MISTAKES_TO_BEGIN_WITH = 8
-
-
-def literal(text: str) -> str:
-    """Text for Markdown, shown as it is."""
-    return re.sub(r"([\\`*_{}\[\]()#+!<>$:~|-])", r"\\\1", text)
 
 
 def headline(source: Source, selection: Selection, counts: np.ndarray) -> None:
@@ -249,8 +244,7 @@ def _open_button(data: bytes, row: dict[str, Any]) -> None:
     if st.button(
         "", key=f"matrix_open_{row['row']}", icon=":material/open_in_new:", help="Open in Classify, with its heat map"
     ):
-        st.session_state["incoming_photo"] = {"name": _file_name(row["id"]), "data": data}
-        st.switch_page(CLASSIFY_PAGE, query_params={})  # without them it refuses to leave bound ones behind
+        open_in_classify(_file_name(row["id"]), data, row["label"])
 
 
 def _file_name(photo: object) -> str:

@@ -17,7 +17,7 @@ from core.history import Training
 from core.palette import WARN
 from core.report import html_report
 from core.runs import runs_folder
-from core.ui_confusion import literal
+from core.ui import literal
 
 FOLLOWED = "followed"  # ids of the runs that a button chose, for the next run of the page
 LIVE_EVERY = timedelta(seconds=3)

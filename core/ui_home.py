@@ -16,6 +16,7 @@ from core.data_url import data_url, jpeg
 from core.images import Photo
 from core.labels import NO_KIND
 from core.runs import Run, find_runs, runs_folder
+from core.ui import BATCH_PAGE, CLASSIFY_PAGE, CONFUSION_PAGE, HISTORY_PAGE
 
 if TYPE_CHECKING:
     from core.dispatch import Dispatcher
@@ -27,7 +28,6 @@ HEAT_OPACITY = 0.55
 TOP_K = 5
 GRAIN = 2  # of 255
 ALIGNED = "<style>.st-key-doors a {padding-inline: 0}</style>"  # a link is indented; a door's title is to stand above its text
-CLASSIFY_PAGE = "pages/1_Classify.py"
 PAGES = (
     (
         CLASSIFY_PAGE,
@@ -36,19 +36,19 @@ PAGES = (
         "Upload or shoot one, and draw boxes in it.",
     ),
     (
-        "pages/2_Training_history.py",
+        HISTORY_PAGE,
         "Training history",
         ":material/show_chart:",
         "How the network learned, stage by stage.",
     ),
     (
-        "pages/3_Confusion_matrix.py",
+        CONFUSION_PAGE,
         "Confusion matrix",
         ":material/grid_on:",
         "What it takes for what, photo by photo.",
     ),
     (
-        "pages/4_Batch.py",
+        BATCH_PAGE,
         "Many photos",
         ":material/photo_library:",
         "A zip of them, the doubtful ones first.",

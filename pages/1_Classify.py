@@ -23,6 +23,7 @@ with ui.errors_shown(), ui.turns:
         st.stop()
 
     with left:
+        page.true_label(photo)
         marked = page.regions(photo)
         page.photo_buttons(classifier, photo, marked)
     with right, st.container(key=ui_keys.ANSWERS_BOX):

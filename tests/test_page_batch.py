@@ -100,7 +100,7 @@ def test_an_interrupted_run_is_continued(page, monkeypatch):
 
     def failing(engine, pixels):
         sizes.append(len(pixels))
-        if len(sizes) == 2:
+        if sizes.count(4) == 1 and len(pixels) == 4:
             raise RuntimeError("interrupted")
         return run(engine, pixels)
 
@@ -108,4 +108,4 @@ def test_an_interrupted_run_is_continued(page, monkeypatch):
     upload(page, *((f"{number}.png", photo(seed=number)) for number in range(100, 120)))
     assert page.error
     page.run()
-    assert sizes == [16, 4, 4] and metrics(page)["Classified"] == "20"
+    assert sorted(sizes) == [4, 4, 16] and metrics(page)["Classified"] == "20"

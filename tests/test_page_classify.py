@@ -127,13 +127,6 @@ def test_a_closed_photo_is_forgotten(page):
     assert not page.session_state["photos"] and not headlines(page)
 
 
-def test_a_photo_from_another_page_is_opened(random_runs):
-    page = AppTest.from_file(str(ROOT / "pages" / "1_Classify.py"), default_timeout=60)
-    page.session_state["incoming_photo"] = {"name": "12345.jpg", "data": photo("Skirts")}
-    page.run()
-    assert len(headlines(page)) == 1
-
-
 @pytest.mark.parametrize("script", ["Home.py", "pages/1_Classify.py"])
 def test_missing_artifacts_are_named_with_the_way_to_get_them_back(script, tmp_path, monkeypatch):
     monkeypatch.setenv("GARMENTS_RUNS", str(tmp_path))

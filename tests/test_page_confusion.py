@@ -377,7 +377,9 @@ def test_without_the_data_set_the_page_says_how_to_see_photos(page):
     assert not page.get("image") and "set `GARMENTS_DATA` to the data set's zip or folder" in text(page)
 
 
-def test_a_photo_opens_in_the_classify_page(open_page, photos, table, random_run, runs, tmp_path, monkeypatch):
+def test_a_photo_opens_in_classify_with_its_label_and_a_way_back(
+    open_page, photos, table, random_run, runs, tmp_path, monkeypatch
+):
     folder = tmp_path / "runs"
     folder.mkdir()
     (folder / "random").symlink_to(random_run.folder)  # the classify page needs a network
@@ -392,6 +394,9 @@ def test_a_photo_opens_in_the_classify_page(open_page, photos, table, random_run
     first_with_photo = behind(table, "Tops", "Shirts").iloc[1]
     assert [photo.name for photo in app.session_state["photos"].values()] == [f"{first_with_photo['id']}.jpg"]
     assert app.title[0].value == "Classify" and not app.exception
+    assert "Its label: **Tops**" in [markdown.value for markdown in app.markdown]
+    back = app.get("page_link")[0].proto
+    assert back.page == "Confusion_matrix" and back.query_string == "matrix_true=Tops&matrix_called=Shirts"
 
 
 def test_a_folder_of_labelled_photos_is_classified_and_analysed(tmp_path, random_runs):

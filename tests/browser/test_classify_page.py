@@ -50,7 +50,8 @@ def draw(page: Page, box: tuple, size: tuple[int, int]) -> None:
 
 
 def wait_for_canvas(page: Page) -> None:
-    """Until the canvas stands and the page has come to rest."""
+    """Until the canvas stands, the one before having gone, and the page has come to rest."""
+    expect(page.locator("canvas.upper-canvas")).to_have_count(1)
     expect(page.locator("canvas.upper-canvas")).to_be_visible()
     expect(page.locator("[data-testid=stApp][data-test-script-state=notRunning]")).to_be_attached()
 

@@ -29,10 +29,12 @@ def table() -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def matrix_server(tmp_path_factory, table) -> Iterator[str]:
-    """The dashboard over a run of these photos, with the data set on the machine."""
+def matrix_server(tmp_path_factory, table, random_run) -> Iterator[str]:
+    """The dashboard over a run of these photos, with the data set on the machine; another run's network serves."""
     folder = tmp_path_factory.mktemp("browser")
     write_run(folder / "runs" / "shipped", {"predictions.csv": table.drop(columns=["answer", "confidence"])}, LABELS)
+    (folder / "runs" / "random").symlink_to(random_run.folder)
+    (folder / "runs" / "current.json").write_text('{"run_id": "random"}')
     (folder / "images").mkdir()
     buffer = io.BytesIO()
     Image.new("RGB", (60, 80), "teal").save(buffer, "JPEG")
@@ -147,11 +149,14 @@ def test_hovering_says_a_cell_in_words(matrix_server, open_page, table):
     expect(page.locator(".st-key-matrix_chart .hoverlayer")).to_contain_text(f"were called Tshirts, {photos / of:.1%}")
 
 
-def test_a_photo_opens_in_the_classify_page(matrix_server, open_page, table):
+def test_a_photo_opens_in_the_classify_page_and_a_link_leads_back_to_its_cell(matrix_server, open_page, table):
     page = open_page(f"{matrix_server}?matrix_true=Tops&matrix_called=Tshirts")
     expect_photos(page, table, "Tops", "Tshirts")
     page.locator("[class*=st-key-matrix_open_] button").first.click()
     expect(page).to_have_url(re.compile("/Classify"))
+    expect(page.get_by_text("Its label: Tops")).to_be_visible()
+    page.get_by_role("link", name="Back to the matrix").click()
+    expect_photos(page, table, "Tops", "Tshirts")
 
 
 def test_the_list_downloads_as_csv_with_every_photo_of_the_cell(matrix_server, open_page, table):
