@@ -31,11 +31,12 @@ CLASSIFIER = "classifier"  # where a session keeps its (SHA-256 of the manifest,
 # Visitors answered at once: one more than processors, for one may wait for the network. The others wait for their turn; all at once would
 # all be late, each with a photo being decoded.
 TURNS = 1 + (os.cpu_count() or 1)
-# Streamlit writes the axes of a light chart in a grey too pale to read, and redraws no chart when the system turns dark.
-# White is for text on colour.
-CHART_INK = (
+# Streamlit writes the axes of a light chart in a grey too pale to read, and redraws no chart when the system turns dark (white is for text
+# on colour). Its tags are white on the primary colour, which is light in the dark.
+INK = (
     "<style>.stPlotlyChart :is([class$=tick] text, [class*=title] text, .heatmap-label text, .bartext-outside, "
-    ".annotation text:not([style*='255, 255, 255'])) {fill: currentColor !important}</style>"
+    ".annotation text:not([style*='255, 255, 255'])) {fill: currentColor !important}"
+    ".stMultiSelect [data-tag] :is(span, button) {color: light-dark(#fff, #0e1218)}</style>"
 )
 CLASSIFY_PAGE = "pages/1_Classify.py"
 HISTORY_PAGE = "pages/2_Training_history.py"
@@ -48,7 +49,7 @@ log = logging.getLogger(__name__)
 def page(title: str) -> None:
     """Configure a page; the first call of each. Its icon is drawn here: Streamlit's own would be fetched from another site."""
     st.set_page_config(page_title=f"{title} · {APP_NAME}", page_icon=_icon(), layout="wide")
-    st.html(CHART_INK)
+    st.html(INK)
 
 
 @st.cache_resource(show_spinner=False)

@@ -279,6 +279,7 @@ def curves(chosen: list[Training]) -> None:
             selection_mode="multi",
             key="curves",
             bind="query-params",
+            wrap=True,
         )
         axis = st.segmented_control(
             "By", list(figures.AXES), default="Epoch", required=True, key="axis", bind="query-params"
@@ -332,9 +333,7 @@ def stages(training: Training) -> None:
         st.info("No epoch is finished yet.", icon=":material/hourglass_top:")
         return
     names = {f"{stage}: {name}": stage for stage, name in zip(table["stage"], table["name"], strict=True)}
-    label = st.segmented_control(
-        "Stage", list(names), default=list(names)[-1], required=True, key=f"stage-{training.run_id}"
-    )
+    label = st.pills("Stage", list(names), default=list(names)[-1], required=True, key=f"stage-{training.run_id}")
     stage = names[label]
     blocks, before = (history.unfrozen_blocks(training, number) for number in (stage, stage - 1))
     if blocks:

@@ -16,10 +16,13 @@ from core.ui_classify import Marked
 from core.ui_confusion import thumbnail_url
 from core.ui_predictions import catalogue
 
-STRIP = '<div role="list" aria-label="Most similar training products" style="display:flex;gap:0.6rem;overflow-x:auto">{items}</div>'
+STRIP = (
+    '<div role="list" aria-label="Most similar training products" '
+    'style="display:grid;grid-template-columns:repeat(auto-fit,minmax(4.8rem,1fr));gap:0.6rem">{items}</div>'
+)
 ITEM = (
     '<div role="listitem" class="neighbour" title="{product} (id {id}), similarity {similarity:.2f}" '
-    'style="flex:1 0 4.8rem;overflow-wrap:anywhere;font-size:0.75rem;line-height:1.3">{picture}<b>{label}</b><br>{product}<br>'
+    'style="overflow-wrap:anywhere;font-size:0.75rem;line-height:1.3">{picture}<b>{label}</b><br>{product}<br>'
     '<span style="opacity:0.7">id {id}</span></div>'
 )
 PICTURE = '<img src="{url}" alt="" style="height:5rem;display:block;border-radius:0.3rem;margin-bottom:0.2rem">'

@@ -11,31 +11,16 @@ from tests.conftest import ROOT
 
 PAGES = ["", *(path.stem.partition("_")[2] for path in sorted((ROOT / "pages").glob("*.py")))]
 SERIOUS = ("serious", "critical")
-# What Streamlit itself draws so, and no setting changes: rule, part of the element, and why.
-FROM_STREAMLIT = (
-    (
-        "color-contrast",
-        'title="',
-        "the tags of a multiselect are white on the primary colour, which dark pages also need as text",
-    ),
-)
 SETTLED = """() => !document.querySelector('[data-testid="stStatusWidget"], [data-testid="stSkeleton"]')"""
+
+SHOWN = pytest.mark.parametrize(("scheme", "width"), [("light", 1440), ("dark", 1440), ("light", 390)])
 
 pytestmark = pytest.mark.browser
 
 
 def serious_violations(page: Page) -> list[str]:
-    """What axe-core finds, but for what Streamlit is known for."""
-    found = []
-    for violation in Axe().run(page).response["violations"]:
-        elements = [node["html"] for node in violation["nodes"] if not _known(violation["id"], node["html"])]
-        if violation["impact"] in SERIOUS and elements:
-            found.append(f"{violation['id']}: {violation['help']}: {elements}")
-    return found
-
-
-def _known(rule: str, element: str) -> bool:
-    return any(rule == known and part in element for known, part, _ in FROM_STREAMLIT)
+    found = [violation for violation in Axe().run(page).response["violations"] if violation["impact"] in SERIOUS]
+    return [f"{rule['id']}: {rule['help']}: {[node['html'] for node in rule['nodes']]}" for rule in found]
 
 
 def settled(page: Page) -> None:
@@ -44,24 +29,21 @@ def settled(page: Page) -> None:
     page.wait_for_timeout(1000)  # fades end
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@SHOWN
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path or "Home")
-def test_a_page_has_no_serious_violation(server: str, open_page: Callable[..., Page], path: str, scheme: str):
-    page = open_page(f"{server}/{path}", color_scheme=scheme)
+def test_a_page_has_no_serious_violation(
+    server: str, open_page: Callable[..., Page], path: str, scheme: str, width: int
+):
+    page = open_page(f"{server}/{path}", color_scheme=scheme, width=width)
+    if path == "Confusion_matrix":
+        page.locator(".st-key-matrix_chart .nsewdrag").wait_for()
     settled(page)
     assert serious_violations(page) == []
 
 
-def test_a_matrix_that_scrolls_on_a_phone_has_no_serious_violation(server: str, open_page: Callable[..., Page]):
-    page = open_page(f"{server}/Confusion_matrix", width=390, height=844)
-    page.locator(".st-key-matrix_chart .nsewdrag").wait_for()
-    settled(page)
-    assert serious_violations(page) == []
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_an_answer_has_no_serious_violation(server: str, open_page: Callable[..., Page], scheme: str):
-    page = open_page(f"{server}/Classify", color_scheme=scheme)
+@SHOWN
+def test_an_answer_has_no_serious_violation(server: str, open_page: Callable[..., Page], scheme: str, width: int):
+    page = open_page(f"{server}/Classify", color_scheme=scheme, width=width)
     page.get_by_test_id("stMain").get_by_role("button").filter(has_text="Outfit").first.click()
     page.get_by_role("button", name="Close photo").wait_for()
     settled(page)
