@@ -36,7 +36,6 @@ from core.predict import Request, predict
 from core.ui import shown_since
 from core.ui_home import SHOWN
 
-MAX_UPLOAD = 200  # MB of a file; a photo alone may have core.images.MAX_BYTES
 BATCH = 16  # photos between two looks at the clock
 ROW_HEIGHT = 64
 METRIC_WIDTH = 150
@@ -49,7 +48,6 @@ def upload() -> dict[str, PhotoFile]:
         "Photos of clothes, or zip files of them",
         type=["zip", *(suffix.lstrip(".") for suffix in ACCEPTED_SUFFIXES)],
         accept_multiple_files=True,
-        max_upload_size=MAX_UPLOAD,
         key="batch_upload",
         help=f"At most {MAX_PHOTOS} photos at once. They stay in this session and are never stored.",
     )

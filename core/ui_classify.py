@@ -26,7 +26,7 @@ from core.data_url import data_url, jpeg
 from core.decide import BIASED_GROUP, Controls, apply_controls, softmax
 from core.errors import InvalidRegion, UnreadablePhoto
 from core.explain import contour, contrast_contour, contrast_overlay, legend, overlay, side_by_side
-from core.images import ACCEPTED_SUFFIXES, Photo, decode_photo, display_name, spreadsheet_name
+from core.images import ACCEPTED_SUFFIXES, MAX_BYTES, Photo, decode_photo, display_name, spreadsheet_name
 from core.labels import ALL, LabelSet
 from core.palette import REGION
 from core.predictions import prediction_file, read_predictions
@@ -123,6 +123,7 @@ def upload() -> None:
         "Photos of clothes (Ctrl + O)",
         type=[suffix.lstrip(".") for suffix in ACCEPTED_SUFFIXES],
         accept_multiple_files=True,
+        max_upload_size=MAX_BYTES // 2**20,
         key=ui_keys.UPLOADER,
         help="Drop files here, choose them, or paste an image with the drop zone focused. They stay in this session; none is stored "
         "unless you correct an answer and agree to it.",

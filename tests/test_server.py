@@ -5,6 +5,8 @@ import io
 import json
 import signal
 import threading
+import tomllib
+import zipfile
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -15,6 +17,9 @@ from benchmarks.sessions import Server, Session, running_server
 from core import samples
 from core.images import MAX_BYTES
 from core.ui_keys import UPLOADER
+from tests.conftest import ROOT
+
+LIMIT = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text())["server"]["maxUploadSize"] * 2**20
 
 
 def jpeg(name: str, size: tuple[int, int] = (480, 640)) -> bytes:
@@ -67,8 +72,18 @@ def test_an_upload_from_another_site_is_refused(server):
 
 
 def test_an_upload_over_the_limit_is_refused(server):
-    with Session(server.address, "Classify") as session, pytest.raises(requests.HTTPError, match="413"):
-        session.upload(UPLOADER, "shirt.jpg", bytes(MAX_BYTES + 2**20))
+    with Session(server.address, "Batch") as session, pytest.raises(requests.HTTPError, match="413"):
+        session.upload("batch_upload", "photos.zip", bytes(LIMIT + 2**20))
+
+
+def test_a_zip_file_may_be_larger_than_a_photo(server):
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("shirt.jpg", jpeg("Shirts"))
+        file.writestr("notes.bin", bytes(MAX_BYTES + 2**20))
+    with Session(server.address, "Batch") as session:
+        session.upload("batch_upload", "photos.zip", archive.getvalue())
+        assert "shirt.jpg" in download(session, "CSV")
 
 
 def test_nothing_is_left_behind_on_the_disk(tmp_path, monkeypatch):

@@ -16,7 +16,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core import ui
-from core.images import MAX_BYTES, display_name
+from core.images import display_name
 from tests.conftest import ROOT
 from tests.test_page_classify import headlines, photo, upload
 
@@ -112,7 +112,7 @@ def test_every_page_draws_within_the_error_boundary(path):
 def test_the_server_is_set_up_to_be_safe():
     config = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text(encoding="utf-8"))
     assert config["server"]["enableXsrfProtection"] is True and config["server"]["enableCORS"] is True
-    assert config["server"]["maxUploadSize"] * 2**20 == MAX_BYTES
+    assert config["server"]["maxUploadSize"] == 200
     assert config["browser"]["gatherUsageStats"] is False and config["client"]["showErrorDetails"] == "none"
 
 
