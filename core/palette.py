@@ -5,6 +5,8 @@ Categorical colours are Paul Tol's and Okabe-Ito's colour-blind-safe hues; seque
 
 from __future__ import annotations
 
+from zlib import crc32
+
 GROUP = {"Tops": "#3b7dd8", "Bottoms": "#d17a22"}
 OTHER = "#8a8f98"
 NOTE = "#5f6673"  # small print on the white of an export
@@ -25,5 +27,5 @@ CONTOUR_RIM = "#1c2430"  # under contour lines, which alone would vanish on whit
 
 
 def group_colour(group: str) -> str:
-    """Colour of a class group; groups of other class lists get neutral grey."""
-    return GROUP.get(group, OTHER)
+    """Colour of a class group, the same wherever it is shown; those of other class lists have one by their name."""
+    return GROUP.get(group) or SERIES[crc32(group.encode()) % len(SERIES)]

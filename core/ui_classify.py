@@ -423,7 +423,17 @@ def controls(run: Run) -> tuple[Controls, int]:
         bind="query-params",
         help="Only these kinds may be answered; their probabilities are scaled to add up to 100%.",
     )
-    bias = st.slider(
+    bias = _bias_slider() if BIASED_GROUP in labels.groups else 1.0
+    set_to = Controls(group or ALL, bias)
+    file = prediction_file(run)
+    if set_to != Controls() and file:
+        st.caption(_effect(set_to, run.path(file), labels))
+    top_k = st.slider("Kinds listed", 1, len(labels), 5, key="top_k", bind="query-params")
+    return set_to, top_k
+
+
+def _bias_slider() -> float:
+    return st.slider(
         "Upper-body bias",
         0.0,
         1.0,
@@ -434,12 +444,6 @@ def controls(run: Run) -> tuple[Controls, int]:
         help=f"Probabilities of {BIASED_GROUP.lower()} are multiplied by this, then all are scaled to add up to 100%. "
         f"1 is off; the published desktop program used {REFERENCE_BIAS}.",
     )
-    set_to = Controls(group or ALL, bias)
-    file = prediction_file(run)
-    if set_to != Controls() and file:
-        st.caption(_effect(set_to, run.path(file), labels))
-    top_k = st.slider("Kinds listed", 1, len(labels), 5, key="top_k", bind="query-params")
-    return set_to, top_k
 
 
 @st.cache_data(max_entries=64, show_spinner=False)

@@ -30,7 +30,7 @@ LAST_SOURCE = "matrix_last_source"  # where the session keeps the key of what it
 PHOTOS_A_PAGE = 6
 THUMBNAIL = (60, 80)
 SHOW = {"true": "% of truth", "predicted": "% of answers", "all": "% of all", "counts": "Counts"}
-ORDER = {"group": "Tops and bottoms", "size": "Size", "alphabet": "Alphabet", "similarity": "What is confused"}
+ORDER = {"group": "Group", "size": "Size", "alphabet": "Alphabet", "similarity": "What is confused"}
 CHART_CONFIG = {"displayModeBar": False}
 MISTAKES_TO_BEGIN_WITH = 8
 

@@ -49,9 +49,9 @@ PAGES = (
     ),
     (
         BATCH_PAGE,
-        "Many photos",
+        "Batch",
         ":material/photo_library:",
-        "A zip of them, the doubtful ones first.",
+        "Many photos at once, the doubtful ones first.",
     ),
 )
 
