@@ -157,6 +157,7 @@ class _Job:
         return {
             "run": self.classifier.run.run_id,
             "options": repr(self.request),
+            "photos a batch": BATCH,
             "photos": self.inventory.photos,
             "names of the photos": self.inventory.names,
         }

@@ -21,7 +21,7 @@ from core.dispatch import Dispatcher
 from core.engine import Engine
 from core.explain import at_photo_size, class_maps, contrast, relative_head
 from core.graph import head_of
-from core.images import Photo, decode_photo
+from core.images import Photo, as_decoded, decode_photo
 from core.labels import LabelSet
 from core.preprocess import BACKGROUND, Box, content_box, letterbox
 from core.roi import Region, clamp
@@ -82,16 +82,16 @@ class Answer:
         in_scope: whether it looks like one of the classes at all.
         score: the energy behind that verdict; `in_scope` says whether it reaches the run's threshold. Of a network with background
             outputs it is the log-odds of any class against none of them.
-        without_controls: the first class had no filter and no bias been set.
-        runner_up: the second class with its probability, listed or not.
+        without_controls: the first class with its probability had no filter and no bias been set.
+        runner_up: the second class with its probability, listed or not; None if the controls leave but one.
     """
 
     ranking: list[tuple[str, float]]
     group: str
     in_scope: bool
     score: float
-    without_controls: str
-    runner_up: tuple[str, float]
+    without_controls: tuple[str, float]
+    runner_up: tuple[str, float] | None
 
     @property
     def label(self) -> str:
@@ -106,7 +106,7 @@ class Answer:
     @property
     def close_call(self) -> bool:
         """Whether the second class comes so near that both should be looked at."""
-        return self.probability - self.runner_up[1] < CLOSE_CALL
+        return self.runner_up is not None and self.probability - self.runner_up[1] < CLOSE_CALL
 
 
 class Classifier:
@@ -177,28 +177,29 @@ class Classifier:
         plain = softmax(reading.logits, self.temperature)
         ranking = top_k(apply_controls(plain, self.labels, controls), self.labels, len(self.labels))
         score = float(energy(reading.logits))
-        first = self.labels.names[int(plain.argmax())]
         group = self.labels.group_of(ranking[0][0])
-        return Answer(ranking[:k], group, score >= self.threshold, score, first, ranking[1])
+        (first,) = top_k(plain, self.labels, 1)
+        return Answer(ranking[:k], group, score >= self.threshold, score, first, next(iter(ranking[1:]), None))
 
     def without_hottest(self, photo: Photo, region: Region | None, reading: Reading, class_index: int) -> Reading:
         """The reading with the hottest places of a class's heat map painted over, to see whether the answer needed them.
 
         The network's input is masked where the map is in its top HOTTEST share, with the letterbox's white (compare
-        Samek et al. 2017, "Evaluating the visualization of what a deep neural network has learned").
+        Samek et al. 2017, "Evaluating the visualization of what a deep neural network has learned"). What speaks for nothing is
+        left as it is.
         """
         pixels = self.pixels(photo, region)
         left, top, right, bottom = reading.content
         heat = reading.heat(class_index, (right - left, bottom - top))
         inside = pixels[top:bottom, left:right]
-        inside[heat >= np.quantile(heat, 1 - HOTTEST)] = BACKGROUND
+        inside[(heat > 0) & (heat >= np.quantile(heat, 1 - HOTTEST))] = BACKGROUND
         return self.read_inputs([Input(pixels, reading.content)])[0]
 
     def predict(self, photos: Sequence[bytes | Image.Image], controls: Controls = Controls()) -> list[Answer]:  # noqa: B008
         """Answers for encoded or decoded photos, in one batched pass.
 
         Raises:
-            UnreadablePhoto: one of them is no photo that we accept.
+            UnreadablePhoto: one of them is no photo that we accept, or has pixels that are no colours.
         """
         decoded = [_as_photo(photo, self.enough) for photo in photos]
         return [self.answer(reading, controls) for reading in self.read([(photo, None) for photo in decoded])]
@@ -214,4 +215,5 @@ def _size(photo: Photo, region: Region | None) -> tuple[int, int]:
 def _as_photo(photo: bytes | Image.Image, enough: tuple[int, int]) -> Photo:
     if isinstance(photo, bytes):
         return decode_photo(photo, at_least=enough)
-    return Photo(photo.convert("RGB"), "", photo.format or "image", "", photo.width, photo.height)
+    image = as_decoded(photo)
+    return Photo(image, "", photo.format or "image", "", *image.size)

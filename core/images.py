@@ -128,6 +128,20 @@ def decode_photo(data: bytes, name: str = "", at_least: tuple[int, int] | None =
     return Photo(image, shown, kind, hashlib.sha256(data).hexdigest(), *size)
 
 
+def as_decoded(image: Image.Image) -> Image.Image:
+    """An opened image as `decode_photo` would give it: upright, RGB in sRGB over white, without metadata.
+
+    Raises:
+        UnreadablePhoto: its pixels are measurements rather than colours.
+    """
+    upright = image.copy()  # keeps what says how it was held
+    _turn_upright(upright)
+    try:
+        return _rgb(upright)
+    except _Refused as error:
+        raise UnreadablePhoto(f"This photo {error}") from None
+
+
 def _note(level: int, data: bytes, error: Exception) -> None:
     """Log a refusal without the photo's name, which is the visitor's: limits passed as warnings, damage for those who want to know."""
     log.log(level, "refused %d bytes with SHA-256 %s: %r", len(data), hashlib.sha256(data).hexdigest(), error)

@@ -15,6 +15,7 @@ from core.roi import Region
 INK, PAPER = "#1c2430", "#ffffff"
 PHOTO = (640, 860)  # largest size of the photo in the snapshot, in pixels
 CARD_WIDTH, CARD_HEIGHT, HEAT_WIDTH, MARGIN, BAR_ROW = 620, 260, 160, 24, 26
+CARD_HEAD = 62  # above a card's bars
 NAME_WIDTH, BAR_WIDTH, SWATCH = 120, 200, 10
 
 
@@ -57,11 +58,12 @@ def snapshot(
     for card in cards:
         if card.region and card.colour:
             ImageDraw.Draw(shown).rectangle(card.region.box_in(shown.size, size), outline=card.colour, width=4)
-    height = 2 * MARGIN + max(shown.height, len(cards) * CARD_HEIGHT) + MARGIN
+    card_height = max([CARD_HEIGHT, *(CARD_HEAD + BAR_ROW * len(card.answer.ranking) + MARGIN for card in cards)])
+    height = 2 * MARGIN + max(shown.height, len(cards) * card_height) + MARGIN
     sheet = Image.new("RGB", (3 * MARGIN + PHOTO[0] + CARD_WIDTH, height), PAPER)
     sheet.paste(shown, (MARGIN, MARGIN))
     for row, card in enumerate(cards):
-        _draw_card(sheet, card, labels, MARGIN + row * CARD_HEIGHT)
+        _draw_card(sheet, card, labels, MARGIN + row * card_height)
     ImageDraw.Draw(sheet).text((MARGIN, height - MARGIN - 4), footer, fill=NOTE, font=_font(14))
     return sheet
 
@@ -79,12 +81,11 @@ def _draw_card(sheet: Image.Image, card: Card, labels: LabelSet, top: int) -> No
     picture = card.picture.copy()
     picture.thumbnail((HEAT_WIDTH, CARD_HEIGHT - 70))
     sheet.paste(picture, (left, top + 58))
-    _draw_bars(draw, card.answer, labels, (left + HEAT_WIDTH + MARGIN, top + 62))
+    _draw_bars(draw, card.answer, labels, (left + HEAT_WIDTH + MARGIN, top + CARD_HEAD))
 
 
 def _draw_bars(draw: ImageDraw.ImageDraw, answer: Answer, labels: LabelSet, corner: tuple[int, int]) -> None:
-    rows = (CARD_HEIGHT - 70) // BAR_ROW
-    for row, (name, probability) in enumerate(answer.ranking[:rows]):
+    for row, (name, probability) in enumerate(answer.ranking):
         x, y = corner[0], corner[1] + row * BAR_ROW
         draw.text((x, y), name, fill=INK, font=_font(15))
         end = x + NAME_WIDTH + max(1, round(BAR_WIDTH * probability))

@@ -62,13 +62,19 @@ def literal(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]()#+!<>$:~|-])", r"\\\1", text)
 
 
+def told(message: object) -> str:
+    """A message for Markdown: what it names may come from a stranger's file, so all of it is literal but commands in backticks."""
+    parts = re.split(r"(`[^`]*`)", str(message))
+    return "".join(part if place % 2 else literal(part) for place, part in enumerate(parts))
+
+
 @contextmanager
 def errors_shown() -> Generator[None]:
     """Show errors as messages and end the page there: our own as they are, any other with an id that stands in the log as well."""
     try:
         yield
     except GarmentError as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(told(error), icon=":material/error:")
         st.stop()
     except Exception:
         error_id = uuid.uuid4().hex[:8]
@@ -139,7 +145,7 @@ def classifier() -> Classifier:
         if kept is None:
             raise
         st.warning(
-            f"The run that is shipped now cannot be loaded; this session goes on with “{kept[1].run.manifest['name']}”. {error}"
+            f"The run that is shipped now cannot be loaded; this session goes on with “{kept[1].run.manifest['name']}”. {told(error)}"
         )
     st.session_state[CLASSIFIER] = kept
     return kept[1]

@@ -15,7 +15,7 @@ from core.figures_confusion import View
 from core.labels import LabelSet
 from core.predictions import Predictions, prediction_file, stage_files
 from core.runs import Run, find_runs, runs_folder
-from core.ui import literal
+from core.ui import literal, told
 from core.ui_confusion import CHART_CONFIG, choose_cell, grid, thumbnail_url
 from core.ui_predictions import FACETS, Selection, Source, names_of, run_predictions
 
@@ -375,7 +375,7 @@ def comparison(source: Source, selection: Selection, view: View) -> None:
     try:
         compared = confusion.compare(source.predictions, second, selection.chosen)
     except GarmentError as error:
-        st.info(str(error))
+        st.info(told(error))
         return
     in_common = len(compared.rows_a)
     st.markdown(

@@ -33,7 +33,7 @@ from core.images import ACCEPTED_SUFFIXES
 from core.labels import NO_KIND, LabelSet
 from core.photo_sources import PhotoFile, batched
 from core.predict import Request, predict
-from core.ui import shown_since
+from core.ui import shown_since, told
 from core.ui_home import SHOWN
 
 BATCH = 16  # photos between two looks at the clock
@@ -53,7 +53,7 @@ def upload() -> dict[str, PhotoFile]:
     )
     photos, problems = photos_of(Upload(file.file_id, file.name, file.getvalue()) for file in files)
     for problem in problems:
-        st.error(problem, icon=":material/folder_zip:")
+        st.error(told(problem), icon=":material/folder_zip:")
     return photos or (drawn() if st.session_state.get("batch_drawn") and not files else {})
 
 

@@ -34,11 +34,12 @@ from core.propose import find_garments
 from core.roi import STROKE_WIDTH, Region, canvas_rect, clamp, regions_from_canvas
 from core.runs import Run
 from core.snapshot import Card, snapshot
-from core.ui import APP_NAME, column_width, shown_since
+from core.ui import APP_NAME, column_width, shown_since, told
 from core.ui_handover import LabelledPhoto, arriving, label_and_way_back
 
 ENOUGH = (1200, 1200)  # pixels a photo is decoded to at least; regions stay sharp and sessions stay small
 MAX_PHOTOS = 30
+READINGS = 300  # of a session, kept so that a box looked at before is answered at once; of 10 KB each
 TILE = 72  # side of a photo's tile in the strip, in points
 DECODED = 96 * 2**20  # bytes of photos kept decoded, of all visitors; any other is decoded again when it is looked at
 CANVAS_HEIGHT = 560
@@ -47,6 +48,7 @@ PICTURE = (400, 600)  # largest picture on a card, in pixels; sharp screens show
 REFERENCE_BIAS = 0.6
 ALL_OF_IT = 0.9  # share of a photo from which on a box says nothing that the whole photo does not
 SAMPLE_WIDTH = 104  # of a sample in the gallery, in points: three stand beside one another on a phone
+BOXES, DRAWN = "wants_boxes", "wants_sample"  # what a button asks of the page's next run
 SAMPLE, THUMBNAIL = (480, 640), (192, 256)
 
 
@@ -116,9 +118,11 @@ def add_photo(data: bytes, name: str, origin: LabelledPhoto | None = None) -> No
 
 def upload() -> None:
     """Drop zone, camera and samples; what cannot be read is named, and the rest goes on."""
+    if name := st.session_state.pop(DRAWN, None):
+        add_photo(_sample_png(name, SAMPLE), f"{name} (drawn sample).png")
     incoming = arriving()
     if incoming and (problem := _try_to_add(incoming.data, incoming.name, incoming)):
-        st.error(problem, icon=":material/broken_image:")
+        st.error(told(problem), icon=":material/broken_image:")
     files = st.file_uploader(
         "Photos of clothes (Ctrl + O)",
         type=[suffix.lstrip(".") for suffix in ACCEPTED_SUFFIXES],
@@ -146,7 +150,7 @@ def _take_upload(file: UploadedFile) -> None:
     if file.file_id not in seen:
         seen[file.file_id] = _try_to_add(file.getvalue(), file.name)
     if seen[file.file_id]:
-        st.error(seen[file.file_id], icon=":material/broken_image:")
+        st.error(told(seen[file.file_id]), icon=":material/broken_image:")
 
 
 def _try_to_add(data: bytes, name: str, origin: LabelledPhoto | None = None) -> str:
@@ -175,11 +179,12 @@ def gallery() -> None:
         for name in samples.GALLERY:
             with st.container(width=SAMPLE_WIDTH, gap="xsmall"):
                 st.image(_sample_png(name, THUMBNAIL), width="stretch", alt=f"Drawn sample: {name}")
-                st.button(name, key=f"sample-{name}", on_click=_use_sample, args=(name,), width="stretch")
+                st.button(name, key=f"sample-{name}", on_click=_ask_for, args=(DRAWN, name), width="stretch")
 
 
-def _use_sample(name: str) -> None:
-    add_photo(_sample_png(name, SAMPLE), f"{name} (drawn sample).png")
+def _ask_for(what: str, value: str) -> None:
+    """Leave work to the page's next run, where errors are shown and visitors take turns; a button's callback has neither."""
+    st.session_state[what] = value
 
 
 def selected_photo() -> Photo | None:
@@ -244,6 +249,9 @@ def remove_photo(sha256: str) -> None:
     photos().pop(sha256, None)
     for store in ("drawings", "mounts", "canvas_version"):
         st.session_state.get(store, {}).pop(sha256, None)
+    readings = st.session_state.get("readings", {})
+    for key in [key for key in readings if key[1] == sha256]:
+        del readings[key]
 
 
 def true_label(photo: Photo) -> None:
@@ -282,7 +290,9 @@ def regions(photo: Photo) -> list[Marked]:
         key=key,
     )
     ui_keys.send_boxes_at_once()
-    marked = _marked((result.json_data or {}).get("objects", []), size, photo)
+    drawn = (result.json_data or {}).get("objects", [])
+    st.session_state["canvas_has_boxes"] = bool(drawn)
+    marked = _marked(drawn, size, photo)
     st.session_state["drawings"][photo.sha256] = marked
     return [WHOLE, *marked]
 
@@ -346,13 +356,17 @@ def reset_regions(sha256: str) -> None:
     _replace_regions(sha256, [])
 
 
-def _propose(classifier: Classifier, photo: Photo) -> None:
+def propose_if_asked(classifier: Classifier, photo: Photo) -> None:
+    """Put boxes on a photo where the network sees garments; those there stay if it sees none that need one."""
+    if st.session_state.pop(BOXES, None) != photo.sha256:
+        return
     found = find_garments(classifier, photo)
     if not found:
         st.toast("Nothing in this photo stands out as a garment. Draw a box by hand.", icon=":material/search_off:")
-    elif len(found) == 1 and found[0].width * found[0].height > ALL_OF_IT * photo.width * photo.height:
+        return
+    if len(found) == 1 and found[0].width * found[0].height > ALL_OF_IT * photo.width * photo.height:
         st.toast("The garment fills the photo; no box is needed.", icon=":material/fit_screen:")
-        found = []
+        return
     _replace_regions(photo.sha256, [Marked(number, region) for number, region in enumerate(found, 1)])
 
 
@@ -368,7 +382,7 @@ def _mount_anew(sha256: str) -> None:
     versions[sha256] = versions.get(sha256, 0) + 1
 
 
-def photo_buttons(classifier: Classifier, photo: Photo, marked: list[Marked]) -> None:
+def photo_buttons(photo: Photo) -> None:
     """What can be done with the photo and its boxes, each with its key."""
     st.caption("Draw boxes round garments. Over the photo appear undo and a pencil to move, resize and delete them.")
     with st.container(horizontal=True):
@@ -376,15 +390,15 @@ def photo_buttons(classifier: Classifier, photo: Photo, marked: list[Marked]) ->
             "Find garments",
             icon=":material/search:",
             shortcut=ui_keys.FIND.shortcut,
-            on_click=_propose,
-            args=(classifier, photo),
+            on_click=_ask_for,
+            args=(BOXES, photo.sha256),
             help="Lets the network propose boxes, in place of those on the photo. Then move, resize or delete them.",
         )
         st.button(
             "Remove boxes",
             icon=":material/deselect:",
             shortcut=ui_keys.REMOVE.shortcut,
-            disabled=len(marked) == 1,
+            disabled=not st.session_state.get("canvas_has_boxes"),
             on_click=reset_regions,
             args=(photo.sha256,),
         )
@@ -401,7 +415,9 @@ def _toggle_heat() -> None:
 
 def read(classifier: Classifier, photo: Photo, marked: list[Marked]) -> list[Reading]:
     """What the network sees in each region; one batched pass for those not seen before in this session."""
-    cache: dict[tuple[str, str, Region | None], Reading] = st.session_state.setdefault("readings", {})
+    cache: LRUCache[tuple[str, str, Region | None], Reading] = st.session_state.setdefault(
+        "readings", LRUCache(READINGS)
+    )
     keys = [(classifier.run.run_id, photo.sha256, mark.region) for mark in marked]
     new = [key for key in keys if key not in cache]
     for key, reading in zip(new, classifier.read([(photo, key[2]) for key in new]), strict=True):
@@ -428,7 +444,15 @@ def controls(run: Run) -> tuple[Controls, int]:
     file = prediction_file(run)
     if set_to != Controls() and file:
         st.caption(_effect(set_to, run.path(file), labels))
-    top_k = st.slider("Kinds listed", 1, len(labels), 5, key="top_k", bind="query-params")
+    top_k = st.slider(
+        "Kinds listed",
+        1,
+        len(labels),
+        min(5, len(labels)),
+        key="top_k",
+        bind="query-params",
+        help=f"The network knows {len(labels)} kinds, so at most these. CSV and JSON always have all.",
+    )
     return set_to, top_k
 
 
@@ -538,6 +562,8 @@ def card(
             with st.container(width=WIDE_PICTURE_WIDTH if wide else PICTURE_WIDTH):
                 st.image(data_url(jpeg(picture)), width="stretch", alt=f"{mark.name}. {meaning}", caption=meaning)
                 if heat.shown:
+                    rows, columns = reading.maps.shape[1:]
+                    st.caption(f"{rows} × {columns} cells, smoothed")
                     ends = (heat.against, heat.class_name or answer.label) if heat.against else ("little", "most")
                     st.html(legend(*ends, contrast=heat.against is not None))
             with st.container(width="stretch"):
@@ -550,9 +576,13 @@ def card(
 def _test(classifier: Classifier, photo: Photo, mark: Marked, reading: Reading, name: str) -> None:
     """Say what becomes of a class's probability without the places its map calls hottest."""
     index = classifier.labels.index(name)
+    if not (reading.maps[index] > 0).any():
+        st.caption(f"Nothing here speaks for {name}, so there is nothing to paint over.")
+        return
     masked = classifier.without_hottest(photo, mark.region, reading, index)
     before, after = (softmax(r.logits, classifier.temperature)[index] for r in (reading, masked))
-    meaning = "so the map shows what mattered" if after < before else "so the map does not show what mattered here"
+    fell = round(after, 2) < round(before, 2)
+    meaning = "so the map shows what mattered" if fell else "so the map does not show what mattered here"
     st.caption(f"With the hottest {HOTTEST:.0%} painted over, {name} goes from {before:.0%} to {after:.0%}, {meaning}.")
 
 
@@ -582,6 +612,7 @@ def with_heat(
     """A region's picture with the heat map of a class, or of one against another, in the view chosen; and what it means."""
     if against is None:
         values, meaning = reading.heat(labels.index(name), picture.size), f"Speaks for {name}"
+        meaning = meaning if values.any() else f"Nothing speaks for {name}"
         draw = contour if heat.view == CONTOUR else overlay
     else:
         values = reading.contrast(labels.index(name), labels.index(against), picture.size)
@@ -589,6 +620,12 @@ def with_heat(
         draw = contrast_contour if heat.view == CONTOUR else contrast_overlay
     drawn = draw(picture, values, heat.opacity)
     return side_by_side(picture, drawn) if heat.view == SIDE_BY_SIDE else drawn, meaning
+
+
+def _set_to(controls: Controls) -> str:
+    """A filter and a bias in words for a picture's footer; nothing where they are off."""
+    kinds = "" if controls.group == ALL else f" · only {controls.group.lower()}"
+    return kinds + ("" if controls.upper_body_bias == 1 else f" · upper-body bias {controls.upper_body_bias:.2f}")
 
 
 def _title(photo: Photo, mark: Marked) -> str:
@@ -613,15 +650,24 @@ def _headline(mark: Marked, answer: Answer, classifier: Classifier) -> None:
             f"Its score is {answer.score:.2f}; nearly all photos of these kinds score {classifier.threshold:.2f} or more. "
             "The nearest guesses, for what they are worth:"
         )
+        _say_before(answer)
         return
     st.markdown(f"#### {answer.label} · {rounded(answer.probability)}")
-    if answer.without_controls != answer.label:
-        st.caption(f"Without your filter and bias it would have been {answer.without_controls}.")
-    if answer.close_call:
+    _say_before(answer)
+    if answer.close_call and answer.runner_up:
         st.caption(f"A close call: {answer.label} or {answer.runner_up[0]}.")
 
 
-def records(photo: Photo, marked: list[Marked], answers: list[Answer], classifier: Classifier) -> list[dict[str, Any]]:
+def _say_before(answer: Answer) -> None:
+    """What the answer would be without filter and bias, where they changed it."""
+    label, probability = answer.without_controls
+    if (label, rounded(probability)) != (answer.label, rounded(answer.probability)):
+        st.caption(f"Without your filter and bias it would have been {label}, {rounded(probability)}.")
+
+
+def records(
+    photo: Photo, marked: list[Marked], answers: list[Answer], classifier: Classifier, controls: Controls
+) -> list[dict[str, Any]]:
     """All results of a photo as plain records, for CSV and JSON."""
     return [
         {
@@ -633,6 +679,9 @@ def records(photo: Photo, marked: list[Marked], answers: list[Answer], classifie
             "bottom": mark.region.bottom if mark.region else photo.height,
             "label": answer.label,
             "group": answer.group,
+            "kinds": controls.group,
+            "upper_body_bias": controls.upper_body_bias,
+            "without_controls": answer.without_controls[0],
             "in_scope": answer.in_scope,
             "in_scope_score": answer.score,
             "run": classifier.run.run_id,
@@ -648,12 +697,15 @@ def downloads(
     readings: list[Reading],
     answers: list[Answer],
     classifier: Classifier,
+    controls: Controls,
     heat: HeatSettings,
 ) -> None:
-    """The results to take away: the view as a picture, all figures as CSV and JSON."""
-    rows = records(photo, marked, answers, classifier)
+    """The results to take away: the view as a picture, the figures of every kind as CSV and JSON."""
+    full = [classifier.answer(reading, controls) for reading in readings]
+    rows = records(photo, marked, full, classifier, controls)
+    since = shown_since("answers_shown", json.dumps(rows))
+    rows = [row | {"time": since.isoformat(timespec="seconds")} for row in rows]
     text = json.dumps(rows, indent=1)
-    since = shown_since("answers_shown", text)
     stem = f"garments-{photo.sha256[:8]}-{since:%Y%m%d-%H%M%S}"
 
     def png() -> bytes:
@@ -667,7 +719,7 @@ def downloads(
             )
             for mark, reading, answer in zip(marked, readings, answers, strict=True)
         ]
-        footer = f"{APP_NAME} · run {classifier.run.run_id} · {since:%Y-%m-%d %H:%M %Z}"
+        footer = f"{APP_NAME} · run {classifier.run.run_id} · {since:%Y-%m-%d %H:%M %Z}{_set_to(controls)}"
         return _png(snapshot(photo.image, photo.size, cards, classifier.labels, footer))
 
     with st.container(horizontal=True):

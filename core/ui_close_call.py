@@ -20,7 +20,7 @@ def candidates(
     labels: LabelSet, photo: Photo, mark: Marked, reading: Reading, answer: Answer, heat: HeatSettings
 ) -> None:
     """The two candidates, each with its probability and heat map, and between them their contrast; nothing unless the call is close."""
-    if not (answer.close_call and answer.in_scope and heat.shown):
+    if not (answer.close_call and answer.runner_up and answer.in_scope and heat.shown):
         return
     heat = replace(heat, view=OVERLAY) if heat.view == SIDE_BY_SIDE else heat
     (first, likely), (second, less_likely) = answer.ranking[0], answer.runner_up

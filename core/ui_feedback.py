@@ -10,12 +10,14 @@ from core.feedback import NONE_OF_THESE, Correction, feedback_file, store
 from core.images import Photo
 from core.roi import Region
 from core.runs import Run
+from core.ui import told
 from core.ui_classify import Marked
 
 
 def correct(run: Run, photo: Photo, mark: Marked, answer: Answer) -> None:
     """Ask what a photo or region really shows."""
-    key = f"{photo.sha256[:16]}-{mark.number}"
+    region = mark.region or Region(0, 0, *photo.size)
+    key = f"{run.run_id}-{photo.sha256[:16]}-{region.left}-{region.top}-{region.right}-{region.bottom}"
     with st.popover("Wrong? Say what it is", icon=":material/edit:", type="tertiary", key=f"wrong-{key}"):
         choices = [*run.labels.names, NONE_OF_THESE]
         label = st.selectbox("It is", choices, index=None, placeholder="Choose", key=f"wrong-label-{key}")
@@ -26,8 +28,7 @@ def correct(run: Run, photo: Photo, mark: Marked, answer: Answer) -> None:
         if known:
             st.caption(f":material/check: Stored: {label}.")
         if st.button("Store", key=f"wrong-store-{key}", disabled=label is None or known) and label:
-            region = mark.region or Region(0, 0, *photo.size)
-            given = Correction(label, photo.sha256, photo.size, region, run.run_id, answer.label, answer.probability)
+            given = Correction(label, photo.sha256, photo.size, region, run.run_id, *answer.without_controls)
             if _store(given, photo if keep else None):
                 stored[key] = label, keep
 
@@ -37,7 +38,7 @@ def _store(correction: Correction, photo: Photo | None) -> bool:
     try:
         aside = store(feedback_file(), correction, photo and photo.image)
     except FeedbackUnavailable as error:
-        st.error(f"Not stored. {error}", icon=":material/error:")
+        st.error(f"Not stored. {told(error)}", icon=":material/error:")
         return False
     st.success(f"Stored: {correction.corrected}{', with the photo' if photo else ''}. Thank you.")
     if aside:

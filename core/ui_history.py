@@ -17,7 +17,7 @@ from core.history import Training
 from core.palette import WARN
 from core.report import html_report
 from core.runs import runs_folder
-from core.ui import literal
+from core.ui import literal, told
 
 FOLLOWED = "followed"  # ids of the runs that a button chose, for the next run of the page
 LIVE_EVERY = timedelta(seconds=3)
@@ -369,7 +369,7 @@ def overview(found: list[Training], broken: dict[str, str]) -> None:
         table = history.runs_table(found)
         _table(table, [*table.columns.drop("run_id"), "run_id"])
     for name, message in broken.items():
-        st.warning(f"{literal(name)}: {message}", icon=":material/folder_off:")
+        st.warning(f"{literal(name)}: {told(message)}", icon=":material/folder_off:")
 
 
 def settings(chosen: list[Training]) -> None:

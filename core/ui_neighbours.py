@@ -12,6 +12,7 @@ from core.errors import BrokenRun, InvalidData
 from core.neighbours import INDEX_FILE, Neighbours
 from core.photo_files import catalogue_path
 from core.runs import Run
+from core.ui import told
 from core.ui_classify import Marked
 from core.ui_confusion import thumbnail_url
 from core.ui_predictions import catalogue
@@ -46,7 +47,7 @@ def _index_of(run: Run) -> tuple[Neighbours | None, str]:
         index = _index(run, str(run.folder), run.manifest["files"].get(INDEX_FILE, ""))
         return index, "This run keeps no index of similar products."
     except BrokenRun as error:
-        return None, f":material/warning: Similar products cannot be shown. {error}"
+        return None, f":material/warning: Similar products cannot be shown. {told(error)}"
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
@@ -60,7 +61,7 @@ def _thumbnails(ids: list[int]) -> dict[int, str]:
         path = catalogue_path()
         found = catalogue(path).read(ids) if path else {}
     except InvalidData as error:
-        st.caption(f":material/warning: {error}")
+        st.caption(f":material/warning: {told(error)}")
         return {}
     urls = {photo: thumbnail_url(found.get(str(photo))) for photo in ids}
     return {photo: url for photo, url in urls.items() if url}

@@ -188,7 +188,7 @@ def _own_test_set(runs: Sequence[Run]) -> None:
     if st.button("Analyse", disabled=not path, icon=":material/play_arrow:"):
         _keep(lambda: _at(Path(path).expanduser(), runs))
     if message := st.session_state.get(OWN_ERROR):
-        st.error(message, icon=":material/error:")
+        st.error(ui.told(message), icon=":material/error:")
 
 
 def _keep(make: Callable[[], Source]) -> None:

@@ -24,8 +24,9 @@ with ui.errors_shown(), ui.turns:
 
     with left:
         page.true_label(photo)
+        page.propose_if_asked(classifier, photo)
         marked = page.regions(photo)
-        page.photo_buttons(classifier, photo, marked)
+        page.photo_buttons(photo)
     with right, st.container(key=ui_keys.ANSWERS_BOX):
         readings = page.read(classifier, photo, marked)
         answers = [classifier.answer(reading, controls, top_k) for reading in readings]
@@ -34,4 +35,4 @@ with ui.errors_shown(), ui.turns:
                 ui_close_call.candidates(classifier.labels, photo, mark, reading, answer, heat)
                 ui_neighbours.nearest(classifier.run, mark, reading)
                 ui_feedback.correct(classifier.run, photo, mark, answer)
-        page.downloads(photo, marked, readings, answers, classifier, heat)
+        page.downloads(photo, marked, readings, answers, classifier, controls, heat)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import ExifTags, Image
 
 from core import Classifier, samples
 from core.decide import Controls
@@ -97,7 +98,9 @@ def test_controls_are_told_apart_from_what_the_network_said(random_classifier, p
     plain = random_classifier.answer(reading)
     other = "bottoms" if plain.group == "Tops" else "tops"
     filtered = random_classifier.answer(reading, Controls(other))
-    assert filtered.group.lower() == other and filtered.without_controls == plain.label
+    assert filtered.group.lower() == other
+    label, probability = filtered.without_controls
+    assert label == plain.label and probability == pytest.approx(plain.probability)
 
 
 def test_the_threshold_decides_the_scope(random_run, photos):
@@ -119,6 +122,26 @@ def test_painting_over_the_hottest_places_covers_their_share_and_keeps_the_lette
     white = (seen[0][0] == 255).all(axis=2)
     assert changed.any() and white[changed].all() and white.mean() >= 0.2
     assert masked.content == reading.content and not np.allclose(masked.logits, reading.logits)
+
+
+def test_where_nothing_speaks_for_a_class_nothing_is_painted_over(random_classifier, photos):
+    reading = random_classifier.read([(photos[0], None)])[0]
+    blank = replace(reading, maps=-np.ones_like(reading.maps))
+    masked = random_classifier.without_hottest(photos[0], None, blank, 0)
+    np.testing.assert_allclose(masked.logits, reading.logits, atol=1e-3)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "L", "P", "CMYK"])
+def test_an_opened_image_gets_the_answer_of_its_bytes(random_classifier, mode):
+    image = samples.sample("Shirts").rotate(90, expand=True).convert(mode)
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    buffer = io.BytesIO()
+    image.save(buffer, "TIFF", exif=exif)
+    opened = Image.open(io.BytesIO(buffer.getvalue()))
+    of_bytes, of_image = random_classifier.predict([buffer.getvalue(), opened])
+    assert [name for name, _ in of_bytes.ranking] == [name for name, _ in of_image.ranking]
+    assert of_image.probability == pytest.approx(of_bytes.probability, abs=0.01)
 
 
 def test_unreadable_bytes_are_refused(random_classifier):

@@ -13,15 +13,14 @@ from core.runs import sha256_of
 from tests.conftest import ROOT
 from tests.prediction_tables import prediction_table, write_run
 
-GROUPS = {
-    group: tuple(f"{group} {number}" for number in range(1, 14)) for group in ("Shoes", "Bags", "Watches", "Belts")
-}
+GROUPS = {group: tuple(f"{group} {n}" for n in range(1, 14)) for group in ("Shoes", "Bags", "Watches", "Belts")}
+GROUPS["Hats"] = ("Hats 1",)
 LABELS = LabelSet(GROUPS)
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory, random_run):
-    """A run of 52 classes with a network and predictions."""
+    """A run of 53 classes, one of them alone in its group, with a network and predictions."""
     folder = tmp_path_factory.mktemp("runs")
     predictions = prediction_table(600, labels=LABELS, empty="Belts 13")
     write_run(folder / "other", {"predictions.csv": predictions}, LABELS)
@@ -49,7 +48,7 @@ def test_a_photo_is_classified_and_no_control_is_about_classes_that_are_not_ther
     page.file_uploader[0].set_value([("photo.png", picture.getvalue(), "image/png")]).run()
     assert not page.exception and not page.error
     assert "Upper-body bias" not in [slider.label for slider in page.slider]
-    assert page.slider(key="top_k").max == 52
+    assert page.slider(key="top_k").max == 53
     page.button_group("group").set_value("Bags").run()
     assert not page.exception and not page.error
 
@@ -57,7 +56,7 @@ def test_a_photo_is_classified_and_no_control_is_about_classes_that_are_not_ther
 def test_its_confusion_matrix_stands(open_page):
     page = open_page("pages/3_Confusion_matrix.py")
     assert not page.exception and not page.error
-    assert len(page.selectbox(key="matrix_true").options) == 52
+    assert len(page.selectbox(key="matrix_true").options) == 53
 
 
 def test_each_group_has_a_colour_and_keeps_it():

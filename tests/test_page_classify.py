@@ -10,7 +10,8 @@ from sklearn.metrics import accuracy_score
 from streamlit.testing.v1 import AppTest
 
 from core import samples
-from core.images import MAX_BYTES
+from core.decide import Controls
+from core.images import MAX_BYTES, decode_photo
 from core.roi import Region
 from core.runs import current_run
 from tests.conftest import ROOT
@@ -174,6 +175,47 @@ def test_a_garment_that_fills_the_photo_needs_no_box(page, monkeypatch):
     next(button for button in page.button if button.label == "Find garments").click().run()
     assert [toast.value for toast in page.toast] == ["The garment fills the photo; no box is needed."]
     assert len(headlines(page)) == 1
+
+
+def test_boxes_stay_where_the_network_finds_no_other(page, monkeypatch):
+    upload(page, ("shirt.png", photo()))
+    sha256 = page.session_state["selected_photo"]
+    page.session_state["drawings"] = {sha256: ["a box"]}
+    monkeypatch.setattr("core.ui_classify.find_garments", lambda *_: [])
+    next(button for button in page.button if button.label == "Find garments").click().run()
+    assert "Nothing in this photo stands out" in page.toast[0].value
+    assert page.session_state["drawings"] == {sha256: ["a box"]}
+    assert "canvas_version" not in page.session_state, "the canvas is as it was, so that undo works"
+
+
+def test_a_failure_to_find_garments_is_told_like_any_other(page, monkeypatch, caplog):
+    upload(page, ("shirt.png", photo()))
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("unforeseen")
+
+    monkeypatch.setattr("core.ui_classify.find_garments", fail)
+    next(button for button in page.button if button.label == "Find garments").click().run()
+    assert "nobody foresaw" in page.error[0].value and not page.exception
+
+
+def test_a_name_in_a_message_is_shown_as_text(page):
+    upload(page, ("![x](http://elsewhere/a.png) **b**.png", b"no photo"))
+    assert r"\!\[x\]\(http\://elsewhere/a.png\) \*\*b\*\*.png" in page.error[0].value
+
+
+def test_the_files_have_every_kind_and_say_what_was_set(page):
+    upload(page, ("shirt.png", photo()))
+    from core.ui_classify import WHOLE, records  # its canvas is known to Streamlit once a page runs
+
+    classifier = page.session_state["classifier"][1]
+    reading = next(iter(page.session_state["readings"].values()))
+    set_to = Controls("tops", 0.6)
+    answers = [classifier.answer(reading, set_to)]
+    (row,) = records(decode_photo(photo(), "shirt.png"), [WHOLE], answers, classifier, set_to)
+    assert (row["kinds"], row["upper_body_bias"]) == ("tops", 0.6)
+    assert row["without_controls"] == classifier.answer(reading).label
+    assert sum(value for name, value in row.items() if name.startswith("p ")) == pytest.approx(1)
 
 
 def test_the_first_of_new_photos_is_shown_and_then_the_newest(page):

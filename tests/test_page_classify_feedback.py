@@ -12,7 +12,7 @@ from tests.test_page_classify import photo, upload
 
 PHOTO = photo()
 SHA256 = hashlib.sha256(PHOTO).hexdigest()
-KEY = f"{SHA256[:16]}-0"
+KEY = f"random-{SHA256[:16]}-0-0-480-640"
 
 
 @pytest.fixture
@@ -52,6 +52,16 @@ def test_what_is_stored_is_not_offered_again_until_it_changes(page, file):
     assert [stored.correction.corrected for stored in latest(file)] == ["Jeans"]
 
 
+def test_what_the_network_said_is_stored_and_not_what_a_filter_left(page, file):
+    page.button_group("group").set_value("Bottoms").run()
+    page.selectbox(f"wrong-label-{KEY}").set_value("Waistcoat").run()
+    page.button(f"wrong-store-{KEY}").click().run()
+    (stored,) = latest(file)
+    page.button_group("group").set_value("all").run()
+    headline = next(text.value for text in page.markdown if text.value.startswith("#### "))
+    assert headline == f"#### {stored.correction.predicted} · {stored.correction.probability:.0%}"
+
+
 def test_the_photo_is_stored_only_if_agreed(page, file):
     page.selectbox(f"wrong-label-{KEY}").set_value("none of these").run()
     page.checkbox(f"wrong-keep-{KEY}").check().run()
@@ -64,7 +74,7 @@ def test_a_file_that_cannot_be_written_is_named_and_the_page_goes_on(page, file)
     file.mkdir(parents=True)
     page.selectbox(f"wrong-label-{KEY}").set_value("Jeans").run()
     page.button(f"wrong-store-{KEY}").click().run()
-    assert page.error[0].value.startswith(f"Not stored. {file} cannot be opened")
+    assert page.error[0].value.replace("\\", "").startswith(f"Not stored. {file} cannot be opened")
     assert not page.exception and not page.success
 
 

@@ -145,7 +145,7 @@ def test_a_broken_folder_is_named_and_the_rest_goes_on(runs):
     (runs / "broken" / "manifest.json").write_text("{")
     write_run(runs, "percent", history=history_table().assign(val_accuracy=90.0))
     page = opened()
-    warnings = [warning.value for warning in page.warning]
+    warnings = [warning.value.replace("\\", "") for warning in page.warning]
     assert any("broken" in warning and "cannot be read" in warning for warning in warnings)
     assert any("val_accuracy must lie between 0 and 1" in warning for warning in warnings)
     assert metrics(page)["Best validation"] == "91.45%" and quiet(page)

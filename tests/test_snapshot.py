@@ -14,7 +14,7 @@ from core.snapshot import MARGIN, Card, snapshot
 from tests.conftest import GROUPS
 
 LABELS = LabelSet.from_json(GROUPS)
-ANSWER = Answer([("Tshirts", 0.9), ("Jeans", 0.1)], "Tops", True, 5.0, "Tshirts", ("Jeans", 0.1))
+ANSWER = Answer([("Tshirts", 0.9), ("Jeans", 0.1)], "Tops", True, 5.0, ("Tshirts", 0.9), ("Jeans", 0.1))
 
 
 def drawn(cards: list[Card]) -> np.ndarray:
@@ -44,6 +44,14 @@ def test_the_bars_of_a_refused_photo_are_as_pale_as_on_the_page():
     assert not (pixels == (0x3B, 0x7D, 0xD8)).all(axis=1).any()
     pale = [round(FADED * c + (1 - FADED) * 255) for c in (0x3B, 0x7D, 0xD8)]
     assert (pixels == pale).all(axis=1).sum() > 1000
+
+
+def test_every_class_that_is_listed_has_a_bar():
+    ranking = [(name, 1 / len(LABELS)) for name in LABELS.names]
+    card = Card("Whole photo", None, None, dataclasses.replace(ANSWER, ranking=ranking), Image.new("RGB", (20, 20)))
+    coloured = (np.abs(drawn([card]).astype(int) - ImageColor.getrgb(GROUP["Tops"])).sum(axis=2) == 0).any(axis=1)
+    coloured |= (np.abs(drawn([card]).astype(int) - ImageColor.getrgb(GROUP["Bottoms"])).sum(axis=2) == 0).any(axis=1)
+    assert (np.diff(coloured.astype(int)) == 1).sum() == len(LABELS)
 
 
 def test_the_sheet_grows_with_the_cards():
