@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from core.errors import BrokenRun
+from core.glossary import TERMS
 from core.history import Training, finished
 from core.history_words import data_in_words, duration
 from core.metrics import wilson_interval
@@ -129,7 +130,8 @@ def _results(metrics: Mapping[str, Any]) -> str:
                     f"{measured['macro_f1']:.3f}",
                 ]
             )
-    return _table(["photos", "number", "accuracy", "true kind among the first three", "macro-F1"], rows)
+    table = _table(["photos", "number", "accuracy", "true kind among the first three", "macro-F1"], rows)
+    return f"{table}\n\n{TERMS['Macro-F1']}" if rows else ""
 
 
 def _by_kind(metrics: Mapping[str, Any]) -> str:
@@ -143,7 +145,8 @@ def _by_kind(metrics: Mapping[str, Any]) -> str:
         ]
         for row in metrics.get("test", {}).get("classes", [])
     ]
-    return _table(["kind", "test photos", "precision", "recall", "F1"], rows)
+    table = _table(["kind", "test photos", "precision", "recall", "F1"], rows)
+    return f"{table}\n\n{TERMS['Precision']} {TERMS['Recall']} {TERMS['F1']}" if rows else ""
 
 
 def _slices(predictions: Predictions) -> Iterator[str]:
@@ -226,8 +229,7 @@ def _in_scope(run: Run, metrics: Mapping[str, Any]) -> str:
     words = (
         f"A photo whose energy score is below {scope['threshold']:.2f} is said to show none of the kinds. The threshold lets "
         f"{scope['true_positive_rate']:.0%} of the validation photos of the kinds pass, and "
-        f"{measured['true_positive_rate']:.1%} of the test photos. "
-        "AUROC is the chance that a photo of the kinds scores above one of something else."
+        f"{measured['true_positive_rate']:.1%} of the test photos. {TERMS['AUROC']}"
     )
     others = {"all other products": measured} | measured.get("kinds", {})
     rows = [[name, f"{row['other_products']:,}", _number(row["auroc"]), _passing(row)] for name, row in others.items()]
@@ -246,8 +248,8 @@ def _calibration(run: Run, metrics: Mapping[str, Any]) -> str:
         if (error := metrics.get(part, {}).get("calibration_error"))
     ]
     words = (
-        f"Probabilities are divided by a temperature ({run.manifest['temperature']:.3f}, fitted on validation). The expected calibration "
-        "error is how far a shown probability is, on average, from the share of right answers."
+        f"{TERMS['Calibration']} Fitted on validation for that, the temperature is {run.manifest['temperature']:.3f}. "
+        f"{TERMS['Temperature']} {TERMS['Calibration error']}"
     )
     table = _table(["photos", "bins", "error before", "error as shown"], rows)
     return f"{words}\n\n{table}" if rows else ""

@@ -12,6 +12,7 @@ from core import confusion, metrics
 from core import figures_confusion as figures
 from core.errors import GarmentError
 from core.figures_confusion import View
+from core.glossary import TERMS
 from core.labels import LabelSet
 from core.predictions import Predictions, prediction_file, stage_files
 from core.runs import Run, find_runs, runs_folder
@@ -23,7 +24,10 @@ MEASURES = {"recall": "Recall", "precision": "Precision", "f1": "F1"}
 TARGETS = (0.95, 0.98, 0.99)
 LISTED = 200
 PERCENT = "%.1f%%"
-BAR = st.column_config.ProgressColumn(format=PERCENT, min_value=0, max_value=100)
+BARS = {
+    name: st.column_config.ProgressColumn(format=PERCENT, min_value=0, max_value=100, help=TERMS[name])
+    for name in MEASURES.values()
+}
 DETAILS_LAST = ("colour", "usage")
 
 
@@ -78,7 +82,7 @@ def classes(source: Source, selection: Selection, counts: np.ndarray, view: View
     """Precision, recall and F1 of every class, and the precision-recall curve of one."""
     labels = source.predictions.labels
     table = metrics.classification_table_from_counts(counts, labels.names)
-    st.dataframe(_readable(table), hide_index=True, column_config={"Recall": BAR, "Precision": BAR, "F1": BAR})
+    st.dataframe(_readable(table), hide_index=True, column_config=BARS)
     left, right = st.columns(2, gap="large")
     with left:
         measure = st.segmented_control(
@@ -89,6 +93,7 @@ def classes(source: Source, selection: Selection, counts: np.ndarray, view: View
             required=True,
             key="matrix_measure",
             bind="query-params",
+            help="\n\n".join(TERMS[name] for name in MEASURES.values()),
         )
         figure = figures.class_bars_figure(table, measure, labels, view.theme)
         st.plotly_chart(figure, key="matrix_bars", config=CHART_CONFIG, alt="Bars of one measure, a class each")
@@ -127,7 +132,7 @@ def _precision_recall(source: Source, selection: Selection) -> None:
     if np.isnan(average):
         st.markdown(f"There are no {name} among these photos (n=0).")
         return
-    st.markdown(f"Average precision of {name}: **{average:.3f}**")
+    st.markdown(f"Average precision of {name}: **{average:.3f}**", help=TERMS["Average precision"])
     figure = figures.precision_recall_figure(confusion.thinned(curve))
     st.plotly_chart(figure, key="matrix_pr", config=CHART_CONFIG, alt="Precision against recall of one class")
 
@@ -191,13 +196,13 @@ def trust(source: Source, selection: Selection) -> None:
     _top_k(rank, errors)
     left, right = st.columns(2, gap="large")
     with left:
-        st.markdown("**Is it as sure as it is right?**")
+        st.markdown("**Is it as sure as it is right?**", help=TERMS["Calibration"])
         figure = figures.reliability_figure(
             {name: metrics.reliability_table(values, correct) for name, values in confidences.items()}
         )
         st.plotly_chart(figure, key="matrix_reliability", config=CHART_CONFIG, alt="Accuracy against confidence")
         if temperature:
-            st.caption(f"Temperature {temperature:.3f}, fitted on the validation photos.")
+            st.caption(f"Temperature {temperature:.3f}, fitted on the validation photos.", help=TERMS["Temperature"])
     with right:
         _worst(source, selection)
 
@@ -209,9 +214,7 @@ def _top_k(rank: np.ndarray, errors: list[float]) -> None:
         low, high = metrics.wilson_interval(right, len(rank))
         column.metric("Right" if k == 1 else f"Right among the first {k}", f"{right / len(rank):.1%}", border=True)
         column.caption(f"95% interval {100 * low:.1f} to {high:.1%}")
-    columns[3].metric(
-        "Calibration error", f"{errors[-1]:.1%}", border=True, help="Mean gap of confidence and accuracy, 15 bins"
-    )
+    columns[3].metric("Calibration error", f"{errors[-1]:.1%}", border=True, help=TERMS["Calibration error"])
     if len(errors) > 1:
         columns[3].caption(f"before temperature {errors[0]:.1%}")
 

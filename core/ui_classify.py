@@ -26,6 +26,7 @@ from core.data_url import data_url, jpeg
 from core.decide import BIASED_GROUP, Controls, apply_controls, softmax
 from core.errors import InvalidRegion, UnreadablePhoto
 from core.explain import contour, contrast_contour, contrast_overlay, legend, overlay, side_by_side
+from core.glossary import TERMS
 from core.images import ACCEPTED_SUFFIXES, MAX_BYTES, Photo, decode_photo, display_name, spreadsheet_name
 from core.labels import ALL, LabelSet
 from core.palette import REGION
@@ -516,8 +517,7 @@ def heat_controls(labels: LabelSet) -> HeatSettings:
         True,
         key="heat",
         bind="query-params",
-        help="Grad-CAM: the places that spoke for a class. The network's own grid is coarse (a cell is 32 pixels of its small "
-        "input); the map is stretched over the photo.",
+        help=TERMS["Grad-CAM"],
     )
     view = st.pills("View", VIEWS, default=OVERLAY, required=True, key="view", bind="query-params", disabled=not shown)
     name = st.selectbox("Explain", [ANSWER, *labels.names], key="explain", bind="query-params", disabled=not shown)
@@ -648,7 +648,8 @@ def _headline(mark: Marked, answer: Answer, classifier: Classifier) -> None:
             st.caption("If it shows several garments, draw a box round each.")
         st.caption(
             f"Its score is {answer.score:.2f}; nearly all photos of these kinds score {classifier.threshold:.2f} or more. "
-            "The nearest guesses, for what they are worth:"
+            "The nearest guesses, for what they are worth:",
+            help=TERMS["In scope"],
         )
         _say_before(answer)
         return

@@ -13,6 +13,7 @@ from plotly.colors import hex_to_rgb
 from core import figures_history as figures
 from core import history
 from core import history_words as words
+from core.glossary import TERMS
 from core.history import Training
 from core.palette import WARN
 from core.report import html_report
@@ -280,6 +281,7 @@ def curves(chosen: list[Training]) -> None:
             key="curves",
             bind="query-params",
             wrap=True,
+            help=f"{TERMS['Loss']}\n\n{TERMS['Macro-F1']}",
         )
         axis = st.segmented_control(
             "By", list(figures.AXES), default="Epoch", required=True, key="axis", bind="query-params"

@@ -13,6 +13,7 @@ from PIL import Image
 from core import samples, ui
 from core.bars import probability_bars, rounded
 from core.data_url import data_url, jpeg
+from core.glossary import TERMS
 from core.images import Photo
 from core.labels import NO_KIND
 from core.runs import Run, find_runs, runs_folder
@@ -142,13 +143,14 @@ def headline(run: Run) -> None:
             "Calibration error",
             f"{error:.1%}",
             "how far its probabilities are off",
-            "Mean difference of shown probability and share of right answers, over 15 bins (expected calibration error).",
+            TERMS["Calibration error"],
         ),
         (
             "Spots other things",
             f"{scope['auroc']:.3f}",
             "AUROC: 1 is perfect, 0.5 is chance",
-            f"How well its score tells them from {scope['other_products']:,} photos of other products, such as shoes and bags.",
+            f"How well its score tells them from {scope['other_products']:,} photos of other products, such as shoes and bags. "
+            f"{TERMS['AUROC']}",
         ),
     ]
     with st.container(horizontal=True):
@@ -174,7 +176,7 @@ def _of_rare_kinds(test: dict[str, Any]) -> tuple[str, str, str, str]:
         "Macro-F1",
         f"{test['macro_f1']:.2f}",
         "rare kinds count as much as common ones",
-        "Mean over the kinds of F1, which is high only if few are missed and few are named wrongly. 1 is perfect.",
+        TERMS["Macro-F1"],
     )
 
 
