@@ -29,6 +29,7 @@ audit: $(VENV)/dev ## ask for known vulnerabilities of the pinned libraries; nee
 
 bench: $(VENV)/dev ## measure what README and docs claim
 	$(BIN)/python -m benchmarks.latency
+	$(BIN)/python -m benchmarks.interaction
 	$(BIN)/python -m benchmarks.startup
 	$(BIN)/python -m benchmarks.load
 	$(BIN)/python -m benchmarks.bulk

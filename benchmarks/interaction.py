@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from benchmarks.report import machine
 from core.samples import sample
 from tests.browser.conftest import CHROMIUM_OPTIONS, PATIENCE, running_server
 
@@ -130,6 +131,7 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_OPTIONS)
         found = measure(browser, server)
         browser.close()
+    print(f"{machine()}\n")
     print("| gesture | median | slowest of " + str(REPEATS) + " | promised |\n|---|---|---|---|")
     for gesture, waits in found.items():
         print(f"| {gesture.name} | {statistics.median(waits):.0f} ms | {max(waits):.0f} ms | {gesture.promised} ms |")

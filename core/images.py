@@ -24,6 +24,7 @@ from pillow_heif import register_heif_opener
 from core.errors import UnreadablePhoto
 
 MAX_BYTES = 30 * 2**20
+NAMELESS = "This photo"
 MAX_PIXELS = 64_000_000
 MAX_SECONDS = 10.0  # a photo of MAX_PIXELS takes one to three
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "HEIF", "BMP", "TIFF", "GIF")
@@ -105,7 +106,7 @@ def decode_photo(data: bytes, name: str = "", at_least: tuple[int, int] | None =
         UnreadablePhoto: whatever is wrong with the bytes; no other exception leaves this function.
     """
     shown = display_name(name)
-    subject = shown or "This photo"
+    subject = shown or NAMELESS
     if not data:
         raise UnreadablePhoto(
             f"{subject} is empty (0 bytes). Choose the file again; it may not have been copied whole."
@@ -139,7 +140,7 @@ def as_decoded(image: Image.Image) -> Image.Image:
     try:
         return _rgb(upright)
     except _Refused as error:
-        raise UnreadablePhoto(f"This photo {error}") from None
+        raise UnreadablePhoto(f"{NAMELESS} {error}") from None
 
 
 def _note(level: int, data: bytes, error: Exception) -> None:
