@@ -10,7 +10,8 @@
 A photo that looks like no kind is called "None of these", with the nearest kinds; in records `in_scope` is then false.
 
 With --csv or --parquet the work is resumable: after a kill the same command continues, and the files are those of an
-uninterrupted run. Several processes (torchrun, or RANK and WORLD_SIZE in the environment) share the photos; the first one writes.
+uninterrupted run but for the milliseconds. Several processes (torchrun, or RANK and WORLD_SIZE in the environment) share the
+photos; the first one writes.
 
 Exit status: 0 if at least one photo was classified or the export or card is written, 1 if none or if it could not be done,
 2 for wrong usage.

@@ -8,7 +8,9 @@ from streamlit.testing.v1 import AppTest
 
 from core import samples
 from core.engine import Engine
+from core.images import display_name
 from core.labels import NO_KIND
+from core.ui import literal
 from tests.conftest import ROOT
 
 
@@ -47,6 +49,18 @@ def metrics(page: AppTest) -> dict[str, str]:
 
 def test_an_empty_page_says_what_to_do(page):
     assert "Drop photos" in page.info[0].value and not page.exception
+
+
+@pytest.mark.parametrize(
+    "name", ["<img src=x onerror=alert(1)>", "![x](http://elsewhere/a)", "two\nlines", "\u202egpj.exe", "n" * 300]
+)
+def test_a_hostile_name_is_text_in_the_table_and_in_messages(page, name):
+    upload(page, (f"{name}.png", photo()), (f"{name}.zip", b"no zip file"))
+    (shown,) = page.dataframe[0].value["file"]
+    assert shown == display_name(f"{name}.png")
+    (message,) = page.error
+    assert message.value.startswith(literal(display_name(f"{name}.zip"))) and not page.exception
+    assert not any("<img src=x" in html.proto.body for html in page.get("html"))
 
 
 def test_without_photos_drawn_garments_show_what_the_page_does_until_photos_come(page):
