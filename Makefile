@@ -18,7 +18,7 @@ test: $(VENV)/dev ## install what the tests need, then run them all
 coverage: $(VENV)/dev ## run the tests, list the lines of core and train that none reaches; fails below 90%
 	$(BIN)/python -m pytest -n 2 --dist loadfile --cov=core --cov=train --cov-report=term-missing:skip-covered --cov-fail-under=90
 
-lint: $(VENV)/dev ## check style and types, as the pre-commit hooks do
+lint: $(VENV)/dev ## check style and types and look for secrets, as the pre-commit hook does
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright
