@@ -22,7 +22,7 @@ lint: $(VENV)/dev ## check style and types and look for secrets, as the pre-comm
 	$(BIN)/pyright
 	git ls-files -z -- ':!artifacts' | xargs -0 $(BIN)/detect-secrets-hook --no-verify
 
-audit: $(VENV)/dev ## ask for known vulnerabilities of the pinned libraries; needs the internet
+audit: $(VENV)/dev ## ask for known vulnerabilities of all libraries installed here; needs the internet
 	$(BIN)/python .ci/audit.py
 
 bench: $(VENV)/dev ## measure what README and docs claim
