@@ -6,7 +6,9 @@ RUN python -m venv /venv && /venv/bin/python -m pip install --no-cache-dir -r re
 
 FROM python:3.11-slim-bookworm
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp
-RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin garments
+# A fresh named volume takes the owner of the folder that it covers.
+ENV GARMENTS_FEEDBACK=/data/feedback.sqlite3
+RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin garments && install --directory --owner=garments /data
 COPY --from=install /venv /venv
 WORKDIR /app
 COPY .streamlit .streamlit

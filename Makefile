@@ -4,7 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test coverage lint audit bench bench-engines bench-train screenshots setup
+.DELETE_ON_ERROR: # an environment that could not be made whole is made anew the next time
+.PHONY: help run test lint audit bench bench-engines bench-train screenshots setup
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -12,19 +13,16 @@ help: ## list the targets
 run: $(VENV)/app ## install what the dashboard needs, then start it
 	@$(BIN)/python -m streamlit run Home.py
 
-test: $(VENV)/dev ## install what the tests need, then run them all
-	$(BIN)/python -m pytest -n 2 --dist loadfile
-
-coverage: $(VENV)/dev ## run the tests, list the lines of core and train that none reaches; fails below 90%
+test: $(VENV)/dev ## install what the tests need, run them all, list the lines of core and train that none reaches; fails below 90%
 	$(BIN)/python -m pytest -n 2 --dist loadfile --cov=core --cov=train --cov-report=term-missing:skip-covered --cov-fail-under=90
 
-lint: $(VENV)/dev ## check style and types, as the pre-commit hooks do
+lint: $(VENV)/dev ## check style and types and look for secrets, as the pre-commit hook does
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright
 	git ls-files -z -- ':!artifacts' | xargs -0 $(BIN)/detect-secrets-hook --no-verify
 
-audit: $(VENV)/dev ## ask for known vulnerabilities of the pinned libraries; needs the internet
+audit: $(VENV)/dev ## ask for known vulnerabilities of all libraries installed here; needs the internet
 	$(BIN)/python .ci/audit.py
 
 bench: $(VENV)/dev ## measure what README and docs claim
@@ -48,6 +46,7 @@ setup: $(VENV)/dev ## install everything, for development
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Python 3.11 or newer is needed, this is " + sys.version'
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "$(PYTHON) cannot put pip into $(VENV). On Debian and Ubuntu: apt install $(notdir $(PYTHON))-venv" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/app: requirements.txt requirements-serve.txt | $(VENV)/bin/python

@@ -5,6 +5,7 @@ import pytest
 
 from benchmarks.engines import Measured, front, table
 from benchmarks.latency import operations
+from benchmarks.serving_size import megabytes
 from core.graph import build_graph
 
 
@@ -41,3 +42,10 @@ def test_a_way_is_worth_adopting_if_it_is_a_tenth_faster_and_loses_at_most_a_fif
 ):
     line = table([WAYS[0], way("other", milliseconds, accuracy)]).splitlines()[-1]
     assert line.startswith("| other |") and line.endswith(f"| {verdict} |")
+
+
+def test_the_size_of_a_folder_is_that_of_its_files_each_once(tmp_path):
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "b" / "file").write_bytes(bytes(2_000_000))
+    (tmp_path / "a" / "link").symlink_to("b/file")
+    assert megabytes(tmp_path) == 2

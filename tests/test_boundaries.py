@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,19 @@ CORE = sorted(path.stem for path in (ROOT / "core").glob("*.py") if path.stem no
 PAGES = [ROOT / "Home.py", *sorted((ROOT / "pages").glob("*.py"))]
 WITH_STREAMLIT = [name for name in CORE if name == "ui" or name.startswith("ui_")]
 WITHOUT = [name for name in CORE if name not in (*WITH_STREAMLIT, "model")]
+ROWS = re.findall(
+    r"^\| (`.*`) \| .* \| (.*) \|$", (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8"), re.MULTILINE
+)
+MAY_IMPORT = dict(ROWS)  # room to the last column of its row
+PIP_NAMES = {"PIL": "pillow", "sklearn": "scikit-learn"}  # where it differs in more than hyphens and capitals
+ROOMS = {
+    "`Home.py`, `pages/*.py`": PAGES,
+    "`core/`": [ROOT / "core" / f"{name}.py" for name in ("__init__", "__main__", *WITHOUT)],
+    "`core/model.py`": [ROOT / "core" / "model.py"],
+    "`core/ui*.py`": [ROOT / "core" / f"{name}.py" for name in WITH_STREAMLIT],
+    "`train/`": sorted((ROOT / "train").glob("*.py")),
+    "`deploy/`, `static/`": sorted((ROOT / "deploy").glob("*.py")),
+}
 FORBIDDEN = """
 import sys
 loaded = {{name.partition(".")[0] for name in sys.modules}} & {names}
@@ -43,6 +57,29 @@ def imported_by(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
     return names
+
+
+def libraries(room: str) -> set[str]:
+    """What the room's files import of others, by pip's names."""
+    packages = {name.partition(".")[0] for path in ROOMS[room] for name in imported_by(path)}
+    foreign = packages - sys.stdlib_module_names - {"core", "train"}
+    return {PIP_NAMES.get(name, name).lower().replace("_", "-") for name in foreign}
+
+
+def named(room: str) -> set[str]:
+    """The libraries that stand in the room's row."""
+    return {entry.lower() for entry in MAY_IMPORT[room].split(", ") if "`" not in entry}
+
+
+def allowed(room: str) -> set[str]:
+    """The same, with those that the row takes over from core."""
+    return named(room) | (named("`core/`") if "what `core/` may" in MAY_IMPORT[room] else set())
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_imports_libraries_of_its_row_only_and_the_row_names_no_others(room: str):
+    assert libraries(room) - allowed(room) == set()
+    assert named(room) - libraries(room) == set()
 
 
 def test_core_without_its_model_and_widgets_loads_neither_torch_nor_streamlit():
@@ -82,6 +119,7 @@ def test_nothing_is_reported_of_this_machine(code: str, reported: bool, tmp_path
 def test_the_proof_itself_can_fail():
     assert "loads {'streamlit'}" in loads("import core.ui", {"streamlit"})
     assert "torch" in loads("import core.model", {"torch"})
+    assert libraries("`core/model.py`") - allowed("`core/`") == {"torch", "torchvision"}
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "core").glob("*.py")), ids=lambda path: path.name)

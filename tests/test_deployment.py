@@ -1,11 +1,13 @@
 """The files that deploy the dashboard agree with one another; the proxy itself is tested in tests/browser/test_proxy.py."""
 
+import re
 import subprocess
 import sys
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import yaml
 
+from core.feedback import SETTING
 from tests.conftest import ROOT
 
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))
@@ -28,6 +30,19 @@ def test_every_container_has_a_read_only_root_and_no_needless_rights():
         assert service["read_only"] and service["cap_drop"] == ["ALL"]
         assert "no-new-privileges:true" in service["security_opt"]
     assert "ports" not in APP  # only the proxy is reached from outside
+
+
+def test_corrections_have_a_place_that_the_images_user_may_write_and_replicas_share():
+    dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    file = re.search(rf"^ENV {SETTING}=(\S+)$", dockerfile, re.MULTILINE)
+    user = re.search(r"useradd .*--uid (\d+) .*?(\w+) && install --directory --owner=(\w+) (\S+)", dockerfile)
+    assert file and user and f"USER {user[1]}" in dockerfile and user[2] == user[3]
+    folder = str(PurePosixPath(file[1]).parent)
+    assert folder == user[4]
+    (volume,) = (mount.partition(":")[0] for mount in APP["volumes"] if mount.split(":")[1:] == [folder])
+    assert volume in COMPOSE["volumes"] and SETTING not in APP["environment"]
+    guide = (ROOT / "docs" / "deployment.md").read_text(encoding="utf-8")
+    assert f"-v {volume}:{folder} " in guide and f"`{file[1]}`" in guide
 
 
 def test_the_build_context_holds_what_is_copied_and_nothing_else():

@@ -26,6 +26,22 @@ def copied_files() -> list[str]:
     return re.findall(r"^COPY (?!--from)(\S+) \S+$", DOCKERFILE.rpartition("FROM ")[2], re.MULTILINE)
 
 
+def copy_app(to: Path) -> None:
+    """What the image holds of the repository."""
+    to.mkdir()
+    for name in copied_files():
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, to / name)
+
+
+def fresh_environment(venv: Path) -> Path:
+    """What the image holds of libraries; returns its Python."""
+    run(sys.executable, ("-m", "venv", str(venv)), venv.parent)
+    python = venv / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+    run(python, tuple(part for part in INSTALL if part != "--no-cache-dir"), ROOT)
+    return python
+
+
 def test_the_dockerfile_runs_these_very_commands():
     assert f"/venv/bin/python {' '.join(INSTALL)}" in DOCKERFILE
     assert f"RUN python {' '.join(SMOKE)}" in DOCKERFILE
@@ -40,12 +56,6 @@ def test_requirements_for_serving_leave_out_torch_and_the_rest_build_on_them():
 @pytest.mark.serving_install
 @pytest.mark.timeout(2 * MINUTES)
 def test_the_dashboard_serves_from_a_fresh_environment_with_only_the_copied_files(tmp_path: Path):
-    app, venv = tmp_path / "app", tmp_path / "venv"
-    app.mkdir()
-    for name in copied_files():
-        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-        copy(ROOT / name, app / name)
-    run(sys.executable, ("-m", "venv", str(venv)), app)
-    python = venv / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
-    run(python, tuple(part for part in INSTALL if part != "--no-cache-dir"), ROOT)
-    run(python, SMOKE, app)
+    app = tmp_path / "app"
+    copy_app(app)
+    run(fresh_environment(tmp_path / "venv"), SMOKE, app)

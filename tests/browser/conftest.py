@@ -3,6 +3,7 @@
 import os
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -52,12 +53,12 @@ def running_server(**settings: str) -> Iterator[str]:
         server.wait(20)
 
 
-def wait_for(address: str) -> None:
-    """Until an address answers; TimeoutError if it does not."""
+def wait_for(address: str, trusted: ssl.SSLContext | None = None) -> None:
+    """Until an address answers; TimeoutError if it does not, or if its certificate is not one of the trusted."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         try:
-            urllib.request.urlopen(address, timeout=2).close()
+            urllib.request.urlopen(address, timeout=2, context=trusted).close()
             return
         except OSError:
             time.sleep(0.2)

@@ -1,49 +1,79 @@
-"""Two dashboards behind the reverse proxy of deploy/Caddyfile: its headers break no page, and a session stays where it began."""
+"""Two dashboards behind the reverse proxy of deploy/Caddyfile: its headers break no page, a session stays where it began, and
+it serves TLS."""
 
 import os
 import shutil
-import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
+from urllib.error import URLError
+from urllib.request import urlopen
 
 import pytest
 from playwright.sync_api import Page
 
 from core.samples import sample
-from tests.browser.conftest import ROOT, running_server, wait_for
+from tests.browser.conftest import ROOT, free_port, running_server, wait_for
 
-PATHS = ("", "Classify", "Training_history", "Confusion_matrix")
+PATHS = ("", *(path.stem.partition("_")[2] for path in sorted((ROOT / "pages").glob("*.py"))))
 HEADERS = {
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
     "referrer-policy": "same-origin",
 }
+# Nothing that would need rights or the machine's certificates: no port 80, no port for commands.
+CONFIGURATION = f"""{{
+	auto_https disable_redirects
+	skip_install_trust
+	admin off
+}}
+import {ROOT}/deploy/Caddyfile
+"""
 
 pytestmark = pytest.mark.browser
 
 
+class Proxy(NamedTuple):
+    """A proxy in front of two dashboards: its address, the one with TLS, and the authority that signed for this one."""
+
+    plain: str
+    secure: str
+    authority: Path
+
+
 @pytest.fixture(scope="module")
-def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of the proxy in front of two dashboards."""
+def both_ways(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+    home = tmp_path_factory.mktemp("caddy")
+    (home / "Caddyfile").write_text(CONFIGURATION)
     beside = Path(sys.executable).parent  # where pip puts it
     caddy = shutil.which("caddy", path=f"{beside}{os.pathsep}{os.environ['PATH']}")
     assert caddy, "pip install -r requirements-dev.txt"
-    with running_server() as first, running_server() as second, socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        site = f"http://127.0.0.1:{free.getsockname()[1]}"
-        free.close()
+    ways = Proxy(
+        f"http://127.0.0.1:{free_port()}",
+        f"https://localhost:{free_port()}",
+        home / "caddy" / "pki" / "authorities" / "local" / "root.crt",
+    )
+    with running_server() as first, running_server() as second:
         upstreams = " ".join(address.removeprefix("http://") for address in (first, second))
-        settings = {"SITE": site, "UPSTREAMS": upstreams, "HOME": str(tmp_path_factory.mktemp("caddy"))}
-        command = [caddy, "run", "--config", "deploy/Caddyfile", "--adapter", "caddyfile"]
-        server = subprocess.Popen(command, cwd=ROOT, env=os.environ | settings, stderr=subprocess.DEVNULL)
+        settings = {"SITE": f"{ways.plain}, {ways.secure}", "UPSTREAMS": upstreams}
+        folders = {"XDG_DATA_HOME": str(home), "XDG_CONFIG_HOME": str(home)}
+        command = [caddy, "run", "--config", home / "Caddyfile", "--adapter", "caddyfile"]
+        server = subprocess.Popen(command, cwd=ROOT, env=os.environ | settings | folders, stderr=subprocess.DEVNULL)
         try:
-            wait_for(f"{site}/_stcore/health")
-            yield site
+            wait_for(f"{ways.plain}/_stcore/health")
+            yield ways
         finally:
             server.terminate()
             server.wait(20)
+
+
+@pytest.fixture
+def proxy(both_ways: Proxy) -> str:
+    """Its address without TLS, for a browser that does not know the authority."""
+    return both_ways.plain
 
 
 def test_every_page_works_under_the_security_headers(proxy: str, open_page: Callable[..., Page]):
@@ -71,3 +101,9 @@ def test_an_upload_is_answered_and_the_session_stays_with_one_dashboard(
     page.locator("canvas.upper-canvas").wait_for()
     cookies = {cookie["name"] for cookie in page.context.cookies()}
     assert "garments" in cookies and refused == []
+
+
+def test_it_serves_tls_with_a_certificate_of_its_own_for_localhost(both_ways: Proxy):
+    wait_for(f"{both_ways.secure}/_stcore/health", ssl.create_default_context(cafile=both_ways.authority))
+    with pytest.raises(URLError, match="CERTIFICATE_VERIFY_FAILED"):  # whoever does not trust Caddy's authority
+        urlopen(both_ways.secure, timeout=20)
