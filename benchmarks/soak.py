@@ -3,10 +3,10 @@
     python -m benchmarks.soak --minutes 60         # 2 minutes as part of `make bench`
 
 Each user is a Chromium window of its own that comes, uploads good and bad photos, switches pages, exports, leaves, and comes again. Printed
-are what they did, what failed, and of each sixth of the time (ten minutes of an hour) the server's memory, as median, and its open file
-handles, the fewest at any moment: their median depends on how many users happen to be connected, and what leaks stays open in every moment.
-Exits with 1 if the server logged an error or answered with one, a page showed one or an action failed; from half an hour on also if memory
-grew by more than 10%, or handles by more than one user's connection (before that the server is still warming up).
+are what they did, what failed, the server's memory as median of each sixth of the time (ten minutes of an hour), and its open file handles
+when nobody is there, after a first visit and after the last: those of a user's connections come and go. Exits with 1 if the server logged an
+error or answered with one, a page showed one, an action failed or handles stayed open; from half an hour on also if memory grew by more
+than 10% (before that the server is still warming up).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
+from playwright.async_api import Browser, BrowserContext, Page, Playwright, async_playwright, expect
 
 from benchmarks.report import machine
 from core import samples
@@ -41,23 +41,26 @@ PATIENCE = 120_000  # milliseconds; a busy machine is no failure
 expect.set_options(timeout=PATIENCE)
 PAUSE = (0.5, 3.0)  # seconds a user looks at what there is
 SAMPLE_SECONDS = 5.0
+REST_SECONDS = 20.0  # until the connections of those who left are closed
+FIRST_MINUTES = 0.1  # a visit begun is ended
 WARM_MINUTES = 30.0  # a run as long as this is judged by its growth too
 MOST_GROWTH = 1.10  # of memory
-CONNECTION = 8  # handles that one user's connection may hold at the moment of counting
+SPARE_HANDLES = 8  # more than after the first visit
 LOGGED_ERROR = re.compile(r"Traceback|\berror\b", re.IGNORECASE)
 UNREADABLE = {"notes.jpg": b"this is no photo", "<b>half</b>.jpg": b"\xff\xd8\xff\xe0 and no more", "empty.png": b""}
 
 
 @dataclass
 class Record:
-    """What happened: sessions begun, downloads asked for twice, actions done, failures in words, and of the server (seconds, memory in
-    MB, open handles)."""
+    """What happened: sessions begun, downloads asked for twice, actions done, failures in words, the server's memory in MB by and by, and
+    its open handles when nobody is there, after the first visit and after the last."""
 
     sessions: int = 0
     asked_twice: int = 0
     done: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
-    measured: list[tuple[float, float, int]] = field(default_factory=list)
+    memory: list[float] = field(default_factory=list)
+    handles: list[int] = field(default_factory=list)
 
     def note_answer(self, status: int, url: str) -> None:
         """Take an answer of the server's; from 500 on it is a failure."""
@@ -126,7 +129,7 @@ async def batch(page: Page, address: str, seed: int, record: Record) -> None:
     """A zip, its table, and the CSV of it."""
     await switch(page, "Batch")
     await page.locator("input[type=file]").first.set_input_files(payload([("photos.zip", archive(seed))]))
-    await expect(page.get_by_text("1 could not be read; the others are classified.")).to_be_visible()
+    await expect(page.get_by_text("1 could not be read; the others are classified.").first).to_be_visible()
     await export(page, "CSV", record)
 
 
@@ -145,7 +148,7 @@ async def matrix(page: Page, address: str, seed: int, record: Record) -> None:
 async def home(page: Page, address: str, seed: int, record: Record) -> None:
     """Back to the first page."""
     await switch(page, "Home")
-    await expect(page.get_by_text("Classified and explained in")).to_be_visible()
+    await expect(page.get_by_text("Classified and explained in").first).to_be_visible()
 
 
 def payload(files: list[tuple[str, bytes]]) -> list:
@@ -155,7 +158,7 @@ def payload(files: list[tuple[str, bytes]]) -> list:
 async def switch(page: Page, title: str) -> None:
     await page.locator("[data-testid=stSidebarNav]").get_by_role("link", name=title, exact=True).click()
     await expect(
-        page.get_by_role("heading", name="Garment Lens" if title == "Home" else title, exact=True)
+        page.get_by_role("heading", name="Garment Lens" if title == "Home" else title, exact=True).first
     ).to_be_visible()
 
 
@@ -184,47 +187,55 @@ async def user(browser: Browser, address: str, number: int, end: float, record: 
             page.set_default_timeout(PATIENCE)
             await visit(page, address, 10_000 * number + 10 * visits, record)
         except Exception as error:
-            record.failures.append(
-                f"user {number}, visit {visits}: {type(error).__name__}: {str(error).splitlines()[0]}"
-            )
+            told = " ".join(str(error).split())
+            record.failures.append(f"user {number}, visit {visits}: {type(error).__name__}: {told:.500}")
         finally:
             await context.close()
         visits += 1
 
 
 async def watch(process: psutil.Process, end: float, record: Record) -> None:
-    start = time.monotonic()
     while time.monotonic() < end:
-        if record.done["home"]:  # the first visit is over; before it nothing is loaded
-            memory = process.memory_info().rss / 2**20
-            record.measured.append((time.monotonic() - start, memory, process.num_fds()))
+        record.memory.append(process.memory_info().rss / 2**20)
         await asyncio.sleep(SAMPLE_SECONDS)
 
 
+async def crowd(
+    playwright: Playwright, address: str, process: psutil.Process, minutes: float, users: int, record: Record
+) -> None:
+    """Users who come, visit for so many minutes, and leave; then the server's open handles."""
+    end = time.monotonic() + 60 * minutes
+    browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=CHROMIUM_OPTIONS)
+    visitors = (user(browser, address, number, end, record) for number in range(users))
+    await asyncio.gather(watch(process, end, record), *visitors)
+    await browser.close()
+    await asyncio.sleep(REST_SECONDS)
+    record.handles.append(process.num_fds())
+
+
 async def soak(address: str, process: psutil.Process, minutes: float, users: int) -> Record:
-    """Let the users loose on a server for so many minutes."""
-    record, end = Record(), time.monotonic() + 60 * minutes
+    """Let one user in, so that all is loaded, then the users for so many minutes."""
+    record = Record()
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=CHROMIUM_OPTIONS)
-        visitors = (user(browser, address, number, end, record) for number in range(users))
-        await asyncio.gather(watch(process, end, record), *visitors)
-        await browser.close()
+        await crowd(playwright, address, process, FIRST_MINUTES, 1, record)
+        record.memory.clear()
+        await crowd(playwright, address, process, minutes, users, record)
     return record
 
 
 def verdict(record: Record, log: str, minutes: float) -> list[str]:
     """Print the figures; return what must not have happened."""
     failures = [*record.failures, *(line for line in log.splitlines() if LOGGED_ERROR.search(line))]
-    for name, column, typical in (("memory, MB", 1, statistics.median), ("fewest handles", 2, min)):
-        values = [row[column] for row in record.measured]
-        part = max(1, len(values) // 6)
-        sixths = [typical(values[i * part : (i + 1) * part]) for i in range(min(6, len(values)))]
-        print(
-            f"{name}: {', '.join(f'{sixth:.0f}' for sixth in sixths)} by sixths of the time, {max(values):.0f} at most"
-        )
-        most = sixths[0] * MOST_GROWTH if column == 1 else sixths[0] + CONNECTION
-        if minutes >= WARM_MINUTES and sixths[-1] > most:
-            failures.append(f"{name} grew from {sixths[0]:.0f} to {sixths[-1]:.0f}")
+    part = max(1, len(record.memory) // 6)
+    sixths = [statistics.median(record.memory[i * part : (i + 1) * part]) for i in range(min(6, len(record.memory)))]
+    listed = ", ".join(f"{sixth:.0f}" for sixth in sixths)
+    print(f"memory: {listed} MB by sixths of the time, {max(record.memory):.0f} MB at most")
+    if minutes >= WARM_MINUTES and sixths[-1] > sixths[0] * MOST_GROWTH:
+        failures.append(f"memory grew from {sixths[0]:.0f} to {sixths[-1]:.0f} MB")
+    first, last = record.handles
+    print(f"open handles with nobody there: {first} after the first visit, {last} after the last")
+    if last > first + SPARE_HANDLES:
+        failures.append(f"open handles grew from {first} to {last}")
     return failures
 
 
