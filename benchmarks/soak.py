@@ -4,9 +4,9 @@
 
 Each user is a Chromium window of its own that comes, uploads good and bad photos, switches pages, exports, leaves, and comes again. Printed
 are what they did, what failed, the server's memory as median of each sixth of the time (ten minutes of an hour), and its open file handles
-when nobody is there, after a first visit and after the last: those of a user's connections come and go. Exits with 1 if the server logged an
-error or answered with one, a page showed one, an action failed or handles stayed open; from half an hour on also if memory grew by more
-than 10% (before that the server is still warming up).
+when nobody is there, after a first visit and after the last: a user's connections come and go. Exits with 1 if the server logged an error
+or answered with one, a page showed one, an action failed or handles stayed open; from half an hour on also if memory grew by more than 10%
+(before that the server is still warming up).
 """
 
 from __future__ import annotations

@@ -557,13 +557,13 @@ def card(
         st.html(_title(photo, mark))
         _headline(mark, answer, classifier)
         picture, meaning = heated(photo, mark, reading, classifier.labels, answer, heat)
+        rows, columns = reading.maps.shape[1:]
+        caption = f"{meaning}, in {rows} × {columns} cells" if heat.shown else None
         wide = heat.shown and heat.view == SIDE_BY_SIDE
         with st.container(horizontal=not wide, vertical_alignment="center"):
             with st.container(width=WIDE_PICTURE_WIDTH if wide else PICTURE_WIDTH):
-                st.image(data_url(jpeg(picture)), width="stretch", alt=f"{mark.name}. {meaning}", caption=meaning)
+                st.image(data_url(jpeg(picture)), width="stretch", alt=f"{mark.name}. {meaning}", caption=caption)
                 if heat.shown:
-                    rows, columns = reading.maps.shape[1:]
-                    st.caption(f"{rows} × {columns} cells, smoothed")
                     ends = (heat.against, heat.class_name or answer.label) if heat.against else ("little", "most")
                     st.html(legend(*ends, contrast=heat.against is not None))
             with st.container(width="stretch"):
