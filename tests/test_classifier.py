@@ -144,6 +144,11 @@ def test_an_opened_image_gets_the_answer_of_its_bytes(random_classifier, mode):
     assert of_image.probability == pytest.approx(of_bytes.probability, abs=0.01)
 
 
+def test_an_opened_image_of_measurements_is_refused(random_classifier):
+    with pytest.raises(UnreadablePhoto, match="holds 32-bit measurements"):
+        random_classifier.predict([Image.new("F", (60, 80))])
+
+
 def test_unreadable_bytes_are_refused(random_classifier):
     with pytest.raises(UnreadablePhoto):
         random_classifier.predict([b"this is text"])

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageChops
+from PIL import Image, ImageChops, ImageColor
 from playwright.sync_api import Locator, Page, expect
 
 from core import samples
+from core.palette import REGION
 from core.ui_keys import SEND
 
 pytestmark = pytest.mark.browser
@@ -132,13 +133,16 @@ def choose(page: Page, label: str, option: str) -> None:
     page.get_by_role("option", name=option, exact=True).click()
 
 
-def test_a_text_file_between_two_photos_is_named_and_the_photos_go_on(server, open_page, outfit, tmp_path):
-    fake, second = tmp_path / "notes.jpg", tmp_path / "second.png"
+def test_damaged_files_between_two_photos_are_named_and_the_photos_go_on(server, open_page, outfit, tmp_path):
+    fake, half, second = tmp_path / "notes.jpg", tmp_path / "half.jpg", tmp_path / "second.png"
     fake.write_text("this is no photo")
     samples.sample("Skirts").save(second)
+    samples.sample("Jeans").save(half)
+    half.write_bytes(half.read_bytes()[: half.stat().st_size // 2])
     page = open_page(f"{server}/Classify")
-    upload(page, outfit[0], fake, second)
+    upload(page, outfit[0], fake, half, second)
     expect(page.get_by_text("notes.jpg is a text file, not a photo")).to_be_visible()
+    expect(page.get_by_text("half.jpg is a damaged JPEG photo")).to_be_visible()
     expect(page.get_by_text("1 of 2 · outfit.png")).to_be_visible()
     expect(page.get_by_text("Whole photo · 960 × 1280 pixels")).to_be_visible()
     page.get_by_role("button", name="2", exact=True).click()
@@ -176,16 +180,28 @@ def test_the_downloads_hold_what_the_page_shows(server, open_page, outfit):
     assert label.startswith(row["label"]) or not record["in_scope"]
 
 
-def test_the_saved_view_is_a_picture_of_photo_and_answers(server, open_page, outfit):
+def test_the_saved_files_have_every_box_where_it_was_drawn(server, open_page, outfit):
+    path, boxes = outfit
     page = open_page(f"{server}/Classify")
-    upload(page, outfit[0])
+    upload(page, path)
+    for number, box in enumerate(boxes.values(), 1):
+        wait_for_canvas(page)
+        draw(page, box, (960, 1280))
+        expect(page.get_by_text(f"Region {number} ·")).to_be_visible()
     wait_for_canvas(page)
-    expect(page.get_by_role("button", name="Save view")).to_be_visible()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="CSV").click()
+    whole, *rows = csv.DictReader(io.StringIO(Path(download.value.path()).read_text()))
+    assert whole["region"] == "Whole photo" and len(rows) == len(boxes)
+    for row, box in zip(rows, boxes.values(), strict=True):
+        assert [int(row[side]) for side in ("left", "top", "right", "bottom")] == pytest.approx(box, abs=8)
     with page.expect_download() as download:
         page.keyboard.press("Control+s")
     with Image.open(download.value.path()) as image:
         assert image.format == "PNG" and image.width > 1200
-        assert len(image.convert("RGB").getcolors(image.width * image.height)) > 1000
+        colours = {colour for _, colour in image.convert("RGB").getcolors(image.width * image.height)}
+    assert len(colours) > 1000
+    assert {ImageColor.getrgb(REGION[number]) for number in range(len(boxes))} <= colours
 
 
 def test_the_camera_takes_a_photo(server, open_page):
