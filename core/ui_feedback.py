@@ -17,7 +17,7 @@ from core.ui_classify import Marked
 def correct(run: Run, photo: Photo, mark: Marked, answer: Answer) -> None:
     """Ask what a photo or region really shows."""
     region = mark.region or Region(0, 0, *photo.size)
-    key = f"{run.run_id}-{photo.sha256[:16]}-{region.left}-{region.top}-{region.right}-{region.bottom}"
+    key = f"{run.run_id}-{photo.sha256[:16]}-{mark.number}-{region.left}-{region.top}-{region.right}-{region.bottom}"
     with st.popover("Wrong? Say what it is", icon=":material/edit:", type="tertiary", key=f"wrong-{key}"):
         choices = [*run.labels.names, NONE_OF_THESE]
         label = st.selectbox("It is", choices, index=None, placeholder="Choose", key=f"wrong-label-{key}")

@@ -12,7 +12,7 @@ from tests.test_page_classify import photo, upload
 
 PHOTO = photo()
 SHA256 = hashlib.sha256(PHOTO).hexdigest()
-KEY = f"random-{SHA256[:16]}-0-0-480-640"
+KEY = f"random-{SHA256[:16]}-0-0-0-480-640"
 
 
 @pytest.fixture
