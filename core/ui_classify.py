@@ -361,7 +361,8 @@ def propose_if_asked(classifier: Classifier, photo: Photo) -> None:
     """Put boxes on a photo where the network sees garments; those there stay if it sees none that need one."""
     if st.session_state.pop(BOXES, None) != photo.sha256:
         return
-    found = find_garments(classifier, photo)
+    with st.spinner("Looking for garments…"):
+        found = find_garments(classifier, photo)
     if not found:
         st.toast("Nothing in this photo stands out as a garment. Draw a box by hand.", icon=":material/search_off:")
         return
@@ -421,8 +422,9 @@ def read(classifier: Classifier, photo: Photo, marked: list[Marked]) -> list[Rea
     )
     keys = [(classifier.run.run_id, photo.sha256, mark.region) for mark in marked]
     new = [key for key in keys if key not in cache]
-    for key, reading in zip(new, classifier.read([(photo, key[2]) for key in new]), strict=True):
-        cache[key] = reading
+    with st.spinner("Looking at it…"):  # appears where it takes half a second
+        readings = classifier.read([(photo, key[2]) for key in new])
+    cache.update(zip(new, readings, strict=True))
     return [cache[key] for key in keys]
 
 
@@ -656,7 +658,8 @@ def _headline(mark: Marked, answer: Answer, classifier: Classifier) -> None:
     st.markdown(f"#### {answer.label} · {rounded(answer.probability)}")
     _say_before(answer)
     if answer.close_call and answer.runner_up:
-        st.caption(f"A close call: {answer.label} or {answer.runner_up[0]}.")
+        other, its = answer.runner_up
+        st.caption(f"A close call: {answer.label}, {rounded(answer.probability)}, or {other}, {rounded(its)}.")
 
 
 def _say_before(answer: Answer) -> None:
