@@ -560,7 +560,7 @@ def card(
         _headline(mark, answer, classifier)
         picture, meaning = heated(photo, mark, reading, classifier.labels, answer, heat)
         rows, columns = reading.maps.shape[1:]
-        caption = f"{meaning}, in {rows} × {columns} cells" if heat.shown else None
+        caption = f"{meaning}, in\u00a0{rows}\u00a0×\u00a0{columns}\u00a0cells" if heat.shown else None
         wide = heat.shown and heat.view == SIDE_BY_SIDE
         with st.container(horizontal=not wide, vertical_alignment="center"):
             with st.container(width=WIDE_PICTURE_WIDTH if wide else PICTURE_WIDTH):
