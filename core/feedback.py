@@ -1,6 +1,7 @@
 """What visitors say of wrong answers, in one SQLite file; with the photo only where they agreed.
 
-Several servers may share the file: each call opens it, waits for its turn, and closes it again. It is made at the first correction.
+Several servers may share the file: each call waits for its turn, opens it, and closes it again. It is made at the first correction.
+The turn is a lock file beside it: SQLite's own locks go with a file, and do not hold while a damaged one gives its name to a new one.
 """
 
 from __future__ import annotations
@@ -8,7 +9,6 @@ from __future__ import annotations
 import io
 import os
 import sqlite3
-import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
 from PIL import Image
 
 from core.errors import FeedbackUnavailable
@@ -26,6 +27,7 @@ FEEDBACK_FILE = Path(__file__).resolve().parent.parent / "data" / "feedback.sqli
 NONE_OF_THESE = "none of these"
 SCHEMA = 1
 WAIT_SECONDS = 5.0  # for another program that is writing
+IN_USE = "is in use by another program. Try again in a moment"
 LARGEST_PHOTO = (2400, 2400)  # in pixels; a larger one is shrunk before it is kept
 TABLES = """
 CREATE TABLE correction (
@@ -49,15 +51,14 @@ SELECT number, {", ".join(COLUMNS)} FROM correction WHERE number IN (
 """  # noqa: S608
 DAMAGED = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
 REASONS = {
-    sqlite3.SQLITE_BUSY: "is in use by another program. Try again in a moment",
-    sqlite3.SQLITE_LOCKED: "is in use by another program. Try again in a moment",
+    sqlite3.SQLITE_BUSY: IN_USE,
+    sqlite3.SQLITE_LOCKED: IN_USE,
     sqlite3.SQLITE_FULL: "cannot grow: the disk is full. Free some space and try again",
     sqlite3.SQLITE_READONLY: f"is read-only. Allow the server to write it, or name another file in {SETTING}",
     sqlite3.SQLITE_CANTOPEN: f"cannot be opened. Allow the server to write its folder, or name another file in {SETTING}",
     sqlite3.SQLITE_NOTADB: "is damaged or no SQLite file. Move it away, or name another file in " + SETTING,
     sqlite3.SQLITE_CORRUPT: "is damaged. Move it away, or name another file in " + SETTING,
 }
-_setting_aside = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -115,15 +116,16 @@ def store(path: Path, correction: Correction, photo: Image.Image | None = None) 
         FeedbackUnavailable: the file is in use for long, read-only, of a newer schema or not ours, or the disk is full.
     """
     png = None if photo is None else _png(photo)
-    file_before = _identity(path)
-    try:
-        _insert(path, correction, png)
-    except FeedbackUnavailable as error:
-        if _code(error.__cause__) not in DAMAGED:
-            raise
-        aside = _set_aside(path, file_before)
-        _insert(path, correction, png)
-        return aside
+    _make_folder(path)
+    with _turn(path):
+        try:
+            _insert(path, correction, png)
+        except FeedbackUnavailable as error:
+            if _code(error.__cause__) not in DAMAGED:
+                raise
+            aside = _set_aside(path)
+            _insert(path, correction, png)
+            return aside
     return None
 
 
@@ -135,7 +137,7 @@ def latest(path: Path) -> list[Stored]:
     """
     if not path.exists():
         return []
-    with _opened(path) as connection:
+    with _turn(path), _opened(path) as connection:
         _check_schema(path, connection)
         return [_from_row(row) for row in connection.execute(LATEST)]
 
@@ -146,7 +148,7 @@ def kept_photo(path: Path, sha256: str) -> Image.Image:
     Raises:
         FeedbackUnavailable: the file cannot be read, or does not hold the photo.
     """
-    with _opened(path) as connection:
+    with _turn(path), _opened(path) as connection:
         row = connection.execute("SELECT png FROM photo WHERE sha256 = ?", (sha256,)).fetchone()
     if row is None:
         raise FeedbackUnavailable(f"{path} holds no photo {sha256[:12]}..., though a correction says that it was kept.")
@@ -163,13 +165,32 @@ def _png(photo: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def _insert(path: Path, correction: Correction, png: bytes | None) -> None:
+def _make_folder(path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise FeedbackUnavailable(
             f"The folder of {path} cannot be made ({error.strerror}). Name another file in {SETTING}."
         ) from error
+
+
+@contextmanager
+def _turn(path: Path) -> Generator[None]:
+    """The only one at the file, among threads and programs."""
+    lock = FileLock(path.with_name(f"{path.name}.lock"), timeout=WAIT_SECONDS, poll_interval=0.01)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise FeedbackUnavailable(f"{path} {IN_USE}.") from error
+    except OSError as error:
+        raise FeedbackUnavailable(f"{path} {REASONS[sqlite3.SQLITE_CANTOPEN]}.") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _insert(path: Path, correction: Correction, png: bytes | None) -> None:
     with _opened(path) as connection:
         connection.execute("BEGIN IMMEDIATE")
         if not _check_schema(path, connection):
@@ -227,27 +248,15 @@ def _from_row(row: tuple[Any, ...]) -> Stored:
     return Stored(number, time, correction, bool(kept))
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
-    """What tells a file from another one that took its name."""
+def _set_aside(path: Path) -> Path:
+    """Rename the damaged file, and the journal that belongs to it; returns its new name."""
+    aside = path.with_name(f"{path.name}.damaged-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}")
     try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
-
-
-def _set_aside(path: Path, damaged: tuple[int, int] | None) -> Path | None:
-    """Rename the damaged file, unless somebody else has done so meanwhile; returns its new name."""
-    with _setting_aside:
-        if _identity(path) != damaged:
-            return None
-        aside = path.with_name(f"{path.name}.damaged-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}")
-        try:
-            for ending in ("", "-journal"):
-                if path.with_name(path.name + ending).exists():
-                    path.with_name(path.name + ending).rename(aside.with_name(aside.name + ending))
-        except OSError as error:
-            raise FeedbackUnavailable(
-                f"{path} is damaged and cannot be renamed ({error.strerror}). Move it away."
-            ) from error
-        return aside
+        for ending in ("-journal", ""):
+            if path.with_name(path.name + ending).exists():
+                path.with_name(path.name + ending).rename(aside.with_name(aside.name + ending))
+    except OSError as error:
+        raise FeedbackUnavailable(
+            f"{path} is damaged and cannot be renamed ({error.strerror}). Move it away."
+        ) from error
+    return aside

@@ -3,12 +3,15 @@
 import hashlib
 import io
 import sqlite3
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from multiprocessing import get_context
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from PIL import Image
 
 from core import feedback
@@ -117,14 +120,30 @@ def test_a_damaged_file_is_set_aside_whole(path, content):
     assert corrected(path) == ["Shirts"]
 
 
-def test_many_visitors_at_a_damaged_file_set_it_aside_once(path):
-    path.parent.mkdir()
-    path.write_bytes(b"rubbish " * 1000)
-    said = [replace(SAID, photo_sha256=f"{i:064}") for i in range(16)]
+def store_all(path, numbers) -> int:
+    """How often a damaged file was set aside on the way."""
+    said = [replace(SAID, photo_sha256=f"{number:064}") for number in numbers]
     with ThreadPoolExecutor(8) as pool:
-        aside = [place for place in pool.map(lambda one: store(path, one), said) if place]
-    assert len(aside) == 1 and len(list(path.parent.glob("*damaged*"))) == 1
-    assert len(latest(path)) == 16
+        return sum(place is not None for place in pool.map(partial(store, path), said))
+
+
+def test_two_servers_at_a_damaged_file_set_it_aside_once_and_lose_nothing(tmp_path):
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as servers:
+        for attempt in range(12):
+            path = tmp_path / str(attempt) / "feedback.sqlite3"
+            path.parent.mkdir()
+            path.write_bytes(b"rubbish " * 1000)
+            times = servers.map(partial(store_all, path), [range(8), range(8, 16)])
+            assert sum(times) == 1 and len(list(path.parent.glob("*damaged*"))) == 1
+            assert len(latest(path)) == 16
+
+
+def test_whoever_holds_the_file_for_long_is_named_and_nothing_is_lost(path, monkeypatch):
+    store(path, SAID)
+    monkeypatch.setattr(feedback, "WAIT_SECONDS", 0.05)
+    with FileLock(path.with_name(f"{path.name}.lock")), pytest.raises(FeedbackUnavailable, match="in use by another"):
+        store(path, replace(SAID, corrected="Jeans"))
+    assert corrected(path) == ["Shirts"]
 
 
 def test_a_full_disk_says_so_and_keeps_what_it_has(path, monkeypatch):
