@@ -1,12 +1,12 @@
 """Kill a real training at random moments, or fill its disk up, resume it each time, and compare its outcome with an undisturbed one.
 
-    python -m benchmarks.kills --kills 25                # half an hour on two idle cores: the smoke recipe, the whole ResNet50
+    python -m benchmarks.kills --kills 25                # ten minutes on two idle cores: the smoke recipe, the whole ResNet50
     python -m benchmarks.kills --small                   # some minutes: the tests' network in its place
     unshare -rm python -m benchmarks.kills --full-disks 25      # Linux: trains on a disk in memory, made small each time
 
-Every kill is a SIGKILL, within or after a random epoch, or before the first; a full disk leaves a
-random part of the space that a run takes. Expected: each time the trainer ends by the kill or
-with its message, and no outcome differs in any file of the run folder, times and names apart. Exits with the number of failures.
+Every kill is a SIGKILL, at any moment of the time that an undisturbed run takes; a full disk leaves a random part of the space that a run
+takes. Expected: each time the trainer ends by the kill or with its message, and no outcome differs in any file of the run folder, times and
+names apart. Exits with the number of failures.
 """
 
 from __future__ import annotations
@@ -42,16 +42,14 @@ class Torment:
         base: the folder; the disk in memory, where that is to fill up.
         trainer: the command without its arguments.
         rng: draws the moments and the space left.
-        epochs: of a run.
-        epoch_seconds: that one of them takes, at most.
+        seconds: that a run takes.
         needed: bytes that a run folder takes at most.
     """
 
     base: Path
     trainer: list[str]
     rng: random.Random
-    epochs: int = 0
-    epoch_seconds: float = 0.0
+    seconds: float = 0.0
     needed: int = 0
     done: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
@@ -65,11 +63,11 @@ class Torment:
             return False
 
         run_until(self.trainer + self.smoke("undisturbed"), measure)
-        folder, duration = newest(runs), time.perf_counter() - start
+        folder, self.seconds = newest(runs), time.perf_counter() - start
         assert folder is not None, "the undisturbed run failed; see `python -m train --smoke`"
-        self.epochs = epochs_done(folder)
-        self.epoch_seconds = duration / self.epochs
-        print(f"undisturbed: {self.epochs} epochs, {duration:.0f} s, {self.needed / 2**20:.0f} MB", flush=True)
+        print(
+            f"undisturbed: {epochs_done(folder)} epochs, {self.seconds:.0f} s, {self.needed / 2**20:.0f} MB", flush=True
+        )
         return folder
 
     def run(self, faults: list[str]) -> None:
@@ -95,9 +93,8 @@ class Torment:
     def inflict(self, fault: str, command: list[str]) -> bool:
         """Go on with a run under a fault; whether it fell to it, rather than being done before."""
         if fault == "kill":
-            epoch, runs = self.rng.randint(0, self.epochs), self.base / "tormented"
-            moment = lambda: epochs_done(found) >= epoch if (found := newest(runs)) else epoch == 0  # noqa: E731
-            status, said = self.train(command, moment, self.rng.uniform(0, self.epoch_seconds))
+            moment = time.monotonic() + self.rng.uniform(0, self.seconds)
+            status, said = self.train(command, lambda: time.monotonic() >= moment)
             as_it_should = status in (0, -signal.SIGKILL)
         else:
             resize(self.base, shutil.disk_usage(self.base).used + round(self.rng.uniform(0, self.needed)))
@@ -109,12 +106,10 @@ class Torment:
             print(self.failures[-1], flush=True)
         return status != 0
 
-    def train(
-        self, command: list[str], kill_after: Callable[[], bool] = lambda: False, seconds: float = 0.0
-    ) -> tuple[int, str]:
-        """Run the trainer, killed so many seconds after a moment; its exit status and what it said of errors."""
+    def train(self, command: list[str], kill_when: Callable[[], bool] = lambda: False) -> tuple[int, str]:
+        """Run the trainer, killed at a moment; its exit status and what it said of errors."""
         with tempfile.TemporaryFile("w+") as errors:
-            status = run_until(self.trainer + command, kill_after, seconds, errors)
+            status = run_until(self.trainer + command, kill_when, errors=errors)
             errors.seek(0)
             return status, errors.read()
 

@@ -27,6 +27,7 @@ MAX_BYTES = 30 * 2**20
 NAMELESS = "This photo"
 MAX_PIXELS = 64_000_000
 MAX_SECONDS = 10.0  # a photo of MAX_PIXELS takes one to three
+TOO_SLOW = f"takes more than {MAX_SECONDS:.0f} seconds to decode. Save it anew as JPEG or PNG."
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "HEIF", "BMP", "TIFF", "GIF")
 ACCEPTED_SUFFIXES = (
     ".jpg", ".jpeg", ".jfif", ".png", ".webp", ".avif", ".heic", ".heif", ".bmp", ".tif", ".tiff", ".gif",
@@ -125,8 +126,18 @@ def decode_photo(data: bytes, name: str = "", at_least: tuple[int, int] | None =
         raise UnreadablePhoto(f"{subject} {_too_large('too many')}") from error
     except Exception as error:  # Pillow's plugins raise nearly anything on damaged files
         _note(logging.INFO, data, error)
-        raise UnreadablePhoto(f"{subject} is {_found(data)}") from error
+        raise damaged(data, name) from error
     return Photo(image, shown, kind, hashlib.sha256(data).hexdigest(), *size)
+
+
+def damaged(data: bytes, name: str = "") -> UnreadablePhoto:
+    """The refusal of bytes that no decoder gets through, which says what they look like."""
+    return UnreadablePhoto(f"{display_name(name) or NAMELESS} is {_found(data)}")
+
+
+def too_slow(name: str = "") -> UnreadablePhoto:
+    """The refusal of a photo that takes more than MAX_SECONDS."""
+    return UnreadablePhoto(f"{display_name(name) or NAMELESS} {TOO_SLOW}")
 
 
 def as_decoded(image: Image.Image) -> Image.Image:
@@ -165,7 +176,7 @@ class _TimedReader(io.BytesIO):
 
     def read(self, size: int | None = -1, /) -> bytes:
         if time.monotonic() > self.deadline:
-            raise _Refused(f"takes more than {MAX_SECONDS:.0f} seconds to decode. Save it anew as JPEG or PNG.")
+            raise _Refused(TOO_SLOW)
         return super().read(size)
 
 

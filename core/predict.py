@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -23,6 +23,7 @@ BATCHES_AHEAD = 3  # begun while the results of another are taken
 THREADS = 4  # that decode
 PASSES = 2  # of the network at once: each fills the gaps in which the other waits for its slowest thread
 
+Decode = Callable[[bytes, str, tuple[int, int] | None], Photo]  # as `core.images.decode_photo`
 RECORD_FIELDS = (
     "file", "label", "probability", "group", "in_scope", "in_scope_score", "top_k", "width", "height", "milliseconds", "error",
 )  # fmt: skip
@@ -60,8 +61,13 @@ class Result(NamedTuple):
     reading: Reading | None
 
 
-def predict(classifier: Classifier, batches: Iterable[Sequence[PhotoFile]], request: Request) -> Iterator[list[Result]]:
-    """The results of one batch after another, in the order given.
+def predict(
+    classifier: Classifier,
+    batches: Iterable[Sequence[PhotoFile]],
+    request: Request,
+    decode: Decode = decode_photo,
+) -> Iterator[list[Result]]:
+    """The results of one batch after another, in the order given; strangers' photos are decoded by `core.sandbox.decode_apart`.
 
     Decoded photos become the network's small input at once, so that at most THREADS of them are in memory at their own size, and
     BATCHES_AHEAD + 1 batches of inputs or results, however many photos there are.
@@ -70,7 +76,7 @@ def predict(classifier: Classifier, batches: Iterable[Sequence[PhotoFile]], requ
     waiting: deque[Future[list[Result]]] = deque()
     try:
         for batch in batches:
-            decoded = [decoders.submit(_decode, classifier, file, request) for file in batch]
+            decoded = [decoders.submit(_decode, classifier, file, request, decode) for file in batch]
             waiting.append(network.submit(_classify, classifier, decoded, request))
             if len(waiting) > BATCHES_AHEAD:
                 yield waiting.popleft().result()
@@ -90,10 +96,10 @@ class _Decoded(NamedTuple):
     picture: Image.Image | None = None
 
 
-def _decode(classifier: Classifier, file: PhotoFile, request: Request) -> _Decoded:
+def _decode(classifier: Classifier, file: PhotoFile, request: Request, decode: Decode) -> _Decoded:
     start = time.perf_counter()
     try:
-        photo = decode_photo(file.read(), file.name, _enough(classifier, request))
+        photo = decode(file.read(), file.name, _enough(classifier, request))
         prepared = classifier.prepare(photo, request.region)
     except GarmentError as problem:
         return _Decoded(file.name, 1000 * (time.perf_counter() - start), str(problem))

@@ -11,7 +11,7 @@ import pandas as pd
 import streamlit as st
 from PIL import Image
 
-from core import samples
+from core import samples, sandbox
 from core.bars import count_bars
 from core.batch import (
     MAX_PHOTOS,
@@ -33,6 +33,7 @@ from core.images import ACCEPTED_SUFFIXES
 from core.labels import NO_KIND, LabelSet
 from core.photo_sources import PhotoFile, batched
 from core.predict import Request, predict
+from core.sandbox import decode_apart
 from core.ui import shown_since, told
 from core.ui_home import SHOWN
 
@@ -51,6 +52,7 @@ def upload() -> dict[str, PhotoFile]:
         key="batch_upload",
         help=f"At most {MAX_PHOTOS} photos at once. They stay in this session and are never stored.",
     )
+    sandbox.start()
     photos, problems = photos_of(Upload(file.file_id, file.name, file.getvalue()) for file in files)
     for problem in problems:
         st.error(told(problem), icon=":material/folder_zip:")
@@ -106,7 +108,7 @@ def _classify(classifier: Classifier, waiting: dict[str, PhotoFile], rows: dict[
     """Rows grow with each batch, so that a run which the visitor interrupts is continued by the next one."""
     bar = st.progress(0.0, f"0 of {len(waiting)} photos")
     keys, done, start = iter(waiting), 0, time.perf_counter()
-    for results in predict(classifier, batched(waiting.values(), BATCH), Request(picture=THUMBNAIL)):
+    for results in predict(classifier, batched(waiting.values(), BATCH), Request(picture=THUMBNAIL), decode_apart):
         rows.update((next(keys), row(result)) for result in results)
         done += len(results)
         bar.progress(done / len(waiting), _progress(done, len(waiting), time.perf_counter() - start))

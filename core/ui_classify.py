@@ -19,7 +19,7 @@ from streamlit.delta_generator import DeltaGenerator
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 from streamlit_drawable_canvas import st_canvas
 
-from core import samples, ui_keys
+from core import samples, sandbox, ui_keys
 from core.bars import probability_bars, rounded
 from core.classifier import HOTTEST, Answer, Classifier, Reading
 from core.data_url import data_url, jpeg
@@ -27,13 +27,14 @@ from core.decide import BIASED_GROUP, Controls, apply_controls, softmax
 from core.errors import InvalidRegion, UnreadablePhoto
 from core.explain import contour, contrast_contour, contrast_overlay, legend, overlay, side_by_side
 from core.glossary import TERMS
-from core.images import ACCEPTED_SUFFIXES, MAX_BYTES, Photo, decode_photo, display_name, spreadsheet_name
+from core.images import ACCEPTED_SUFFIXES, MAX_BYTES, Photo, display_name, spreadsheet_name
 from core.labels import ALL, LabelSet
 from core.palette import REGION
 from core.predictions import prediction_file, read_predictions
 from core.propose import find_garments
 from core.roi import STROKE_WIDTH, Region, canvas_rect, clamp, regions_from_canvas
 from core.runs import Run
+from core.sandbox import decode_apart
 from core.snapshot import Card, snapshot
 from core.ui import APP_NAME, column_width, shown_since, told
 from core.ui_handover import LabelledPhoto, arriving, label_and_way_back
@@ -104,7 +105,7 @@ def _in_memory(photo: Photo) -> int:
 
 @cached(LRUCache(DECODED, getsizeof=_in_memory), key=lambda sha256, name, data: (sha256, name), lock=Lock())
 def _decoded(sha256: str, name: str, data: bytes) -> Photo:
-    return decode_photo(data, name, ENOUGH)
+    return decode_apart(data, name, ENOUGH)
 
 
 def add_photo(data: bytes, name: str, origin: LabelledPhoto | None = None) -> None:
@@ -134,6 +135,7 @@ def upload() -> None:
         "unless you correct an answer and agree to it.",
     )
     ui_keys.listen_for_upload()
+    sandbox.start()
     with st.container(horizontal=True):
         with st.popover("Camera", icon=":material/photo_camera:"):
             shot = st.camera_input("Take a photo", key="camera", resolution="1080p")

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core import predict as module
 from core.engine import Activations
+from core.images import decode_photo
 from core.photo_sources import PhotoFile, batched
 from core.predict import BATCH, BATCHES_AHEAD, THREADS, Request, predict
 
@@ -54,21 +54,19 @@ def instant(random_classifier, monkeypatch):
 
 
 @pytest.mark.parametrize("request_", [Request(), Request(picture=(4, 4))], ids=["records alone", "with pictures"])
-def test_the_number_of_photos_in_memory_does_not_grow_with_their_number(instant, monkeypatch, request_):
+def test_the_number_of_photos_in_memory_does_not_grow_with_their_number(instant, request_):
     decoded, read = Counted(), 0
-    decode = module.decode_photo
 
     def counting(*arguments):
         nonlocal read
-        photo = decode(*arguments)
+        photo = decode_photo(*arguments)
         read += 1
         decoded.add(photo)
         return photo
 
-    monkeypatch.setattr(module, "decode_photo", counting)
     files = (PhotoFile(str(n), partial(png, n)) for n in range(PHOTOS))
     given, ahead = 0, 0
-    for results in predict(instant, batched(files, BATCH), request_):
+    for results in predict(instant, batched(files, BATCH), request_, counting):
         ahead = max(ahead, read - given)
         given += len(results)
     assert given == read == PHOTOS
