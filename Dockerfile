@@ -1,8 +1,8 @@
 # The dashboard without PyTorch, its network baked in; docs/deployment.md explains. tests/test_serving_install.py does the same steps.
 FROM python:3.11-slim-bookworm AS install
 WORKDIR /install
-COPY requirements-serve.txt .
-RUN python -m venv /venv && /venv/bin/python -m pip install --no-cache-dir -r requirements-serve.txt
+COPY requirements-serve.lock .
+RUN python -m venv /venv && /venv/bin/python -m pip install --no-cache-dir --require-hashes -r requirements-serve.lock
 
 FROM python:3.11-slim-bookworm
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR: # an environment that could not be made whole is made anew the next time
-.PHONY: help run test lint audit bench bench-engines bench-train screenshots setup
+.PHONY: help run test lint audit bench bench-engines bench-train screenshots lock setup
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -41,6 +41,9 @@ bench-train: $(VENV)/dev ## measure the trainer's input pipeline against its tra
 
 screenshots: $(VENV)/dev ## make the pictures of README and docs anew
 	$(BIN)/python -m tests.browser.screenshots
+
+lock: $(VENV)/dev ## write the checksums of what the container installs anew, after a change of requirements-serve.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate requirements-serve.txt -o requirements-serve.lock
 
 setup: $(VENV)/dev ## install everything, for development
 

@@ -2,14 +2,18 @@
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import settings
 from streamlit.elements.lib import policies
 
+from core import sandbox
 from core.classifier import Classifier
+from core.images import Photo
 from core.model import IMAGENET_MEAN, IMAGENET_STD, GarmentNet, save_weights
 from core.runs import SCHEMA, Run, sha256_of
 
@@ -24,6 +28,23 @@ GROUPS = {
     "Tops": ["Tshirts", "Shirts", "Tops", "Sweatshirts", "Jackets", "Sweaters", "Blazers", "Waistcoat"],
     "Bottoms": ["Jeans", "Trousers", "Shorts", "Skirts", "Track Pants", "Leggings", "Swimwear"],
 }
+
+
+@pytest.fixture
+def deadly(monkeypatch) -> Callable[[bytes], None]:
+    """Makes a photo one at which the process that decodes it dies."""
+    ask = sandbox._Decoder._ask
+
+    def mark(data: bytes) -> None:
+        def ask_or_die(self: sandbox._Decoder, given: bytes, *rest: Any) -> Photo:
+            if given == data:
+                self._process.kill()
+                self._process.wait()
+            return ask(self, given, *rest)
+
+        monkeypatch.setattr(sandbox._Decoder, "_ask", ask_or_die)
+
+    return mark
 
 
 @pytest.fixture(scope="session")

@@ -70,6 +70,13 @@ def test_without_photos_drawn_garments_show_what_the_page_does_until_photos_come
     assert list(page.dataframe[0].value["file"]) == ["shirt.png"]
 
 
+def test_a_photo_that_ends_its_decoder_is_refused_and_the_others_are_classified(page, deadly):
+    deadly(photo("Jeans"))
+    upload(page, ("shirt.png", photo()), ("jeans.png", photo("Jeans")), ("skirt.png", photo("Skirts")))
+    assert sorted(page.dataframe[1].value["file"]) == ["shirt.png", "skirt.png"] and not page.exception
+    assert "jeans.png is a damaged PNG photo" in page.dataframe[0].value["error"].item()
+
+
 def test_a_zip_beside_a_photo_gives_a_table_with_thumbnails_and_counts(page):
     inside = archive(**{"in/a.png": photo("Jeans"), "in/b.png": photo("Skirts"), "readme.txt": b"text"})
     upload(page, ("shirt.png", photo()), ("photos.zip", inside))

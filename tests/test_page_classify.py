@@ -63,6 +63,14 @@ def test_a_text_file_renamed_is_named_and_the_good_photos_go_on(page):
     assert len(page.session_state["photos"]) == 2 and len(headlines(page)) == 1
 
 
+def test_a_photo_that_ends_its_decoder_is_refused_and_the_page_goes_on(page, deadly):
+    deadly(photo("Jeans"))
+    upload(page, ("a.png", photo()), ("jeans.png", photo("Jeans")), ("b.png", photo("Skirts")))
+    (error,) = page.error
+    assert error.value.startswith("jeans.png is a damaged PNG photo") and not page.exception
+    assert len(page.session_state["photos"]) == 2 and len(headlines(page)) == 1
+
+
 def test_a_file_over_the_limit_is_refused_with_the_limit(page):
     upload(page, ("huge.png", photo() + bytes(MAX_BYTES)))
     assert "30 MB" in page.error[0].value

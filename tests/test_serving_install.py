@@ -11,7 +11,7 @@ import pytest
 from tests.conftest import ROOT
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
-INSTALL = ("-m", "pip", "install", "--no-cache-dir", "-r", "requirements-serve.txt")
+INSTALL = ("-m", "pip", "install", "--no-cache-dir", "--require-hashes", "-r", "requirements-serve.lock")
 SMOKE = ("-m", "deploy.smoke")
 MINUTES = 10 * 60
 
@@ -51,6 +51,13 @@ def test_requirements_for_serving_leave_out_torch_and_the_rest_build_on_them():
     serving = (ROOT / "requirements-serve.txt").read_text(encoding="utf-8")
     assert not re.search(r"^(torch|torchvision|pydantic|ImageHash)\b", serving, re.MULTILINE)
     assert "-r requirements-serve.txt" in (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+
+
+def test_the_lock_holds_every_pin_and_a_checksum_of_each_library():
+    lock = (ROOT / "requirements-serve.lock").read_text(encoding="utf-8")
+    locked = re.findall(r"^(\S+==\S+)(?: ; .*)? \\\n    --hash=sha256:[0-9a-f]{64}", lock, re.MULTILINE)
+    pinned = re.findall(r"^(?!#)\S+", (ROOT / "requirements-serve.txt").read_text(encoding="utf-8"), re.MULTILINE)
+    assert set(pinned) <= set(locked) and len(locked) == len(re.findall(r"^\w", lock, re.MULTILINE))
 
 
 @pytest.mark.serving_install
