@@ -1,14 +1,15 @@
-"""The serving engine: one ONNX Runtime session, shared by everybody and never changed after it is made."""
+"""The serving engine: one session of ONNX Runtime or PyTorch, shared by everybody and never changed after it is made."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import onnxruntime
 
 from core.graph import QUANTISATION, network_graph
-from core.providers import CPU, open_session
+from core.providers import CPU, Session, open_session
 from core.runs import Run
 
 
@@ -47,15 +48,21 @@ class Engine:
         options.intra_op_num_threads = threads
         # Idle threads leave the processor to others.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._session, self.provider_problem = open_session(model, options)
+        self._session, self.provider_problem = open_session(model, options, partial(_in_torch, run))
         self.height, self.width = run.manifest["input"]["height"], run.manifest["input"]["width"]
 
     @property
     def provider(self) -> str:
-        """Where the network runs, as ONNX Runtime names it, such as CPUExecutionProvider."""
+        """Where the network runs: as ONNX Runtime names it, such as CPUExecutionProvider, or PyTorch on CUDA."""
         return self._session.get_providers()[0]
 
     def run(self, pixels: np.ndarray) -> Activations:
         """One forward pass over letterboxed photos, uint8 (B, H, W, 3); any H and W."""
         logits, features = self._session.run(["logits", "features"], {"pixels": pixels})
         return Activations(np.asarray(logits), np.asarray(features))
+
+
+def _in_torch(run: Run) -> Session:
+    from core.torch_session import TorchSession  # PyTorch comes with it
+
+    return TorchSession(run)
