@@ -13,7 +13,7 @@ PAGES = ["", *(path.stem.partition("_")[2] for path in sorted((ROOT / "pages").g
 SERIOUS = ("serious", "critical")
 SETTLED = """() => !document.querySelector('[data-testid="stStatusWidget"], [data-testid="stSkeleton"]')"""
 
-SHOWN = pytest.mark.parametrize(("scheme", "width"), [("light", 1440), ("dark", 1440), ("light", 390)])
+SHOWN = pytest.mark.parametrize(("scheme", "width"), [("light", 1440), ("dark", 1440), ("light", 390), ("dark", 390)])
 
 pytestmark = pytest.mark.browser
 

@@ -204,6 +204,61 @@ def test_the_saved_files_have_every_box_where_it_was_drawn(server, open_page, ou
     assert {ImageColor.getrgb(REGION[number]) for number in range(len(boxes))} <= colours
 
 
+DROP = """(zone, photos) => {
+    const transfer = new DataTransfer();
+    for (const [name, base64] of photos) {
+        const bytes = Uint8Array.from(atob(base64), letter => letter.charCodeAt(0));
+        transfer.items.add(new File([bytes], name, {type: "image/png"}));
+    }
+    for (const type of ["dragenter", "dragover", "drop"])
+        zone.dispatchEvent(new DragEvent(type, {dataTransfer: transfer, bubbles: true, cancelable: true}));
+}"""
+
+
+def test_photos_are_dropped_onto_the_page(server, open_page, outfit):
+    page = open_page(f"{server}/Classify")
+    data = base64.b64encode(outfit[0].read_bytes()).decode()
+    page.get_by_test_id("stFileUploaderDropzone").evaluate(DROP, [["one.png", data], ["notes.png", base64.b64encode(b"no photo").decode()]])
+    expect(page.get_by_text("Whole photo ·")).to_be_visible()
+    expect(page.get_by_text("notes.png is a text file, not a photo.")).to_be_visible()
+
+
+WATCH = """() => {
+    const tops = window.tops = {};
+    const look = () => {
+        const found = {photo: window.canvas};
+        document.querySelectorAll(".st-key-answers h4").forEach((title, number) => { found[`answer ${number}`] = title; });
+        for (const [name, element] of Object.entries(found))
+            (tops[name] ??= []).push(element ? Math.round(element.getBoundingClientRect().top) : null);
+        requestAnimationFrame(look);
+    };
+    look();
+}"""
+
+
+def test_nothing_jumps_while_a_control_is_moved(server, open_page, outfit):
+    page = open_page(f"{server}/Classify")
+    upload(page, outfit[0])
+    wait_for_canvas(page)
+    draw(page, [*outfit[1].values()][0], (960, 1280))
+    expect(card(page, "Region 1").locator("h4")).to_be_visible()
+    wait_for_canvas(page)
+    page.wait_for_timeout(1000)
+    page.locator("canvas.upper-canvas").evaluate("canvas => { window.canvas = canvas; }")
+    page.evaluate(WATCH)
+    slider = page.get_by_role("slider", name="Kinds listed")
+    before = page.locator(".bar-name").count()
+    slider.focus()
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator(".bar-name")).not_to_have_count(before)
+    page.get_by_role("slider", name="Opacity").focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_timeout(1500)
+    places = {name: set(tops) for name, tops in page.evaluate("window.tops").items()}
+    assert list(places) == ["photo", "answer 0", "answer 1"]
+    assert all(len(tops) == 1 and None not in tops for tops in places.values()), places
+
+
 def test_the_camera_takes_a_photo(server, open_page):
     page = open_page(f"{server}/Classify", permissions=["camera"])
     page.get_by_role("button", name="Camera").click()

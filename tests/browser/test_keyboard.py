@@ -22,6 +22,31 @@ def tab_to(page: Page, target: Locator, key: str = "Tab") -> None:
     raise AssertionError(f"{MOST_TABS} times {key} do not lead to {target}")
 
 
+def test_a_batch_is_classified_and_looked_through(server, open_page):
+    page = open_page(f"{server}/Batch")
+    tab_to(page, page.get_by_role("button", name="Take drawn garments"))
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Classified", exact=True)).to_be_visible()
+    tab_to(page, page.get_by_role("radio", name="All"))
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("radio", name="Worth a look", checked=True)).to_be_visible()
+    tab_to(page, page.get_by_test_id("stDownloadButton").get_by_role("button"))
+
+
+def test_a_stage_of_the_history_is_chosen(server, open_page):
+    page = open_page(f"{server}/Training_history")
+    expect(page.get_by_role("heading", name="Training history", exact=True)).to_be_visible()
+    stages = page.locator("[class*=st-key-stage-]")
+    chosen = stages.get_by_role("radio", checked=True)
+    expect(chosen).to_have_count(1)
+    last = chosen.inner_text()
+    tab_to(page, stages)
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Enter")
+    expect(chosen).not_to_have_text(last)
+
+
 def test_from_home_to_a_classified_sample_and_to_a_cell_of_the_matrix(server, open_page):
     page = open_page(server)
     expect(page.get_by_text("Classified and explained in")).to_be_visible()
