@@ -218,7 +218,9 @@ DROP = """(zone, photos) => {
 def test_photos_are_dropped_onto_the_page(server, open_page, outfit):
     page = open_page(f"{server}/Classify")
     data = base64.b64encode(outfit[0].read_bytes()).decode()
-    page.get_by_test_id("stFileUploaderDropzone").evaluate(DROP, [["one.png", data], ["notes.png", base64.b64encode(b"no photo").decode()]])
+    page.get_by_test_id("stFileUploaderDropzone").evaluate(
+        DROP, [["one.png", data], ["notes.png", base64.b64encode(b"no photo").decode()]]
+    )
     expect(page.get_by_text("Whole photo ·")).to_be_visible()
     expect(page.get_by_text("notes.png is a text file, not a photo.")).to_be_visible()
 
