@@ -94,7 +94,7 @@ def test_from_home_through_every_page_to_a_report(server, open_page, tmp_path: P
 
 @pytest.mark.parametrize("width", WINDOWS)
 @pytest.mark.parametrize("scheme", SCHEMES)
-@pytest.mark.parametrize("name", ["home", "classify", "confusion", "history"])
+@pytest.mark.parametrize("name", ["home", "classify", "batch", "confusion", "history"])
 def test_a_block_that_moved_is_seen(name: str, scheme: str, width: int):
     baseline = Image.open(BASELINES / f"{name}-{scheme}-{width}.png")
     moved = ImageChops.offset(baseline, 0, baseline.height // 4)
