@@ -92,7 +92,11 @@ class _Decoder:
         overdue.start()
         try:
             return self._ask(data, display_name(name), at_least)
-        except (OSError, ValueError, KeyError, TypeError) as error:  # it stopped, or what it says makes no sense
+        except UnreadablePhoto:
+            raise
+        except (
+            Exception
+        ) as error:  # it stopped, or what it says makes no sense: its next words would not be of the next photo
             self._replace()
             log.warning("a decoder was given up at %s: %r", hashlib.sha256(data).hexdigest(), error)
             late = time.monotonic() - begun >= PATIENCE
@@ -113,6 +117,8 @@ class _Decoder:
         if "refused" in told:
             raise UnreadablePhoto(str(told["refused"]))
         (width, height), (full_width, full_height) = told["image"], told["size"]
+        if width * height * 3 != pixels:  # before so much is allocated
+            raise ValueError(f"{pixels} bytes for {width} x {height} pixels")
         image = Image.frombytes("RGB", (width, height), _exactly(answers, pixels))
         return Photo(
             image, name, str(told["format"]), hashlib.sha256(data).hexdigest(), int(full_width), int(full_height)

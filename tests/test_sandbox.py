@@ -109,10 +109,20 @@ def test_a_refusal_is_in_the_same_words(data):
         "os.write(1, b'rubbish ' * 99)",
         replying({"format": "JPEG", "size": [9, 9], "image": [9, 9]}, 2**31),
         replying({"format": "JPEG", "size": [9, 9], "image": [9, 9]}, 10),
+        replying({"format": "JPEG", "size": [9, 9], "image": [10**6, 10**6]}, 30),
         replying({"format": "JPEG"}, 0),
         replying({"format": "JPEG", "size": ["<b>", 9], "image": [1, 1]}, 3),
     ],
-    ids=["crash", "end", "rubbish", "too many pixels", "too few pixels", "no size", "strange size"],
+    ids=[
+        "crash",
+        "end",
+        "rubbish",
+        "too many pixels",
+        "too few pixels",
+        "pixels that are not there",
+        "no size",
+        "strange size",
+    ],
 )
 def test_a_process_that_stops_or_lies_costs_the_one_photo_only(another_process, script, caplog):
     another_process(script)
