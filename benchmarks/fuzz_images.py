@@ -30,7 +30,9 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from core.errors import UnreadablePhoto
 from core.images import MAX_PIXELS, decode_photo
+from core.predict import Decode
 from core.samples import sample
+from core.sandbox import decode_apart
 
 MAX_DECODE_SECONDS = 2.0
 MAX_MEMORY_MB = 1024
@@ -141,6 +143,15 @@ def outcome(data: bytes) -> str:
     return "decoded"
 
 
+def ending(decode: Decode, data: bytes) -> tuple[object, ...]:
+    """All that a decoder says of a file."""
+    try:
+        photo = decode(data, "fuzz", None)
+    except UnreadablePhoto as error:
+        return (str(error),)
+    return photo.image.tobytes(), photo.size, photo.format, photo.sha256
+
+
 def fuzz(mutations: int, seed: int = 0, first: int = 0) -> Report:
     """Decode mutations `first` to `first + mutations - 1`, the formats in turn."""
     photos, report = valid_photos(), Report()
@@ -157,12 +168,15 @@ def fuzz(mutations: int, seed: int = 0, first: int = 0) -> Report:
 
 
 def decode_corpus(folder: Path) -> Report:
-    """Decode every file below a folder as it is; counted by its suffix."""
+    """Decode every file below a folder as it is, here and apart, which must end alike; counted by its suffix."""
     report = Report()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=UserWarning)
         for path in tqdm(sorted(path for path in folder.rglob("*") if path.is_file()), disable=None, mininterval=1):
-            report.take(path.suffix.lower(), str(path.relative_to(folder)), path.read_bytes())
+            name, data = str(path.relative_to(folder)), path.read_bytes()
+            report.take(path.suffix.lower(), name, data)
+            if ending(decode_photo, data) != ending(decode_apart, data):
+                report.failures.append(f"{name}: another end in a process of its own")
     return report
 
 
