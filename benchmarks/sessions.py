@@ -47,8 +47,13 @@ class Server:
 
     @property
     def megabytes(self) -> float:
-        """Its resident memory."""
-        return self.process.memory_info().rss / 2**20
+        """Its resident memory, with that of the processes that decode for it."""
+        return megabytes(self.process)
+
+
+def megabytes(process: psutil.Process) -> float:
+    """Resident memory of a process and of those that it started; what they share counts for each."""
+    return sum(one.memory_info().rss for one in (process, *process.children(recursive=True))) / 2**20
 
 
 @contextmanager

@@ -34,6 +34,7 @@ import psutil
 from playwright.async_api import Browser, BrowserContext, Page, Playwright, async_playwright, expect
 
 from benchmarks.report import machine
+from benchmarks.sessions import megabytes
 from core import samples
 from tests.browser.conftest import CHROMIUM_OPTIONS, ROOT, free_port, wait_for
 
@@ -197,7 +198,7 @@ async def user(browser: Browser, address: str, number: int, end: float, record: 
 
 async def watch(process: psutil.Process, end: float, record: Record) -> None:
     while time.monotonic() < end:
-        record.memory.append(process.memory_info().rss / 2**20)
+        record.memory.append(megabytes(process))
         await asyncio.sleep(SAMPLE_SECONDS)
 
 

@@ -9,6 +9,7 @@ writes the pixels to its standard output. Once it is ready it cannot open a file
 from __future__ import annotations
 
 import atexit
+import codecs
 import contextlib
 import hashlib
 import json
@@ -185,7 +186,7 @@ def _decoded(data: bytes, name: str, at_least: tuple[int, int] | None) -> tuple[
 def restrict() -> None:
     """Give up opening files and connections, and taking more than MEMORY, for good; as far as the system has such limits."""
     Image.init()  # nothing can be imported later
-    b"".decode("utf-8-sig")
+    codecs.lookup("utf-8-sig")  # with which a refusal looks at text
     with contextlib.suppress(ImportError):
         import resource
 
