@@ -98,9 +98,9 @@ def test_corners_and_diagonal_list_the_photos_of_their_cell(matrix_server, open_
 
 NUMBERS_FIT = """classes => {
     const matrix = document.querySelector(".st-key-matrix_chart .nsewdrag");
-    const widths = [...document.querySelectorAll(".st-key-matrix_chart .heatmap-label text")].map(text => text.getBoundingClientRect().width);
-    const widest = Math.max(...widths);
-    return matrix && widths.length > classes && 0 < widest && widest <= matrix.getBoundingClientRect().width / classes;
+    const numbers = [...document.querySelectorAll(".st-key-matrix_chart .heatmap-label text")];
+    const widest = Math.max(...numbers.map(number => number.getBoundingClientRect().width));
+    return matrix && numbers.length > classes && 0 < widest && widest <= matrix.getBoundingClientRect().width / classes;
 }"""
 
 
