@@ -95,9 +95,7 @@ class _Decoder:
             return self._ask(data, display_name(name), at_least)
         except UnreadablePhoto:
             raise
-        except (
-            Exception
-        ) as error:  # it stopped, or what it says makes no sense: its next words would not be of the next photo
+        except Exception as error:  # it stopped or makes no sense: what it says next would not be of the next photo
             self._replace()
             log.warning("a decoder was given up at %s: %r", hashlib.sha256(data).hexdigest(), error)
             late = time.monotonic() - begun >= PATIENCE

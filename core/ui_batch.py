@@ -33,7 +33,6 @@ from core.images import ACCEPTED_SUFFIXES
 from core.labels import NO_KIND, LabelSet
 from core.photo_sources import PhotoFile, batched
 from core.predict import Request, predict
-from core.sandbox import decode_apart
 from core.ui import shown_since, told
 from core.ui_home import SHOWN
 
@@ -108,7 +107,9 @@ def _classify(classifier: Classifier, waiting: dict[str, PhotoFile], rows: dict[
     """Rows grow with each batch, so that a run which the visitor interrupts is continued by the next one."""
     bar = st.progress(0.0, f"0 of {len(waiting)} photos")
     keys, done, start = iter(waiting), 0, time.perf_counter()
-    for results in predict(classifier, batched(waiting.values(), BATCH), Request(picture=THUMBNAIL), decode_apart):
+    for results in predict(
+        classifier, batched(waiting.values(), BATCH), Request(picture=THUMBNAIL), sandbox.decode_apart
+    ):
         rows.update((next(keys), row(result)) for result in results)
         done += len(results)
         bar.progress(done / len(waiting), _progress(done, len(waiting), time.perf_counter() - start))

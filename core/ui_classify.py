@@ -34,7 +34,6 @@ from core.predictions import prediction_file, read_predictions
 from core.propose import find_garments
 from core.roi import STROKE_WIDTH, Region, canvas_rect, clamp, regions_from_canvas
 from core.runs import Run
-from core.sandbox import decode_apart
 from core.snapshot import Card, snapshot
 from core.ui import APP_NAME, column_width, shown_since, told
 from core.ui_handover import LabelledPhoto, arriving, label_and_way_back
@@ -105,7 +104,7 @@ def _in_memory(photo: Photo) -> int:
 
 @cached(LRUCache(DECODED, getsizeof=_in_memory), key=lambda sha256, name, data: (sha256, name), lock=Lock())
 def _decoded(sha256: str, name: str, data: bytes) -> Photo:
-    return decode_apart(data, name, ENOUGH)
+    return sandbox.decode_apart(data, name, ENOUGH)
 
 
 def add_photo(data: bytes, name: str, origin: LabelledPhoto | None = None) -> None:
