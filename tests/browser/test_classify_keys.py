@@ -34,13 +34,14 @@ def at_rest(page: Page) -> None:
 
 def test_ctrl_o_opens_the_file_dialog_once(server, open_page, shirt):
     page = open_page(f"{server}/Classify")
+    choosers = []
+    # Early: a busy page may see the key before the wish to be told of its dialog.
+    page.on("filechooser", lambda chooser: choosers.append(chooser))
     expect(page.get_by_text("No photo at hand? Take a drawn one")).to_be_visible()
     at_rest(page)
     expect(page.locator("html[data-upload-key=listening]")).to_be_attached()
     expect(page.locator(".st-key-upload input[type=file]")).to_be_attached()  # Streamlit fetches its uploader late
     page.get_by_role("heading", name="Classify").click()  # keys go to the page that has the focus
-    choosers = []
-    page.on("filechooser", lambda chooser: choosers.append(chooser))
     with page.expect_file_chooser() as chosen:
         page.keyboard.press("Control+o")
     chosen.value.set_files(str(shirt))
