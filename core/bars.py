@@ -16,6 +16,8 @@ ROW = (
     '<span style="width:calc((100% - 3.2rem) * {share:.4f});min-width:2px;height:1.05rem;background:{colour};opacity:{opacity}"></span>'
     '<span class="bar-value">{value}</span></span></div>'
 )
+LEGEND = '<div style="display:flex;flex-wrap:wrap;justify-content:flex-end;gap:0 0.8rem;margin-top:0.3rem;font-size:0.75rem">{groups}</div>'
+LEGEND_GROUP = '<span><span aria-hidden="true" style="color:{colour}">■</span> {group}</span>'
 
 
 def rounded(probability: float) -> str:
@@ -24,7 +26,8 @@ def rounded(probability: float) -> str:
 
 
 def probability_bars(ranking: list[tuple[str, float]], labels: LabelSet, in_scope: bool = True) -> str:
-    """Horizontal bars of class probabilities, the most probable on top, coloured by group; faded where the photo is out of scope.
+    """Horizontal bars of class probabilities, the most probable on top, coloured by group, with a legend of the groups; faded where the
+    photo is out of scope.
 
     Args:
         ranking: class names with probabilities in [0, 1].
@@ -41,7 +44,7 @@ def probability_bars(ranking: list[tuple[str, float]], labels: LabelSet, in_scop
         )
         for name, share in ranking
     ]
-    return f'<div role="list" aria-label="Probabilities">{"".join(rows)}</div>'
+    return f'<div role="list" aria-label="Probabilities">{"".join(rows)}</div>{_legend(list(labels.groups))}'
 
 
 def count_bars(counts: list[tuple[str, str, int]]) -> str:
@@ -56,4 +59,13 @@ def count_bars(counts: list[tuple[str, str, int]]) -> str:
         for name, group, number in counts
         if number
     ]
-    return f'<div role="list" aria-label="Counts">{"".join(rows)}</div>'
+    groups = list(dict.fromkeys(group for _, group, number in counts if group and number))
+    return f'<div role="list" aria-label="Counts">{"".join(rows)}</div>{_legend(groups)}'
+
+
+def _legend(groups: list[str]) -> str:
+    """Which colour is which group's; nothing where there is but one."""
+    if len(groups) < 2:
+        return ""
+    entries = [LEGEND_GROUP.format(colour=group_colour(group), group=escape(group)) for group in groups]
+    return LEGEND.format(groups="".join(entries))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import io
 import json
@@ -17,66 +16,36 @@ from cachetools import LRUCache, cached
 from PIL import Image, ImageOps
 from streamlit.delta_generator import DeltaGenerator
 from streamlit.runtime.uploaded_file_manager import UploadedFile
-from streamlit_drawable_canvas import st_canvas
 
-from core import samples, sandbox, ui_keys
+from core import samples, sandbox, ui_keys, ui_regions
 from core.bars import probability_bars, rounded
 from core.classifier import HOTTEST, Answer, Classifier, Reading
 from core.data_url import data_url, jpeg
 from core.decide import BIASED_GROUP, Controls, apply_controls, softmax
-from core.errors import InvalidRegion, UnreadablePhoto
+from core.errors import UnreadablePhoto
 from core.explain import contour, contrast_contour, contrast_overlay, legend, overlay, side_by_side
 from core.glossary import TERMS
 from core.images import ACCEPTED_SUFFIXES, MAX_BYTES, Photo, display_name, spreadsheet_name
 from core.labels import ALL, LabelSet
-from core.palette import REGION
 from core.predictions import prediction_file, read_predictions
-from core.propose import find_garments
-from core.roi import STROKE_WIDTH, Region, canvas_rect, clamp, regions_from_canvas
+from core.roi import Region
 from core.runs import Run
 from core.snapshot import Card, snapshot
-from core.ui import APP_NAME, column_width, shown_since, told
+from core.ui import APP_NAME, shown_since, told
 from core.ui_handover import LabelledPhoto, arriving, label_and_way_back
+from core.ui_regions import WHOLE, Marked
 
 ENOUGH = (1200, 1200)  # pixels a photo is decoded to at least; regions stay sharp and sessions stay small
 MAX_PHOTOS = 30
 READINGS = 300  # of a session, kept so that a box looked at before is answered at once; of 10 KB each
 TILE = 72  # side of a photo's tile in the strip, in points
 DECODED = 96 * 2**20  # bytes of photos kept decoded, of all visitors; any other is decoded again when it is looked at
-CANVAS_HEIGHT = 560
 PICTURE_WIDTH, WIDE_PICTURE_WIDTH = 150, 360  # of one picture, and of two side by side
 PICTURE = (400, 600)  # largest picture on a card, in pixels; sharp screens show two of them a point
 REFERENCE_BIAS = 0.6
-ALL_OF_IT = 0.9  # share of a photo from which on a box says nothing that the whole photo does not
 SAMPLE_WIDTH = 104  # of a sample in the gallery, in points: three stand beside one another on a phone
-BOXES, DRAWN = "wants_boxes", "wants_sample"  # what a button asks of the page's next run
+DRAWN = "wants_sample"  # what a button asks of the page's next run
 SAMPLE, THUMBNAIL = (480, 640), (192, 256)
-
-
-@dataclass(frozen=True)
-class Marked:
-    """A region drawn on the photo, or the whole photo.
-
-    Args:
-        number: as shown on its box, from 1; 0 for the whole photo.
-        region: in pixels of the upright photo; None for the whole of it.
-    """
-
-    number: int
-    region: Region | None
-
-    @property
-    def name(self) -> str:
-        """What the page and the exports call it."""
-        return f"Region {self.number}" if self.number else "Whole photo"
-
-    @property
-    def colour(self) -> str | None:
-        """Colour of its box and card; none for the whole photo."""
-        return REGION[(self.number - 1) % len(REGION)] if self.number else None
-
-
-WHOLE = Marked(0, None)
 
 
 class Kept(NamedTuple):
@@ -181,12 +150,12 @@ def gallery() -> None:
         for name in samples.GALLERY:
             with st.container(width=SAMPLE_WIDTH, gap="xsmall"):
                 st.image(_sample_png(name, THUMBNAIL), width="stretch", alt=f"Drawn sample: {name}")
-                st.button(name, key=f"sample-{name}", on_click=_ask_for, args=(DRAWN, name), width="stretch")
+                st.button(name, key=f"sample-{name}", on_click=_ask_for_sample, args=(name,), width="stretch")
 
 
-def _ask_for(what: str, value: str) -> None:
-    """Leave work to the page's next run, where errors are shown and visitors take turns; a button's callback has neither."""
-    st.session_state[what] = value
+def _ask_for_sample(name: str) -> None:
+    """Leave the work to the page's next run, where errors are shown and visitors take turns; a button's callback has neither."""
+    st.session_state[DRAWN] = name
 
 
 def selected_photo() -> Photo | None:
@@ -249,8 +218,7 @@ def step_photo(step: int) -> None:
 def remove_photo(sha256: str) -> None:
     """Forget a photo with everything about it."""
     photos().pop(sha256, None)
-    for store in ("drawings", "mounts", "canvas_version"):
-        st.session_state.get(store, {}).pop(sha256, None)
+    ui_regions.forget(sha256)
     readings = st.session_state.get("readings", {})
     for key in [key for key in readings if key[1] == sha256]:
         del readings[key]
@@ -263,148 +231,11 @@ def true_label(photo: Photo) -> None:
         label_and_way_back(origin)
 
 
-def regions(photo: Photo) -> list[Marked]:
-    """The photo on a canvas where boxes are drawn; returns the whole photo and then each box, numbered as drawn."""
-    width = column_width("canvas-width")
-    if width is None:  # the first run of a visit; a canvas laid out twice would lose what is drawn in between
-        st.session_state.pop("mounted_photo", None)
-        size = _canvas_size(photo, CANVAS_HEIGHT)
-        st.image(data_url(_background(photo.image, photo.sha256, size)), width=size[0])
-        return [WHOLE]
-    if st.session_state.get("mounted_photo") != photo.sha256:  # an old canvas would come back as it was first mounted
-        st.session_state["mounted_photo"] = photo.sha256
-        _mount_anew(photo.sha256)
-    size = _canvas_size(photo, width)
-    mount = _mount(photo, size)
-    key = _canvas_key(photo, size)
-    number = 1 + max((int(box["label"]) for box in _boxes(st.session_state.get(key, {}), mount)), default=0)
-    result = st_canvas(
-        fill_color="rgba(255, 255, 255, 0.08)",
-        stroke_width=STROKE_WIDTH,
-        stroke_color=Marked(number, None).colour or "",
-        background_image=_background(photo.image, photo.sha256, size),
-        width=size[0],
-        height=size[1],
-        drawing_mode="labeled_rect",
-        label=str(number),
-        font_size=16,
-        initial_drawing=copy.deepcopy(mount),
-        key=key,
-    )
-    ui_keys.send_boxes_at_once()
-    drawn = (result.json_data or {}).get("objects", [])
-    st.session_state["canvas_has_boxes"] = bool(drawn)
-    marked = _marked(drawn, size, photo)
-    st.session_state["drawings"][photo.sha256] = marked
-    return [WHOLE, *marked]
-
-
-def _canvas_size(photo: Photo, width: int) -> tuple[int, int]:
-    """(width, height) in points of a photo's canvas in a column so wide."""
-    scale = min(width / photo.width, CANVAS_HEIGHT / photo.height)
-    return max(1, round(photo.width * scale)), max(1, round(photo.height * scale))
-
-
-def _boxes(state: dict[str, Any], mount: dict[str, Any]) -> list[dict[str, Any]]:
-    """What is on a canvas before it is called in this run: its last report, or what it was mounted with."""
-    drawing = (state.get("drawing") or {}).get("raw") or mount
-    return [box for box in drawing["objects"] if str(box.get("label", "")).isdecimal()]
-
-
-@st.cache_data(max_entries=64, show_spinner=False)
-def _background(_image: Image.Image, sha256: str, size: tuple[int, int]) -> bytes:
-    """JPEG at twice the canvas's size, for sharp screens; the canvas would send a PIL image in full at every rerun."""
-    target = min(2 * size[0], max(size[0], _image.width)), min(2 * size[1], max(size[1], _image.height))
-    return jpeg(_image.resize(target, Image.Resampling.LANCZOS, reducing_gap=3.0))
-
-
-def _canvas_key(photo: Photo, size: tuple[int, int]) -> str:
-    version = st.session_state.setdefault("canvas_version", {}).get(photo.sha256, 0)
-    return f"canvas-{photo.sha256[:16]}-{size[0]}x{size[1]}-{version}"
-
-
-def _mount(photo: Photo, size: tuple[int, int]) -> dict[str, Any]:
-    """What a canvas starts with, frozen when it is mounted: feeding the current drawing back would lose boxes."""
-    mounts = st.session_state.setdefault("mounts", {})
-    key = _canvas_key(photo, size)
-    if mounts.get(photo.sha256, ("", None))[0] != key:
-        boxes = st.session_state.setdefault("drawings", {}).get(photo.sha256, [])
-        objects = [_labelled(mark, photo, size) for mark in boxes]
-        mounts[photo.sha256] = (key, {"objects": objects})
-    return mounts[photo.sha256][1]
-
-
-def _labelled(mark: Marked, photo: Photo, size: tuple[int, int]) -> dict[str, Any]:
-    assert mark.region is not None and mark.colour is not None
-    box = canvas_rect(mark.region, size, photo.size, mark.colour)
-    return box | {"type": "LabeledRect", "label": str(mark.number)}
-
-
-def _marked(objects: list[dict[str, Any]], size: tuple[int, int], photo: Photo) -> list[Marked]:
-    """The boxes that mean something, each under the number it was drawn with; one that does not says why."""
-    marked = []
-    for box in objects:
-        for drawn in regions_from_canvas([box], size, photo.size):
-            number = int(box["label"]) if str(box.get("label", "")).isdecimal() else len(marked) + 1
-            try:
-                marked.append(Marked(number, clamp(drawn, *photo.size)))
-            except InvalidRegion as error:
-                st.warning(f"Region {number}: {error}", icon=":material/crop_free:")
-    return marked
-
-
-def reset_regions(sha256: str) -> None:
-    """Take all boxes off a photo."""
-    _replace_regions(sha256, [])
-
-
-def propose_if_asked(classifier: Classifier, photo: Photo) -> None:
-    """Put boxes on a photo where the network sees garments; those there stay if it sees none that need one."""
-    if st.session_state.pop(BOXES, None) != photo.sha256:
-        return
-    with st.spinner("Looking for garments…"):
-        found = find_garments(classifier, photo)
-    if not found:
-        st.toast("Nothing in this photo stands out as a garment. Draw a box by hand.", icon=":material/search_off:")
-        return
-    if len(found) == 1 and found[0].width * found[0].height > ALL_OF_IT * photo.width * photo.height:
-        st.toast("The garment fills the photo; no box is needed.", icon=":material/fit_screen:")
-        return
-    _replace_regions(photo.sha256, [Marked(number, region) for number, region in enumerate(found, 1)])
-
-
-def _replace_regions(sha256: str, marked: list[Marked]) -> None:
-    """Put other boxes on a photo: its canvas is mounted anew with them."""
-    st.session_state.setdefault("drawings", {})[sha256] = marked
-    _mount_anew(sha256)
-
-
-def _mount_anew(sha256: str) -> None:
-    """Give a photo a new canvas, which starts with the boxes kept for it."""
-    versions = st.session_state.setdefault("canvas_version", {})
-    versions[sha256] = versions.get(sha256, 0) + 1
-
-
 def photo_buttons(photo: Photo) -> None:
     """What can be done with the photo and its boxes, each with its key."""
     st.caption("Draw boxes round garments. Over the photo appear undo and a pencil to move, resize and delete them.")
     with st.container(horizontal=True):
-        st.button(
-            "Find garments",
-            icon=":material/search:",
-            shortcut=ui_keys.FIND.shortcut,
-            on_click=_ask_for,
-            args=(BOXES, photo.sha256),
-            help="Lets the network propose boxes, in place of those on the photo. Then move, resize or delete them.",
-        )
-        st.button(
-            "Remove boxes",
-            icon=":material/deselect:",
-            shortcut=ui_keys.REMOVE.shortcut,
-            disabled=not st.session_state.get("canvas_has_boxes"),
-            on_click=reset_regions,
-            args=(photo.sha256,),
-        )
+        ui_regions.box_buttons(photo)
         st.button(
             "Heat map", icon=":material/local_fire_department:", shortcut=ui_keys.HEAT.shortcut, on_click=_toggle_heat
         )

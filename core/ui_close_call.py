@@ -11,7 +11,8 @@ from core.classifier import Answer, Reading
 from core.data_url import data_url, jpeg
 from core.images import Photo
 from core.labels import LabelSet
-from core.ui_classify import OVERLAY, SIDE_BY_SIDE, HeatSettings, Marked, cut_out, with_heat
+from core.ui_classify import OVERLAY, SIDE_BY_SIDE, HeatSettings, cut_out, with_heat
+from core.ui_regions import Marked
 
 PICTURE = (300, 450)  # largest picture, in pixels: three stand in a card
 

@@ -11,7 +11,7 @@ from core.images import Photo
 from core.roi import Region
 from core.runs import Run
 from core.ui import told
-from core.ui_classify import Marked
+from core.ui_regions import Marked
 
 
 def correct(run: Run, photo: Photo, mark: Marked, answer: Answer) -> None:

@@ -13,9 +13,9 @@ from core.neighbours import INDEX_FILE, Neighbours
 from core.photo_files import catalogue_path
 from core.runs import Run
 from core.ui import told
-from core.ui_classify import Marked
 from core.ui_confusion import thumbnail_url
 from core.ui_predictions import catalogue
+from core.ui_regions import Marked
 
 STRIP = (
     '<div role="list" aria-label="Most similar training products" '

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from core import ui, ui_close_call, ui_feedback, ui_keys, ui_neighbours
+from core import ui, ui_close_call, ui_feedback, ui_keys, ui_neighbours, ui_regions
 from core import ui_classify as page
 
 ui.page("Classify")
@@ -24,8 +24,8 @@ with ui.errors_shown(), ui.turns:
 
     with left:
         page.true_label(photo)
-        page.propose_if_asked(classifier, photo)
-        marked = page.regions(photo)
+        ui_regions.propose_if_asked(classifier, photo)
+        marked = ui_regions.regions(photo)
         page.photo_buttons(photo)
     with right, st.container(key=ui_keys.ANSWERS_BOX):
         readings = page.read(classifier, photo, marked)

@@ -25,6 +25,21 @@ def test_colours_are_the_groups():
     assert re.findall(r"background:(#\w+)", html) == [GROUP["Tops"], GROUP["Bottoms"], GROUP["Bottoms"]]
 
 
+def test_a_legend_says_which_colour_is_which_group_where_there_are_several():
+    counts = [("Jeans", "Bottoms", 4), ("Shirts", "Tops", 1), ("None of these", "", 2)]
+    for html, groups in (
+        (probability_bars(RANKING[:1], LABELS), ["Tops", "Bottoms"]),
+        (count_bars(counts), ["Bottoms", "Tops"]),
+    ):
+        legend = re.findall(r"color:(#\w+)\">■</span> (\w+)<", html)
+        assert legend == [(GROUP[group], group) for group in groups]
+    for html in (
+        probability_bars([("a", 1.0)], LabelSet.from_json({"Shoes": ["a"]})),
+        count_bars(counts[:1] + counts[2:]),
+    ):
+        assert "■" not in html
+
+
 def test_an_answer_out_of_scope_is_faded():
     assert "opacity:1" in probability_bars(RANKING, LABELS) and "opacity:0.4" in probability_bars(
         RANKING, LABELS, in_scope=False

@@ -179,7 +179,7 @@ def test_a_visit_keeps_the_file_and_not_its_pixels(page):
 
 def test_a_garment_that_fills_the_photo_needs_no_box(page, monkeypatch):
     upload(page, ("shirt.png", photo()))
-    monkeypatch.setattr("core.ui_classify.find_garments", lambda _, found: [Region(0, 0, *found.size)])
+    monkeypatch.setattr("core.ui_regions.find_garments", lambda _, found: [Region(0, 0, *found.size)])
     next(button for button in page.button if button.label == "Find garments").click().run()
     assert [toast.value for toast in page.toast] == ["The garment fills the photo; no box is needed."]
     assert len(headlines(page)) == 1
@@ -189,11 +189,32 @@ def test_boxes_stay_where_the_network_finds_no_other(page, monkeypatch):
     upload(page, ("shirt.png", photo()))
     sha256 = page.session_state["selected_photo"]
     page.session_state["drawings"] = {sha256: ["a box"]}
-    monkeypatch.setattr("core.ui_classify.find_garments", lambda *_: [])
+    monkeypatch.setattr("core.ui_regions.find_garments", lambda *_: [])
     next(button for button in page.button if button.label == "Find garments").click().run()
     assert "Nothing in this photo stands out" in page.toast[0].value
     assert page.session_state["drawings"] == {sha256: ["a box"]}
     assert "canvas_version" not in page.session_state, "the canvas is as it was, so that undo works"
+
+
+def test_typed_boxes_stand_beside_those_drawn_and_bad_ones_are_refused_with_the_reason(page):
+    upload(page, ("shirt.png", photo()))
+    sha256 = page.session_state["selected_photo"]
+    width, height = decode_photo(photo(), "shirt.png").size
+
+    def type_(text: str) -> str:
+        page.text_input("typed_box").set_value(text).run()
+        return " ".join(error.value for error in page.error)
+
+    for text, reason in (("1,2,3", "four whole numbers"), ("0,0,3,3", "too few"), (f"{width},0,9,9", "outside")):
+        assert reason in type_(text) and page.text_input("typed_box").value == text
+    assert type_(" ") == "" and "drawings" not in page.session_state
+    assert type_(f"10, 20, {width}, 100") == "" and page.text_input("typed_box").value == ""
+    type_("0,0,50,60")
+    drawn = page.session_state["drawings"][sha256]
+    assert [(box.number, box.region) for box in drawn] == [
+        (1, Region(10, 20, width, 120)),
+        (2, Region(0, 0, 50, 60)),
+    ]
 
 
 def test_a_failure_to_find_garments_is_told_like_any_other(page, monkeypatch, caplog):
@@ -202,7 +223,7 @@ def test_a_failure_to_find_garments_is_told_like_any_other(page, monkeypatch, ca
     def fail(*_: object) -> None:
         raise RuntimeError("unforeseen")
 
-    monkeypatch.setattr("core.ui_classify.find_garments", fail)
+    monkeypatch.setattr("core.ui_regions.find_garments", fail)
     next(button for button in page.button if button.label == "Find garments").click().run()
     assert "nobody foresaw" in page.error[0].value and not page.exception
 
@@ -214,7 +235,8 @@ def test_a_name_in_a_message_is_shown_as_text(page):
 
 def test_the_files_have_every_kind_and_say_what_was_set(page):
     upload(page, ("shirt.png", photo()))
-    from core.ui_classify import WHOLE, records  # its canvas is known to Streamlit once a page runs
+    from core.ui_classify import records  # its canvas is known to Streamlit once a page runs
+    from core.ui_regions import WHOLE
 
     classifier = page.session_state["classifier"][1]
     reading = next(iter(page.session_state["readings"].values()))

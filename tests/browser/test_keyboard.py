@@ -1,9 +1,11 @@
-"""Keyboard alone: from Home to a classified sample and to the photos behind a cell of the matrix, by Tab, Enter and letters."""
+"""Keyboard alone: from Home to a classified sample, a box on it, and the photos behind a cell of the matrix, by Tab, Enter and letters."""
 
 import re
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
+
+from tests.browser.test_classify_page import wait_for_canvas
 
 pytestmark = pytest.mark.browser
 
@@ -47,7 +49,7 @@ def test_a_stage_of_the_history_is_chosen(server, open_page):
     expect(chosen).not_to_have_text(last)
 
 
-def test_from_home_to_a_classified_sample_and_to_a_cell_of_the_matrix(server, open_page):
+def test_from_home_to_a_box_on_a_sample_and_to_a_cell_of_the_matrix(server, open_page):
     page = open_page(server)
     expect(page.get_by_text("Classified and explained in")).to_be_visible()
     tab_to(page, page.get_by_role("link", name="Your own photo"))
@@ -57,6 +59,15 @@ def test_from_home_to_a_classified_sample_and_to_a_cell_of_the_matrix(server, op
     tab_to(page, page.get_by_role("button", name="Shirts", exact=True))
     page.keyboard.press("Enter")
     expect(page.get_by_text("Whole photo ·")).to_be_visible()
+    wait_for_canvas(page)
+
+    tab_to(page, page.get_by_role("button", name="Type a box"))
+    page.keyboard.press("Enter")
+    tab_to(page, page.get_by_label("Left, top, width, height"))
+    page.keyboard.type("0, 40, 480, 300")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Region 1 · 480 × 300 pixels at (0, 40)")).to_be_visible()
+    page.keyboard.press("Escape")
 
     tab_to(page, page.get_by_test_id("stSidebarNavLink").filter(has_text="Confusion matrix"), "Shift+Tab")
     page.keyboard.press("Enter")
