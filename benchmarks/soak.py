@@ -44,7 +44,7 @@ PAUSE = (0.5, 3.0)  # seconds a user looks at what there is
 SAMPLE_SECONDS = 5.0
 CLOSING_SECONDS = 10.0  # until the connections of those who left are closed
 KEPT_SECONDS = 125.0  # Streamlit keeps a visit that has ended, with an event loop's handles, for two minutes and until another one begins
-ONE_VISIT = 0.01  # minutes; a visit begun is ended
+ONE_VISIT = 0.0  # minutes
 WARM_MINUTES = 30.0  # a run as long as this is judged by its growth too
 MOST_GROWTH = 1.10  # of memory
 SPARE_HANDLES = 8  # more than after the first visit
@@ -180,9 +180,9 @@ async def export(page: Page, label: str, record: Record) -> None:
 
 
 async def user(browser: Browser, address: str, number: int, end: float, record: Record) -> None:
-    """Visit after visit until the time is up; a visit that fails is noted, and the next one comes."""
+    """One visit, and more until the time is up; a visit that fails is noted, and the next one comes."""
     visits = 0
-    while time.monotonic() < end:
+    while not visits or time.monotonic() < end:
         context: BrowserContext = await browser.new_context(viewport={"width": 1440, "height": 1000})
         try:
             page = await context.new_page()
