@@ -89,7 +89,7 @@ class _Decoder:
     def decode(self, data: bytes, name: str, at_least: tuple[int, int] | None) -> Photo:
         if self._process.poll() is not None:
             self._replace()
-        begun, overdue = time.monotonic(), Timer(PATIENCE, self._process.kill)
+        begun, overdue = time.monotonic(), Timer(PATIENCE, self._stop)
         overdue.start()
         try:
             return self._ask(data, display_name(name), at_least)
@@ -102,6 +102,7 @@ class _Decoder:
             raise (images.too_slow(name) if late else images.damaged(data, name)) from error
         finally:
             overdue.cancel()
+            overdue.join()  # one that stops the process at this very moment has done so when the next photo comes
 
     def _ask(self, data: bytes, name: str, at_least: tuple[int, int] | None) -> Photo:
         to, answers = _pipes(self._process)
@@ -123,13 +124,16 @@ class _Decoder:
             image, name, str(told["format"]), hashlib.sha256(data).hexdigest(), int(full_width), int(full_height)
         )
 
+    def _stop(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
     def _replace(self) -> None:
         self.end()
         self._process = _new_process()
 
     def end(self) -> None:
-        self._process.kill()
-        self._process.wait()
+        self._stop()
         for pipe in _pipes(self._process):
             with contextlib.suppress(OSError):  # what was not sent any more
                 pipe.close()

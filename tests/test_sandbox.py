@@ -4,6 +4,7 @@ import io
 import json
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
@@ -146,6 +147,27 @@ def test_a_decoder_that_does_not_end_is_ended(another_process, monkeypatch):
         decode_apart(PHOTO, "my photo.jpg")
     monkeypatch.setattr(sandbox, "PATIENCE", 60)
     assert same(decode_apart(PHOTO), decode_photo(PHOTO))
+
+
+def test_one_that_answers_just_as_its_time_is_up_costs_neither_this_photo_nor_the_next(monkeypatch):
+    class UpWithTheAnswer(sandbox.Timer):
+        def cancel(self) -> None:
+            self.answered.set()
+
+        def start(self) -> None:
+            self.answered = threading.Event()
+            super().start()
+
+        def run(self) -> None:
+            self.answered.wait()
+            self.function()
+
+    monkeypatch.setattr(sandbox, "Timer", UpWithTheAnswer)
+    decoder = sandbox._Decoder()
+    try:
+        assert all(same(decoder.decode(PHOTO, "", None), decode_photo(PHOTO)) for _ in range(3))
+    finally:
+        decoder.end()
 
 
 def test_one_that_ended_while_it_waited_is_replaced_before_the_next_photo(another_process):
