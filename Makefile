@@ -16,7 +16,7 @@ run: $(VENV)/app ## install what the dashboard needs, then start it
 test: $(VENV)/dev ## install what the tests need, run them all, list the lines of core and train that none reaches; fails below 90%
 	$(BIN)/python -m pytest -n 2 --dist loadfile --cov=core --cov=train --cov-report=term-missing:skip-covered --cov-fail-under=90
 
-test-benchmarks: $(VENV)/dev ## run every benchmark once, in small: five minutes
+test-benchmarks: $(VENV)/dev ## run every benchmark once, in small: two minutes
 	$(BIN)/python -m pytest -n 2 -m benchmark tests/test_benchmarks_run.py
 
 lint: $(VENV)/dev ## check style and types and look for secrets, as the pre-commit hook does
