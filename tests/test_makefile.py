@@ -1,11 +1,14 @@
 """What the commands of the Makefile do where something is missing; that the documented ones exist is tested in test_docs."""
 
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.browser.conftest import free_port, wait_for
 from tests.conftest import ROOT
 
 WITHOUT_ENSUREPIP = """case "$*" in *ensurepip*) exit 1 ;; esac"""
@@ -22,6 +25,21 @@ def test_make_test_fails_below_90_percent_of_the_lines_and_is_what_ci_runs():
         "make test",
         "make test-benchmarks",
     ]
+
+
+def test_make_run_serves_the_dashboard_from_an_environment_that_is_there(tmp_path: Path):
+    for part in ("bin", "lib", "pyvenv.cfg"):
+        (tmp_path / part).symlink_to(Path(sys.prefix) / part)
+    (tmp_path / "app").touch()
+    port = free_port()
+    settings = os.environ | {"STREAMLIT_SERVER_PORT": str(port)}
+    command = ["make", "run", f"VENV={tmp_path}"]
+    with subprocess.Popen(command, cwd=ROOT, env=settings, stdout=subprocess.PIPE, start_new_session=True) as server:
+        try:
+            wait_for(f"http://127.0.0.1:{port}/_stcore/health")
+        finally:
+            os.killpg(server.pid, signal.SIGTERM)
+        assert f"http://127.0.0.1:{port}" in server.stdout.read().decode()
 
 
 @pytest.mark.parametrize(
