@@ -7,6 +7,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
+from tests.browser.waiting import shown
 from tests.conftest import ROOT
 
 PAGES = ["", *(path.stem.partition("_")[2] for path in sorted((ROOT / "pages").glob("*.py")))]
@@ -36,7 +37,7 @@ def test_a_page_has_no_serious_violation(
 ):
     page = open_page(f"{server}/{path}", color_scheme=scheme, width=width)
     if path == "Confusion_matrix":
-        page.locator(".st-key-matrix_chart .nsewdrag").wait_for()
+        shown(page.locator(".st-key-matrix_chart .nsewdrag"))
     settled(page)
     assert serious_violations(page) == []
 
@@ -45,7 +46,7 @@ def test_a_page_has_no_serious_violation(
 def test_an_answer_has_no_serious_violation(server: str, open_page: Callable[..., Page], scheme: str, width: int):
     page = open_page(f"{server}/Classify", color_scheme=scheme, width=width)
     page.get_by_test_id("stMain").get_by_role("button").filter(has_text="Outfit").first.click()
-    page.get_by_role("button", name="Close photo").wait_for()
+    shown(page.get_by_role("button", name="Close photo"))
     settled(page)
     assert serious_violations(page) == []
 
@@ -53,7 +54,7 @@ def test_an_answer_has_no_serious_violation(server: str, open_page: Callable[...
 def test_the_model_card_has_no_serious_violation(server: str, open_page: Callable[..., Page]):
     page = open_page(server)
     page.get_by_role("button", name="Model card").click()
-    page.get_by_role("dialog").get_by_text("Intended use", exact=True).wait_for()
+    shown(page.get_by_role("dialog").get_by_text("Intended use", exact=True))
     page.wait_for_timeout(1000)
     assert serious_violations(page) == []
 

@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import expect
 
 from core import samples
+from tests.browser.waiting import shown
 
 pytestmark = pytest.mark.browser
 
@@ -33,7 +34,7 @@ def test_a_zip_is_classified_and_the_csv_holds_every_photo(server, open_page, ph
     page.locator("input[type=file]").first.set_input_files(str(photos))
     count = len(samples.SAMPLE_NAMES) * 3
     expect(page.locator("[data-testid=stMetricValue]").first).to_have_text(str(count), timeout=90_000)
-    expect(page.get_by_text("1 could not be read; the others are classified.")).to_be_visible()
+    shown(page.get_by_text("1 could not be read; the others are classified."))
     expect(page.locator("[data-testid=stDataFrame]")).to_have_count(2)
     with page.expect_download() as download:
         page.get_by_role("button", name="CSV", exact=True).click()

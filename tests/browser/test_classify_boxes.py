@@ -7,7 +7,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from core import samples
-from tests.browser.test_classify_page import draw, upload, wait_for_canvas
+from tests.browser.test_classify_page import draw, upload
+from tests.browser.waiting import canvas_shown, shown
 
 pytestmark = pytest.mark.browser
 
@@ -23,7 +24,7 @@ def page(server, open_page, tmp_path: Path) -> Page:
     samples.sample("Shirts", size=SIZE).save(path)
     page = open_page(f"{server}/Classify")
     upload(page, path)
-    wait_for_canvas(page)
+    canvas_shown(page)
     draw(page, BOX, SIZE)
     assert region(page) == pytest.approx(BOX, abs=TOLERANCE)
     return page
@@ -32,8 +33,8 @@ def page(server, open_page, tmp_path: Path) -> Page:
 def region(page: Page, number: int = 1) -> tuple[int, int, int, int]:
     """(left, top, right, bottom) of a region as its card says."""
     title = page.get_by_text(f"Region {number} ·")
-    expect(title).to_be_visible()
-    wait_for_canvas(page)
+    shown(title)
+    canvas_shown(page)
     numbers = re.search(r"(\d+) × (\d+) pixels at \((\d+), (\d+)\)", title.inner_text())
     assert numbers
     width, height, left, top = map(int, numbers.groups())
@@ -79,7 +80,7 @@ def at(page: Page, x: int, y: int) -> tuple[float, float]:
 
 def test_a_box_is_deleted_alone_and_the_others_keep_their_numbers(page):
     draw(page, (650, 800, 900, 1200), SIZE)
-    expect(page.get_by_text("Region 2 ·")).to_be_visible()
+    shown(page.get_by_text("Region 2 ·"))
     second = region(page, 2)
     tool(page, "Edit")
     page.mouse.click(*at(page, 400, 450))

@@ -15,6 +15,7 @@ from playwright.sync_api import Locator, Page, expect
 from core import samples
 from core.palette import REGION
 from core.ui_keys import SEND
+from tests.browser.waiting import canvas_shown, shown
 
 pytestmark = pytest.mark.browser
 
@@ -50,24 +51,17 @@ def draw(page: Page, box: tuple, size: tuple[int, int]) -> None:
     page.mouse.up()
 
 
-def wait_for_canvas(page: Page) -> None:
-    """Until the canvas stands, the one before having gone, and the page has come to rest."""
-    expect(page.locator("canvas.upper-canvas")).to_have_count(1)
-    expect(page.locator("canvas.upper-canvas")).to_be_visible()
-    expect(page.locator("[data-testid=stApp][data-test-script-state=notRunning]")).to_be_attached()
-
-
 def test_a_box_changes_the_label(server, open_page, outfit):
     path, boxes = outfit
     page = open_page(f"{server}/Classify")
     upload(page, path)
-    expect(card(page, "Whole photo").locator("h4")).to_be_visible()
-    wait_for_canvas(page)
+    shown(card(page, "Whole photo").locator("h4"))
+    canvas_shown(page)
     labels = []
     for number, box in enumerate(boxes.values(), 1):
         draw(page, box, (960, 1280))
         headline = card(page, f"Region {number}").locator("h4")
-        expect(headline).to_be_visible()
+        shown(headline)
         labels.append(headline.inner_text())
     assert labels[0] != labels[1]
     page.keyboard.press("x")
@@ -78,19 +72,19 @@ def test_a_box_is_sent_when_it_is_let_go_and_a_stray_click_sends_nothing(server,
     path, boxes = outfit
     page = open_page(f"{server}/Classify")
     upload(page, path)
-    wait_for_canvas(page)
+    canvas_shown(page)
     send = page.locator(f"button[aria-label='{SEND}']")
     send.evaluate("button => { window.sent = 0; button.addEventListener('click', () => { window.sent += 1; }); }")
     page.locator("canvas.upper-canvas").click(position={"x": 5, "y": 5})
     draw(page, [*boxes.values()][0], (960, 1280))
-    expect(card(page, "Region 1").locator("h4")).to_be_visible()
+    shown(card(page, "Region 1").locator("h4"))
     assert page.evaluate("window.sent") == 1
 
 
 def test_controls_answer_and_stand_in_the_address(server, open_page, outfit):
     page = open_page(f"{server}/Classify?group=Bottoms&top_k=3")
     upload(page, outfit[0])
-    expect(page.get_by_text("Whole photo ·")).to_be_visible()
+    shown(page.get_by_text("Whole photo ·"))
     bottoms = {"Jeans", "Trousers", "Shorts", "Skirts", "Track Pants", "Leggings", "Swimwear"}
     names = page.locator(".bar-name")
     expect(names).to_have_count(3)
@@ -101,26 +95,26 @@ def test_controls_answer_and_stand_in_the_address(server, open_page, outfit):
 
 def picture_of(page: Page) -> Image.Image:
     """The picture on the whole photo's card."""
-    shown = card(page, "Whole photo").get_by_role("img").first
-    expect(shown).to_be_visible()
-    return Image.open(io.BytesIO(base64.b64decode(str(shown.get_attribute("src")).partition(",")[2]))).convert("RGB")
+    picture = card(page, "Whole photo").get_by_role("img").first
+    shown(picture)
+    return Image.open(io.BytesIO(base64.b64decode(str(picture.get_attribute("src")).partition(",")[2]))).convert("RGB")
 
 
 def test_the_heat_map_warms_the_picture_and_a_contrast_shows_both_sides(server, open_page, outfit):
     page = open_page(f"{server}/Classify")
     upload(page, outfit[0])
-    expect(page.get_by_text("Speaks for")).to_be_visible()
-    wait_for_canvas(page)
+    shown(page.get_by_text("Speaks for"))
+    canvas_shown(page)
     warm = picture_of(page)
     page.keyboard.press("h")
     expect(page.get_by_text("Speaks for")).to_have_count(0)
     plain = picture_of(page)
     assert plain.size == warm.size and ImageChops.difference(plain, warm).getbbox()
     page.keyboard.press("h")
-    expect(page.get_by_text("Speaks for")).to_be_visible()
+    shown(page.get_by_text("Speaks for"))
     choose(page, "Explain", "Jackets")
     choose(page, "and not", "Track Pants")
-    expect(page.get_by_text("Blue speaks for Jackets, red for Track Pants")).to_be_visible()
+    shown(page.get_by_text("Blue speaks for Jackets, red for Track Pants"))
     expect(page).to_have_url(re.compile("against=Track"))
     red, _, blue = (np.asarray(band, int) for band in picture_of(page).split())
     white = np.asarray(plain).min(axis=2) > 250
@@ -141,12 +135,12 @@ def test_damaged_files_between_two_photos_are_named_and_the_photos_go_on(server,
     half.write_bytes(half.read_bytes()[: half.stat().st_size // 2])
     page = open_page(f"{server}/Classify")
     upload(page, outfit[0], fake, half, second)
-    expect(page.get_by_text("notes.jpg is a text file, not a photo")).to_be_visible()
-    expect(page.get_by_text("half.jpg is a damaged JPEG photo")).to_be_visible()
-    expect(page.get_by_text("1 of 2 · outfit.png")).to_be_visible()
-    expect(page.get_by_text("Whole photo · 960 × 1280 pixels")).to_be_visible()
+    shown(page.get_by_text("notes.jpg is a text file, not a photo"))
+    shown(page.get_by_text("half.jpg is a damaged JPEG photo"))
+    shown(page.get_by_text("1 of 2 · outfit.png"))
+    shown(page.get_by_text("Whole photo · 960 × 1280 pixels"))
     page.get_by_role("button", name="2", exact=True).click()
-    expect(page.get_by_text("Whole photo · 480 × 640 pixels")).to_be_visible()
+    shown(page.get_by_text("Whole photo · 480 × 640 pixels"))
 
 
 def test_boxes_survive_switching_photos(server, open_page, outfit, tmp_path):
@@ -154,21 +148,22 @@ def test_boxes_survive_switching_photos(server, open_page, outfit, tmp_path):
     samples.sample("Skirts").save(second)
     page = open_page(f"{server}/Classify")
     upload(page, outfit[0])
-    wait_for_canvas(page)
+    canvas_shown(page)
     draw(page, next(iter(outfit[1].values())), (960, 1280))
-    expect(page.get_by_text("Region 1 ·")).to_be_visible()
+    shown(page.get_by_text("Region 1 ·"))
     before = page.get_by_text("Region 1 ·").inner_text()
     page.locator("input[type=file]").first.set_input_files(str(second))
-    expect(page.get_by_text("Whole photo · 480 × 640 pixels")).to_be_visible()
+    shown(page.get_by_text("Whole photo · 480 × 640 pixels"))
     expect(page.get_by_text("Region 1 ·")).to_have_count(0)
     page.get_by_role("button", name="Back").click()
-    expect(page.get_by_text("Region 1 ·")).to_be_visible()
+    shown(page.get_by_text("Region 1 ·"))
     assert page.get_by_text("Region 1 ·").inner_text() == before
 
 
 def test_the_downloads_hold_what_the_page_shows(server, open_page, outfit):
     page = open_page(f"{server}/Classify")
     upload(page, outfit[0])
+    canvas_shown(page)
     label = card(page, "Whole photo").locator("h4").inner_text()
     with page.expect_download() as download:
         page.get_by_role("button", name="CSV").click()
@@ -185,10 +180,10 @@ def test_the_saved_files_have_every_box_where_it_was_drawn(server, open_page, ou
     page = open_page(f"{server}/Classify")
     upload(page, path)
     for number, box in enumerate(boxes.values(), 1):
-        wait_for_canvas(page)
+        canvas_shown(page)
         draw(page, box, (960, 1280))
-        expect(page.get_by_text(f"Region {number} ·")).to_be_visible()
-    wait_for_canvas(page)
+        shown(page.get_by_text(f"Region {number} ·"))
+    canvas_shown(page)
     with page.expect_download() as download:
         page.get_by_role("button", name="CSV").click()
     whole, *rows = csv.DictReader(io.StringIO(Path(download.value.path()).read_text()))
@@ -221,8 +216,8 @@ def test_photos_are_dropped_onto_the_page(server, open_page, outfit):
     page.get_by_test_id("stFileUploaderDropzone").evaluate(
         DROP, [["one.png", data], ["notes.png", base64.b64encode(b"no photo").decode()]]
     )
-    expect(page.get_by_text("Whole photo ·")).to_be_visible()
-    expect(page.get_by_text("notes.png is a text file, not a photo.")).to_be_visible()
+    shown(page.get_by_text("Whole photo ·"))
+    shown(page.get_by_text("notes.png is a text file, not a photo."))
 
 
 WATCH = """() => {
@@ -241,10 +236,10 @@ WATCH = """() => {
 def test_nothing_jumps_while_a_control_is_moved(server, open_page, outfit):
     page = open_page(f"{server}/Classify")
     upload(page, outfit[0])
-    wait_for_canvas(page)
+    canvas_shown(page)
     draw(page, [*outfit[1].values()][0], (960, 1280))
-    expect(card(page, "Region 1").locator("h4")).to_be_visible()
-    wait_for_canvas(page)
+    shown(card(page, "Region 1").locator("h4"))
+    canvas_shown(page)
     page.wait_for_timeout(1000)
     page.locator("canvas.upper-canvas").evaluate("canvas => { window.canvas = canvas; }")
     page.evaluate(WATCH)
@@ -266,13 +261,13 @@ def test_the_camera_takes_a_photo(server, open_page):
     page.get_by_role("button", name="Camera").click()
     page.wait_for_function("document.querySelector('video')?.readyState === 4")
     page.get_by_role("button", name="Take Photo").click()
-    expect(page.get_by_text("Whole photo ·")).to_be_visible()
+    shown(page.get_by_text("Whole photo ·"))
 
 
 def test_a_phone_sized_window_shows_canvas_and_answer_without_cutting_them(server, open_page, outfit):
     page = open_page(f"{server}/Classify", width=390, height=844)
     upload(page, outfit[0])
-    wait_for_canvas(page)
+    canvas_shown(page)
     area = page.locator("canvas.upper-canvas").bounding_box()
     assert area and area["x"] >= 0 and area["x"] + area["width"] <= 390
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
@@ -285,4 +280,4 @@ def test_a_photo_of_twelve_megapixels_is_answered(server, open_page, tmp_path):
     page = open_page(f"{server}/Classify")
     expect(page.locator("input[type=file]").first).to_be_attached()
     upload(page, path)
-    expect(page.get_by_text("Whole photo · 3000 × 4000 pixels")).to_be_visible()
+    shown(page.get_by_text("Whole photo · 3000 × 4000 pixels"))

@@ -11,6 +11,7 @@ from playwright.sync_api import Page, expect
 
 from core.labels import LabelSet
 from tests.browser.conftest import running_server
+from tests.browser.waiting import at_rest, shown
 from tests.conftest import GROUPS
 from tests.prediction_tables import prediction_table, write_run
 
@@ -46,7 +47,7 @@ def matrix_server(tmp_path_factory, table, random_run) -> Iterator[str]:
 
 def wait_for_rest(page: Page) -> None:
     """Until the script has ended and one matrix stands, the one before having gone."""
-    expect(page.locator("[data-testid=stApp][data-test-script-state=notRunning]")).to_be_attached()
+    at_rest(page)
     expect(page.locator(".st-key-matrix_chart .nsewdrag")).to_have_count(1)
 
 
@@ -82,7 +83,7 @@ def behind(table: pd.DataFrame, true: str, called: str) -> list[str]:
 def expect_photos(page: Page, table: pd.DataFrame, true: str, called: str) -> None:
     photos, of = behind(table, true, called), (table["label"] == true).sum()
     verb = "recognised" if true == called else f"called {called}"
-    expect(page.get_by_text(f"{len(photos)} of {of} {true} were {verb}, {len(photos) / of:.1%}").first).to_be_visible()
+    shown(page.get_by_text(f"{len(photos)} of {of} {true} were {verb}, {len(photos) / of:.1%}").first)
     wait_for_rest(page)
     assert listed(page) == photos[:SHOWN_AT_ONCE] and photos
 
@@ -125,7 +126,7 @@ def test_a_second_click_lets_the_cell_go_and_a_third_takes_it_again(matrix_serve
     click_cell(page, 2, 0)
     expect_photos(page, table, "Tops", "Tshirts")
     click_cell(page, 2, 0)
-    expect(page.get_by_text("Click a cell to see its photos")).to_be_visible()
+    shown(page.get_by_text("Click a cell to see its photos"))
     click_cell(page, 2, 0)
     expect_photos(page, table, "Tops", "Tshirts")
 
@@ -157,7 +158,7 @@ def test_a_photo_opens_in_the_classify_page_and_a_link_leads_back_to_its_cell(ma
     expect_photos(page, table, "Tops", "Tshirts")
     page.locator("[class*=st-key-matrix_open_] button").first.click()
     expect(page).to_have_url(re.compile("/Classify"))
-    expect(page.get_by_text("Its label: Tops")).to_be_visible()
+    shown(page.get_by_text("Its label: Tops"))
     page.get_by_role("link", name="Back to the matrix").click()
     expect_photos(page, table, "Tops", "Tshirts")
 

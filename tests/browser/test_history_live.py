@@ -14,6 +14,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import ROOT, running_server
+from tests.browser.waiting import shown
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -56,7 +57,7 @@ def expect_metric(page: Page, label: str, value: str) -> None:
 @pytest.mark.timeout(600)
 def test_a_training_is_followed_from_its_first_epoch_over_a_kill_to_its_end(live_server, runs, open_page):
     page = open_page(f"{live_server}/Training_history")
-    expect(page.get_by_text("There is no run yet.")).to_be_visible()
+    shown(page.get_by_text("There is no run yet."))
     reloads: list[str] = []
     page.on("load", lambda loaded: reloads.append(loaded.url))
 
@@ -77,5 +78,5 @@ def test_a_training_is_followed_from_its_first_epoch_over_a_kill_to_its_end(live
         assert second.wait(60) == 0
     expect_metric(page, "Best validation", f"{100 * best_of(run):.2f}%")
     expect(page.get_by_test_id("stProgress")).to_have_count(0)
-    expect(page.get_by_role("heading", name="of 5, up from")).to_be_visible()
+    shown(page.get_by_role("heading", name="of 5, up from"))
     assert not reloads

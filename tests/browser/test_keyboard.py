@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.test_classify_page import wait_for_canvas
+from tests.browser.waiting import canvas_shown, shown
 
 pytestmark = pytest.mark.browser
 
@@ -15,8 +15,7 @@ HAS_FOCUS = "element => element.contains(document.activeElement)"
 
 def tab_to(page: Page, target: Locator, key: str = "Tab") -> None:
     """Press Tab until a target has the focus; the focus must show."""
-    expect(target).to_be_visible()
-    expect(page.locator("[data-testid=stApp][data-test-script-state=notRunning]")).to_be_attached()
+    shown(target)
     for _ in range(MOST_TABS):
         page.keyboard.press(key)
         if target.evaluate(HAS_FOCUS):
@@ -28,17 +27,17 @@ def test_a_batch_is_classified_and_looked_through(server, open_page):
     page = open_page(f"{server}/Batch")
     tab_to(page, page.get_by_role("button", name="Take drawn garments"))
     page.keyboard.press("Enter")
-    expect(page.get_by_text("Classified", exact=True)).to_be_visible()
+    shown(page.get_by_text("Classified", exact=True))
     tab_to(page, page.get_by_role("radio", name="All"))
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Enter")
-    expect(page.get_by_role("radio", name="Worth a look", checked=True)).to_be_visible()
+    shown(page.get_by_role("radio", name="Worth a look", checked=True))
     tab_to(page, page.get_by_test_id("stDownloadButton").get_by_role("button"))
 
 
 def test_a_stage_of_the_history_is_chosen(server, open_page):
     page = open_page(f"{server}/Training_history")
-    expect(page.get_by_role("heading", name="Training history", exact=True)).to_be_visible()
+    shown(page.get_by_role("heading", name="Training history", exact=True))
     stages = page.locator("[class*=st-key-stage-]")
     chosen = stages.get_by_role("radio", checked=True)
     expect(chosen).to_have_count(1)
@@ -51,31 +50,31 @@ def test_a_stage_of_the_history_is_chosen(server, open_page):
 
 def test_from_home_to_a_box_on_a_sample_and_to_a_cell_of_the_matrix(server, open_page):
     page = open_page(server)
-    expect(page.get_by_text("Classified and explained in")).to_be_visible()
+    shown(page.get_by_text("Classified and explained in"))
     tab_to(page, page.get_by_role("link", name="Your own photo"))
     page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", name="Classify", exact=True)).to_be_visible()
+    shown(page.get_by_role("heading", name="Classify", exact=True))
 
     tab_to(page, page.get_by_role("button", name="Shirts", exact=True))
     page.keyboard.press("Enter")
-    expect(page.get_by_text("Whole photo ·")).to_be_visible()
-    wait_for_canvas(page)
+    shown(page.get_by_text("Whole photo ·"))
+    canvas_shown(page)
 
     tab_to(page, page.get_by_role("button", name="Type a box"))
     page.keyboard.press("Enter")
     tab_to(page, page.get_by_label("Left, top, width, height"))
     page.keyboard.type("0, 40, 480, 300")
     page.keyboard.press("Enter")
-    expect(page.get_by_text("Region 1 · 480 × 300 pixels at (0, 40)")).to_be_visible()
+    shown(page.get_by_text("Region 1 · 480 × 300 pixels at (0, 40)"))
     page.keyboard.press("Escape")
 
     tab_to(page, page.get_by_test_id("stSidebarNavLink").filter(has_text="Confusion matrix"), "Shift+Tab")
     page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", name="Confusion matrix", exact=True)).to_be_visible()
+    shown(page.get_by_role("heading", name="Confusion matrix", exact=True))
 
     for label, name in (("They are", "Tops"), ("They were called", "Tshirts")):
         tab_to(page, page.get_by_role("combobox", name=label, exact=True))
         page.keyboard.type(name)
-        expect(page.get_by_role("option", name=name, exact=True)).to_be_visible()
+        shown(page.get_by_role("option", name=name, exact=True))
         page.keyboard.press("Enter")
-    expect(page.get_by_text(re.compile(r"\d+ of \d+ Tops were called Tshirts")).first).to_be_visible()
+    shown(page.get_by_text(re.compile(r"\d+ of \d+ Tops were called Tshirts")).first)

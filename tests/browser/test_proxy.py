@@ -17,6 +17,7 @@ from playwright.sync_api import Page
 
 from core.samples import sample
 from tests.browser.conftest import ROOT, free_port, running_server, wait_for
+from tests.browser.waiting import canvas_shown, shown
 
 PATHS = ("", *(path.stem.partition("_")[2] for path in sorted((ROOT / "pages").glob("*.py"))))
 HEADERS = {
@@ -97,8 +98,8 @@ def test_an_upload_is_answered_and_the_session_stays_with_one_dashboard(
     refused: list[str] = []
     page.on("console", lambda message: refused.append(message.text) if "Content Security" in message.text else None)
     page.locator("input[type=file]").set_input_files(tmp_path / "shirt.png")
-    page.get_by_role("button", name="Close photo").wait_for()
-    page.locator("canvas.upper-canvas").wait_for()
+    shown(page.get_by_role("button", name="Close photo"))
+    canvas_shown(page)
     cookies = {cookie["name"] for cookie in page.context.cookies()}
     assert "garments" in cookies and refused == []
 

@@ -16,6 +16,7 @@ from playwright.sync_api import Page, expect
 
 from core.runs import current_run
 from tests.browser.layout import BASELINES, MOST_CHANGED, changed, shrunk
+from tests.browser.waiting import at_rest, canvas_shown, shown
 
 pytestmark = pytest.mark.browser
 
@@ -26,7 +27,7 @@ SETTLE = 1500  # milliseconds in which what fades has faded
 
 def compare(page: Page, name: str, width: int) -> None:
     """The page now against its baselines, light and dark."""
-    expect(page.locator("[data-testid=stApp][data-test-script-state=notRunning]")).to_be_attached()
+    at_rest(page)
     expect(page.get_by_test_id("stSkeleton")).to_have_count(0)
     page.mouse.move(0, 0)
     main = page.get_by_test_id("stMain")
@@ -49,40 +50,41 @@ def go(page: Page, name: str, heading: str) -> None:
     if folded:
         unfold.click()
     page.get_by_test_id("stSidebarNavLink").filter(has_text=re.compile(f"^{name}$")).click()
-    expect(page.get_by_role("heading", name=heading, exact=True)).to_be_visible()
+    shown(page.get_by_role("heading", name=heading, exact=True))
     if folded:
         page.get_by_role("button", name="Collapse sidebar").click()
-        expect(unfold).to_be_visible()
+        shown(unfold)
 
 
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("width", WINDOWS)
 def test_from_home_through_every_page_to_a_report(server, open_page, tmp_path: Path, width: int):
     page = open_page(server, width, WINDOWS[width])
-    expect(page.get_by_text("Classified and explained in")).to_be_visible()
+    shown(page.get_by_text("Classified and explained in"))
     compare(page, "home", width)
     if width > 1000:
         assert page.get_by_test_id("stMain").evaluate("main => main.scrollHeight <= main.clientHeight")
 
     page.get_by_role("link", name="Your own photo").click()
+    shown(page.get_by_role("heading", name="Classify", exact=True))
     page.get_by_role("button", name="Shirts", exact=True).click()
-    expect(page.get_by_text("Whole photo ·")).to_be_visible()
-    expect(page.locator("canvas.upper-canvas")).to_be_visible()
+    shown(page.get_by_text("Whole photo ·"))
+    canvas_shown(page)
     compare(page, "classify", width)
 
     go(page, "Batch", "Batch")
     page.get_by_role("button", name="Take drawn garments").click()
-    expect(page.get_by_test_id("stDataFrame").first).to_be_visible()
+    shown(page.get_by_test_id("stDataFrame").first)
     compare(page, "batch", width)
 
     go(page, "Confusion matrix", "Confusion matrix")
     page.get_by_role("button", name=re.compile(r"called .* \(\d+\)")).first.click()
-    expect(page.get_by_text(re.compile(r"^id \d+")).first).to_be_visible()
+    shown(page.get_by_text(re.compile(r"^id \d+")).first)
     expect(page.locator(".st-key-matrix_chart .nsewdrag")).to_have_count(1)
     compare(page, "confusion", width)
 
     go(page, "Training history", "Training history")
-    expect(page.locator(".js-plotly-plot").first).to_be_visible()
+    shown(page.locator(".js-plotly-plot").first)
     compare(page, "history", width)
     page.get_by_role("button", name="Take away").click()
     with page.expect_download() as waiting:
