@@ -30,6 +30,13 @@ PATIENCE = 30_000  # milliseconds; a busy machine is no failure
 expect.set_options(timeout=PATIENCE)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What fails in a browser is tried once more and listed as rerun: three processes and a network on two cores have bad moments."""
+    for item in items:
+        if item.get_closest_marker("browser"):
+            item.add_marker(pytest.mark.flaky(reruns=1))
+
+
 def free_port() -> int:
     """A port that nobody listens on."""
     with socket.socket() as free:
