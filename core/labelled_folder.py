@@ -1,7 +1,8 @@
-"""Classify a folder of labelled photos, `<class name>/<photo>`, into a table of predictions."""
+"""Test sets on the server: which there are, and a folder of labelled photos, `<class name>/<photo>`, as a table of predictions."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,20 +15,36 @@ from core.images import ACCEPTED_SUFFIXES, Photo, decode_photo
 from core.labels import LabelSet
 
 BATCH = 16
+SETTING = "GARMENTS_TEST_SETS"
+TABLES = (".csv", ".parquet")
+
+
+def offered_test_sets() -> dict[str, Path]:
+    """Tables of predictions and folders of photos in the folder that the setting `GARMENTS_TEST_SETS` names, by name; none if it is not set.
+
+    Visitors choose from these: a path of their own would let them look through the server's disk.
+
+    Raises:
+        InvalidData: the folder is not there or cannot be read.
+    """
+    setting = os.environ.get(SETTING)
+    if not setting:
+        return {}
+    return {
+        path.name: path
+        for path in _contents(Path(setting).expanduser())
+        if path.is_dir() or path.suffix.lower() in TABLES
+    }
 
 
 def labelled_photos(folder: Path, labels: LabelSet) -> list[tuple[Path, str]]:
     """Photos of a folder with their classes, the names of the folders they lie in; upper and lower case do not matter.
 
     Raises:
-        InvalidData: there is no such folder, a folder in it is no class, or there is no photo.
+        InvalidData: there is no such folder, it cannot be read, a folder in it is no class, or there is no photo.
     """
-    if not folder.is_dir():
-        raise InvalidData(
-            f"There is no folder {folder} on this machine. Give one that has a folder of photos for each class."
-        )
     classes = {name.lower(): name for name in labels.names}
-    children = sorted(child for child in folder.iterdir() if child.is_dir() and not child.name.startswith("."))
+    children = [child for child in _contents(folder) if child.is_dir()]
     unknown = [child.name for child in children if child.name.lower() not in classes]
     if unknown:
         raise InvalidData(
@@ -36,12 +53,22 @@ def labelled_photos(folder: Path, labels: LabelSet) -> list[tuple[Path, str]]:
     photos = [
         (file, classes[child.name.lower()])
         for child in children
-        for file in sorted(child.iterdir())
+        for file in _contents(child)
         if file.suffix.lower() in ACCEPTED_SUFFIXES
     ]
     if not photos:
         raise InvalidData(f"{folder} has no photos in folders named after classes, such as {folder / labels.names[0]}.")
     return photos
+
+
+def _contents(folder: Path) -> list[Path]:
+    """What lies in a folder and is not hidden, by name. Raises InvalidData."""
+    try:
+        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    except OSError as error:
+        raise InvalidData(
+            f"The folder {folder} cannot be read ({error.strerror}). Name one that has a folder of photos for each class."
+        ) from None
 
 
 def classify_folder(

@@ -15,9 +15,9 @@ import numpy as np
 import streamlit as st
 
 from core import history, ui
-from core.errors import BrokenRun, GarmentError
+from core.errors import BrokenRun, GarmentError, InvalidData
 from core.history_words import unfinished
-from core.labelled_folder import classify_folder
+from core.labelled_folder import SETTING, classify_folder, offered_test_sets
 from core.labels import LabelSet
 from core.photo_files import PhotoFiles, catalogue_path, catalogue_photos
 from core.predictions import Predictions, prediction_file, predictions_from_table, read_predictions
@@ -112,7 +112,7 @@ def _left_out(folder: Path, message: str) -> str:
             return f":material/model_training: `{folder.name}` is left out: {unfinished(history.in_progress(folder))}"
     except BrokenRun as error:
         message = str(error)
-    return f":material/warning: `{folder.name}` is left out. {message}"
+    return f":material/warning: `{folder.name}` is left out. {ui.told(message)}"
 
 
 def names_of(runs: Sequence[Run]) -> dict[str, str]:
@@ -168,27 +168,37 @@ def catalogue(path: Path) -> PhotoFiles:
 
 
 def _own_test_set(runs: Sequence[Run]) -> None:
-    """Predictions by upload or by path, or a folder of photos to classify; whichever it is becomes the choice of run."""
+    """Predictions by upload, or a test set on the server; whichever it is becomes the choice of run."""
     upload = st.file_uploader(
         "Predictions, CSV or Parquet",
         type=["csv", "parquet"],
         key="matrix_upload",
         help="Columns id, label and one column of probabilities for each class; product, colour, usage and duplicate_group where "
-        "you have them. Larger files: give their path below.",
+        "you have them.",
     )
     if upload and st.session_state.get("matrix_uploaded") != upload.file_id:
         st.session_state["matrix_uploaded"] = upload.file_id
         _keep(lambda: _uploaded(upload.getvalue(), upload.name, _expected_labels(runs)))
-    path = st.text_input(
-        "Or a path on this machine",
-        key="matrix_path",
-        placeholder="/my/photos or /my/predictions.parquet",
-        help="A file of predictions, or a folder that has a folder of photos for each class, such as /my/photos/Jeans.",
-    )
-    if st.button("Analyse", disabled=not path, icon=":material/play_arrow:"):
-        _keep(lambda: _at(Path(path).expanduser(), runs))
+    _test_set_on_the_server(runs)
     if message := st.session_state.get(OWN_ERROR):
         st.error(ui.told(message), icon=":material/error:")
+
+
+def _test_set_on_the_server(runs: Sequence[Run]) -> None:
+    try:
+        offered = offered_test_sets()
+    except InvalidData as error:
+        st.error(ui.told(error), icon=":material/error:")
+        return
+    if not offered:
+        st.caption(
+            f"Larger tables, and photos in folders named after their classes: put them into one folder and start the dashboard "
+            f"with its path in `{SETTING}`; they can be chosen here then."
+        )
+        return
+    name = st.selectbox("Or one on the server", list(offered), index=None, key="matrix_test_set")
+    if st.button("Analyse", disabled=name is None, icon=":material/play_arrow:") and name:
+        _keep(lambda: _at(offered[name], runs))
 
 
 def _keep(make: Callable[[], Source]) -> None:
@@ -224,7 +234,7 @@ def _classified(folder: Path) -> Source:
     table, failures = classify_folder(classifier, folder, lambda share: bar.progress(share, "Classifying…"))
     bar.empty()
     for name, message in failures.items():
-        st.warning(f"{name} is left out. {message}", icon=":material/broken_image:")
+        st.warning(f"{ui.literal(name)} is left out. {ui.told(message)}", icon=":material/broken_image:")
     photos = PhotoFiles(folder, {name: name for name in table["id"]})
     predictions = predictions_from_table(table, str(folder), classifier.labels)
     key = hashlib.sha256(predictions.probabilities.tobytes()).hexdigest()

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from core.errors import InvalidData
-from core.labelled_folder import BATCH, classify_folder, labelled_photos
+from core.labelled_folder import BATCH, classify_folder, labelled_photos, offered_test_sets
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_an_unreadable_photo_is_named_and_the_others_go_on(folder, random_classi
     [
         (lambda path: None, "no photos in folders named after classes"),
         (lambda path: (path / "Socks").mkdir(), "folders that are no class: Socks. Known are Tshirts"),
-        (lambda path: path.rmdir(), "There is no folder .*photos on this machine"),
+        (lambda path: path.rmdir(), r"The folder .*photos cannot be read \(No such file or directory\). Name one"),
     ],
 )
 def test_a_folder_that_will_not_do_is_told_so(tmp_path, random_run, make, message):
@@ -70,3 +70,17 @@ def test_a_folder_of_nothing_readable_is_told_so(tmp_path, random_classifier):
     (tmp_path / "Jeans" / "empty.png").write_bytes(io.BytesIO().getvalue())
     with pytest.raises(InvalidData, match="None of the 1 photos .* can be read. empty.png is empty"):
         classify_folder(random_classifier, tmp_path, lambda share: None)
+
+
+def test_tables_and_folders_of_the_named_folder_are_offered_and_nothing_else(tmp_path, monkeypatch):
+    for name in ("phone photos", ".hidden"):
+        (tmp_path / name).mkdir()
+    for name in ("b.csv", "a.PARQUET", "notes.txt", ".hidden.csv"):
+        (tmp_path / name).touch()
+    monkeypatch.delenv("GARMENTS_TEST_SETS", raising=False)
+    assert offered_test_sets() == {}
+    monkeypatch.setenv("GARMENTS_TEST_SETS", str(tmp_path))
+    assert offered_test_sets() == {name: tmp_path / name for name in ("a.PARQUET", "b.csv", "phone photos")}
+    monkeypatch.setenv("GARMENTS_TEST_SETS", str(tmp_path / "b.csv"))
+    with pytest.raises(InvalidData, match=r"b.csv cannot be read \(Not a directory\)"):
+        offered_test_sets()

@@ -399,25 +399,38 @@ def test_a_photo_opens_in_classify_with_its_label_and_a_way_back(
     assert back.page == "Confusion_matrix" and back.query_string == "matrix_true=Tops&matrix_called=Shirts"
 
 
-def test_a_folder_of_labelled_photos_is_classified_and_analysed(tmp_path, random_runs):
+def analyse(page: AppTest, name: str) -> AppTest:
+    """Choose a test set on the server."""
+    page.selectbox("matrix_test_set").set_value(name).run()
+    return next(button for button in page.button if button.label == "Analyse").click().run()
+
+
+def test_a_folder_of_labelled_photos_is_classified_and_analysed(tmp_path, random_runs, monkeypatch):
     for name in ("Jeans", "shirts"):
         (tmp_path / "mine" / name).mkdir(parents=True)
         for i in range(3):
             Image.new("RGB", (60, 80), (40 * i, 90, 120)).save(tmp_path / "mine" / name / f"{i}.png")
-    (tmp_path / "mine" / "Jeans" / "broken.jpg").write_bytes(b"no photo")
-    page = AppTest.from_file(str(ROOT / PAGE), default_timeout=60).run()
-    page.text_input("matrix_path").set_value(str(tmp_path / "mine")).run()
-    next(button for button in page.button if button.label == "Analyse").click().run()
+    (tmp_path / "mine" / "Jeans" / "[broken](x).jpg").write_bytes(b"no photo")
+    monkeypatch.setenv("GARMENTS_TEST_SETS", str(tmp_path))
+    page = analyse(AppTest.from_file(str(ROOT / PAGE), default_timeout=60).run(), "mine")
     assert page.subheader[0].value.endswith("of 6 photos are right") and not page.exception
-    assert "Jeans/broken.jpg is left out." in page.warning[0].value
+    assert r"Jeans/\[broken\]\(x\).jpg is left out." in page.warning[0].value
     assert page.selectbox("matrix_true").options == [name for names in GROUPS.values() for name in names]
 
 
-def test_a_folder_that_is_none_is_told_so(random_runs):
-    page = AppTest.from_file(str(ROOT / PAGE), default_timeout=60).run()
-    page.text_input("matrix_path").set_value("/nowhere").run()
-    next(button for button in page.button if button.label == "Analyse").click().run()
-    assert "There is no folder /nowhere on this machine" in page.error[0].value and not page.exception
+def test_a_folder_that_is_no_test_set_is_told_so(tmp_path, random_runs, monkeypatch):
+    (tmp_path / "mine" / "Socks").mkdir(parents=True)
+    monkeypatch.setenv("GARMENTS_TEST_SETS", str(tmp_path))
+    page = analyse(AppTest.from_file(str(ROOT / PAGE), default_timeout=60).run(), "mine")
+    assert "has folders that are no class: Socks" in page.error[0].value and not page.exception
+
+
+def test_a_visitor_cannot_name_a_path(page, tmp_path, monkeypatch):
+    (label,) = (caption.value for caption in page.caption if "GARMENTS_TEST_SETS" in caption.value)
+    assert "start the dashboard" in label and not page.text_input
+    monkeypatch.setenv("GARMENTS_TEST_SETS", str(tmp_path / "nowhere"))
+    page.run()
+    assert "nowhere cannot be read" in page.error[0].value and page.subheader and not page.text_input
 
 
 def test_a_filter_value_that_another_run_lacks_is_let_go(page):
@@ -435,11 +448,11 @@ def test_a_photo_without_details_is_listed_by_its_id(page):
     assert cards(page)[0].startswith(f"Photo {first['id']}  \n") and cards(page)[0].endswith(f"[id {first['id']}]]")
 
 
-def test_a_file_of_predictions_is_read_by_its_path(page, tmp_path):
+def test_a_table_on_the_server_is_analysed(page, tmp_path, monkeypatch):
     mine = with_answers(prediction_table(120, seed=5))
     mine.drop(columns=["answer", "confidence"]).to_parquet(tmp_path / "mine.parquet")
-    page.text_input("matrix_path").set_value(str(tmp_path / "mine.parquet")).run()
-    next(button for button in page.button if button.label == "Analyse").click().run()
+    monkeypatch.setenv("GARMENTS_TEST_SETS", str(tmp_path))
+    analyse(page.run(), "mine.parquet")
     assert page.subheader[0].value == f"{right(mine) / 120:.1%} of 120 photos are right" and not page.error
 
 
