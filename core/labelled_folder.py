@@ -20,7 +20,7 @@ TABLES = (".csv", ".parquet")
 
 
 def offered_test_sets() -> dict[str, Path]:
-    """Tables of predictions and folders of photos in the folder that the setting `GARMENTS_TEST_SETS` names, by name; none if it is not set.
+    """Tables and folders of photos in the folder that the setting `GARMENTS_TEST_SETS` names, by name; none if it is not set.
 
     Visitors choose from these: a path of their own would let them look through the server's disk.
 

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from numpy.typing import ArrayLike
 
 from core.errors import InvalidData
@@ -29,6 +30,8 @@ GENDER_WORD = r"\b(?P<word>Men|Women|Boys|Girls|Unisex)\b"
 NOT_STATED = "not stated"
 SUM_TOLERANCE = 0.01  # a row of probabilities adds up to 1, but for rounding in the file
 EXAMPLES = 5
+MAX_ROWS = 5_000_000
+MAX_UNPACKED = 1 << 30  # bytes of a Parquet file's columns, and of a column's texts written out
 
 
 @dataclass(frozen=True)
@@ -161,12 +164,56 @@ def read_predictions(source: Path | bytes, name: str, labels: LabelSet) -> Predi
     """
     file = BytesIO(source) if isinstance(source, bytes) else source
     try:
-        table = pd.read_parquet(file) if name.lower().endswith(".parquet") else pd.read_csv(file, engine="pyarrow")
-    except (ValueError, OSError) as error:
+        columns = ("id", "label", *labels.names, *DETAILS)
+        table = _parquet(file, columns) if name.lower().endswith(".parquet") else pd.read_csv(file, engine="pyarrow")
+    except (ValueError, OSError, pa.ArrowException) as error:
         raise InvalidData(
             f"{name} is not a readable table ({error}). Give a CSV file in UTF-8 with a header line, or a Parquet file."
         ) from None
     return predictions_from_table(table, name, labels)
+
+
+def _parquet(file: Path | BytesIO, columns: Collection[str]) -> pd.DataFrame:
+    """Some columns of a Parquet file; repetition packs gigabytes into kilobytes, so what it would unpack to is looked at first.
+
+    Raises:
+        ValueError: it would unpack to more than is accepted, or a column is there twice or holds neither texts nor numbers.
+    """
+    with pq.ParquetFile(file) as parquet:
+        rows, groups = parquet.metadata.num_rows, range(parquet.metadata.num_row_groups)
+        unpacked = sum(parquet.metadata.row_group(group).total_byte_size for group in groups)
+        if rows > MAX_ROWS or unpacked > MAX_UNPACKED:
+            raise ValueError(
+                f"{rows:,} rows of {unpacked:,} bytes; at most {MAX_ROWS:,} of {MAX_UNPACKED:,} are accepted"
+            )
+        fields = [field for field in parquet.schema_arrow if field.name in columns]
+    texts = [field.name for field in fields if _is_text(field.type)]
+    for field in fields:
+        if not (field.name in texts or pa.types.is_primitive(field.type) or pa.types.is_null(field.type)):
+            raise ValueError(f"the column {field.name} holds {field.type}")
+    if len(set(names := [field.name for field in fields])) < len(names):
+        raise ValueError("there is more than one column of a name")
+    if isinstance(file, BytesIO):
+        file.seek(0)
+    table = pq.read_table(file, columns=names, read_dictionary=texts)
+    for name in texts:
+        written_out = sum(_written_out(chunk) for chunk in table[name].chunks)
+        if written_out > MAX_UNPACKED:
+            raise ValueError(f"the texts of {name} are {written_out:,} bytes; at most {MAX_UNPACKED:,} are accepted")
+    return pa.table(
+        {name: table[name].cast(pa.string()) if name in texts else table[name] for name in names}
+    ).to_pandas()
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    kind = kind.value_type if isinstance(kind, pa.DictionaryType) else kind
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+
+
+def _written_out(texts: pa.DictionaryArray) -> int:
+    """Bytes of the texts, each as often as it stands there."""
+    lengths = pc.call_function("binary_length", [texts.dictionary]).take(texts.indices)
+    return pc.call_function("sum", [lengths.cast(pa.int64())]).as_py() or 0
 
 
 def predictions_from_table(table: pd.DataFrame, name: str, labels: LabelSet) -> Predictions:

@@ -1,15 +1,17 @@
 """Files of predictions: what is accepted, in which order rows stand, what filters keep, and what a wrong file is told."""
 
+import io
 import re
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from core.errors import InvalidData
 from core.labels import LabelSet
-from core.predictions import NOT_STATED, predictions_from_table, read_predictions
+from core.predictions import MAX_ROWS, NOT_STATED, predictions_from_table, read_predictions
 from tests.prediction_tables import LABELS, NAMES, prediction_table
 
 
@@ -132,6 +134,32 @@ def test_a_wrong_file_is_told_what_is_wrong_and_where(table, spoil, message):
 def test_what_is_no_table_is_told_so(content, name):
     with pytest.raises(InvalidData, match=re.escape(name)):
         read_predictions(content, name, LABELS)
+
+
+def packed(**columns: pa.Array) -> bytes:
+    file = io.BytesIO()
+    pq.write_table(pa.table(columns), file, row_group_size=1 << 20)
+    return file.getvalue()
+
+
+def same(value: str, rows: int) -> pa.Array:
+    return pa.DictionaryArray.from_arrays(pa.array(np.zeros(rows, np.int8)), pa.array([value]))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (lambda: packed(id=pa.array(np.zeros(MAX_ROWS + 1, np.int8))), "5,000,001 rows"),
+        (lambda: packed(id=same("x" * 10_000, 200_000)), "the texts of id are 2,000,000,000 bytes"),
+        (lambda: packed(id=pa.array([b"x"])), "the column id holds binary"),
+        (lambda: packed(id=pa.array([[1], [2]])), "the column id holds list"),
+    ],
+)
+def test_a_parquet_file_that_unpacks_to_gigabytes_is_refused_before_it_does(content, message):
+    data = content()
+    assert len(data) < 100_000
+    with pytest.raises(InvalidData, match=message):
+        read_predictions(data, "bomb.parquet", LABELS)
 
 
 def test_a_file_of_one_class_can_be_read(table):
