@@ -128,6 +128,7 @@ def class_counts(answered: pd.DataFrame, labels: LabelSet) -> pd.DataFrame:
 
 
 def as_csv(table: pd.DataFrame) -> str:
-    """The records as CSV in the order of the photos; a name that a spreadsheet would run as a formula gets an apostrophe before it."""
-    records = table.assign(file=table["file"].map(spreadsheet_name), top_k=table["top_k"].map(json.dumps))
+    """The records as CSV in the order of the photos; a text that a spreadsheet would run as a formula gets an apostrophe before it."""
+    texts = {column: table[column].map(spreadsheet_name) for column in ("file", "error")}
+    records = table.assign(**texts, top_k=table["top_k"].map(json.dumps))
     return records.drop(columns="thumbnail").to_csv(index=False)

@@ -64,14 +64,19 @@ class Dispatcher:
 
     def _serve(self) -> None:
         """One forward pass over the requests that have waited longest, if an earlier pass has not taken them along."""
-        requests = self._next()
-        if not requests:
-            return
+        if requests := self._next():
+            self._answer(requests)
+
+    def _answer(self, requests: list[tuple[np.ndarray, Future[Activations]]]) -> None:
+        """One forward pass; if it fails, one for each request, for together they may be what is too much."""
         try:
             logits, features = self.engine.run(np.concatenate([pixels for pixels, _ in requests]))
         except Exception as error:
-            for _, answer in requests:
-                answer.set_exception(error)
+            if len(requests) == 1:
+                requests[0][1].set_exception(error)
+                return
+            for request in requests:
+                self._answer([request])
             return
         ends = itertools.accumulate(len(pixels) for pixels, _ in requests)
         for (pixels, answer), end in zip(requests, ends, strict=True):

@@ -121,8 +121,13 @@ def read_training(folder: Path) -> Training:
 
 
 def is_unfinished(folder: Path) -> bool:
-    """Whether a trainer has begun a run in this folder and not finished it."""
-    return (folder / "progress.json").is_file() and not (folder / "manifest.json").is_file()
+    """Whether a trainer has begun a run in this folder and not finished it. Raises BrokenRun if the folder may not be entered."""
+    try:
+        return (folder / "progress.json").is_file() and not (folder / "manifest.json").is_file()
+    except PermissionError as error:
+        raise BrokenRun(
+            f"{folder} cannot be read ({error.strerror}). Let the server read it, or move it away."
+        ) from None
 
 
 def finished(run: Run) -> Training:

@@ -5,10 +5,12 @@ The repository holds none of them. An id is only ever looked up among the files 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import zipfile
-from collections.abc import Collection
+import zlib
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from core.errors import InvalidData
@@ -30,16 +32,24 @@ class PhotoFiles:
         self.names = names
 
     def read(self, ids: Collection[object]) -> dict[str, bytes]:
-        """Bytes of the photos that there are, by id as text; ids without a photo are left out.
+        """Bytes of the photos that there are, by id as text; ids without a photo, or with one that cannot be read, are left out.
 
         Raises:
             InvalidData: the zip cannot be read.
         """
         found = {str(photo): self.names[str(photo)] for photo in ids if str(photo) in self.names}
         if self.path.is_dir():
-            return {photo: (self.path / name).read_bytes() for photo, name in found.items()}
+            return _read(found, lambda name: (self.path / name).read_bytes())
         with _archive(self.path) as archive:
-            return {photo: archive.read(name) for photo, name in found.items()}
+            return _read(found, archive.read)
+
+
+def _read(found: dict[str, str], read: Callable[[str], bytes]) -> dict[str, bytes]:
+    photos = {}
+    for photo, name in found.items():
+        with contextlib.suppress(OSError, KeyError, zipfile.BadZipFile, zlib.error):
+            photos[photo] = read(name)
+    return photos
 
 
 def catalogue_path() -> Path | None:

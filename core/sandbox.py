@@ -119,6 +119,10 @@ class _Decoder:
         (width, height), (full_width, full_height) = told["image"], told["size"]
         if width * height * 3 != pixels:  # before so much is allocated
             raise ValueError(f"{pixels} bytes for {width} x {height} pixels")
+        if not (
+            0 < width <= full_width and 0 < height <= full_height and full_width * full_height <= images.MAX_PIXELS
+        ):
+            raise ValueError(f"{width} x {height} pixels of {full_width} x {full_height}")
         image = Image.frombytes("RGB", (width, height), _exactly(answers, pixels))
         return Photo(
             image, name, str(told["format"]), hashlib.sha256(data).hexdigest(), int(full_width), int(full_height)

@@ -64,7 +64,7 @@ def literal(text: str) -> str:
 
 def told(message: object) -> str:
     """A message for Markdown: what it names may come from a stranger's file, so all of it is literal but commands in backticks."""
-    parts = re.split(r"(`[^`]*`)", str(message))
+    parts = re.split(r"((?<!`)`[^`]+`(?!`))", str(message))
     return "".join(part if place % 2 else literal(part) for place, part in enumerate(parts))
 
 
@@ -137,9 +137,9 @@ def classifier() -> Classifier:
         run = shipped_run()
         sha256 = sha256_of(run.folder / "manifest.json")
         if kept is None:
-            kept = (sha256, _classifier(run, sha256))
+            kept = (sha256, _classifier(run, str(run.folder), sha256))
         elif kept[0] != sha256 and _taken(run):
-            st.session_state[CLASSIFIER] = (sha256, _classifier(run, sha256))
+            st.session_state[CLASSIFIER] = (sha256, _classifier(run, str(run.folder), sha256))
             st.rerun()
     except (BrokenRun, OSError) as error:
         if kept is None:
@@ -158,7 +158,7 @@ def _taken(run: Run) -> bool:
 
 
 @st.cache_resource(show_spinner="Loading the network…", max_entries=2)
-def _classifier(_run: Run, manifest_sha256: str) -> Classifier:
+def _classifier(_run: Run, folder: str, manifest_sha256: str) -> Classifier:
     give_back_large_blocks()
     from threadpoolctl import threadpool_limits
 

@@ -22,7 +22,7 @@ from core.bars import probability_bars, rounded
 from core.classifier import HOTTEST, Answer, Classifier, Reading
 from core.data_url import data_url, jpeg
 from core.decide import BIASED_GROUP, Controls, apply_controls, softmax
-from core.errors import UnreadablePhoto
+from core.errors import GarmentError, UnreadablePhoto
 from core.explain import contour, contrast_contour, contrast_overlay, legend, overlay, side_by_side
 from core.glossary import TERMS
 from core.images import ACCEPTED_SUFFIXES, MAX_BYTES, Photo, display_name, spreadsheet_name
@@ -212,6 +212,8 @@ def _select(sha256: str) -> None:
 def step_photo(step: int) -> None:
     """Show the photo so many places further on, going round at the ends."""
     shas = list(photos())
+    if st.session_state["selected_photo"] not in shas:
+        return  # it was closed just before the key
     _select(shas[(shas.index(st.session_state["selected_photo"]) + step) % len(shas)])
 
 
@@ -244,7 +246,7 @@ def photo_buttons(photo: Photo) -> None:
 
 
 def _toggle_heat() -> None:
-    st.session_state["heat"] = not st.session_state["heat"]
+    st.session_state["heat"] = not st.session_state.get("heat", True)
 
 
 def read(classifier: Classifier, photo: Photo, marked: list[Marked]) -> list[Reading]:
@@ -278,7 +280,10 @@ def controls(run: Run) -> tuple[Controls, int]:
     set_to = Controls(group or ALL, bias)
     file = prediction_file(run)
     if set_to != Controls() and file:
-        st.caption(_effect(set_to, run.path(file), labels))
+        try:
+            st.caption(_effect(set_to, run.path(file), labels))
+        except GarmentError as error:  # the run's folder is gone or damaged; the network in memory goes on
+            st.caption(f":material/warning: What this does to the accuracy cannot be said. {told(error)}")
     top_k = st.slider(
         "Kinds listed",
         1,

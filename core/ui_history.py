@@ -18,7 +18,7 @@ from core.history import Training
 from core.palette import WARN
 from core.report import html_report
 from core.runs import runs_folder
-from core.ui import literal, told
+from core.ui import errors_shown, literal, told
 
 FOLLOWED = "followed"  # ids of the runs that a button chose, for the next run of the page
 LIVE_EVERY = timedelta(seconds=3)
@@ -175,6 +175,7 @@ def live(seen: list[Training], chosen: list[Training]) -> None:
     """How far trainings in progress are; the page follows by itself when one begins, finishes an epoch, or ends."""
 
     @st.fragment(run_every=LIVE_EVERY)
+    @errors_shown()
     def follow() -> None:
         now, _ = trainings()
         if _news(now) != _news(seen):

@@ -13,6 +13,7 @@ from PIL import Image
 from core import samples, ui
 from core.bars import probability_bars, rounded
 from core.data_url import data_url, jpeg
+from core.errors import BrokenRun
 from core.glossary import TERMS
 from core.images import Photo
 from core.labels import NO_KIND
@@ -114,7 +115,11 @@ def _next() -> None:
 
 def headline(run: Run) -> None:
     """What the shipped run is worth on photos it never saw, each figure with its interval, beside the published reference."""
-    metrics, reference = run.read_json("metrics.json"), _published()
+    try:
+        metrics, reference = run.read_json("metrics.json"), _published()
+    except BrokenRun as error:  # the network in memory goes on
+        st.warning(f"The figures of this run cannot be shown. {ui.told(error)}")
+        return
     test = metrics["test"]
     accuracy, speed, error, scope = (
         test["accuracy"],

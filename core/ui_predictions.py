@@ -140,9 +140,17 @@ def run_source(run: Run) -> Source:
             f"The run “{run.manifest['name']}” has no predictions of single photos, so there is no matrix to draw. Choose another "
             "run in the sidebar, or analyse your own test set."
         )
-    path = catalogue_path()
-    photos = catalogue(path) if path else None
-    return Source(run.manifest["name"], run.manifest["files"][file], run_predictions(run, file), run, photos)
+    return Source(run.manifest["name"], run.manifest["files"][file], run_predictions(run, file), run, _catalogue())
+
+
+def _catalogue() -> PhotoFiles | None:
+    """The data set's photos; the page goes without where they cannot be found, and says why."""
+    try:
+        path = catalogue_path()
+        return catalogue(path) if path else None
+    except InvalidData as error:
+        st.warning(ui.told(error), icon=":material/image_not_supported:")
+        return None
 
 
 def _end(message: str) -> NoReturn:

@@ -22,6 +22,7 @@ from core.ui import column_width, told
 
 CANVAS_HEIGHT = 560
 ALL_OF_IT = 0.9  # share of a photo from which on a box says nothing that the whole photo does not
+DIGITS = 3  # of a box's number at most; a label can be typed over on the canvas
 ASKED = "wants_boxes"  # what a button asks of the page's next run
 TYPED, NOT_TYPED = "typed_box", "typed_box_problem"
 
@@ -66,7 +67,7 @@ def regions(photo: Photo) -> list[Marked]:
     size = _canvas_size(photo, width)
     mount = _mount(photo, size)
     key = _canvas_key(photo, size)
-    number = 1 + max((int(box["label"]) for box in _boxes(st.session_state.get(key, {}), mount)), default=0)
+    number = 1 + max(_numbers(_boxes(st.session_state.get(key, {}), mount)), default=0)
     result = st_canvas(
         fill_color="rgba(255, 255, 255, 0.08)",
         stroke_width=STROKE_WIDTH,
@@ -85,6 +86,9 @@ def regions(photo: Photo) -> list[Marked]:
     st.session_state["canvas_has_boxes"] = bool(drawn)
     marked = _marked(drawn, size, photo)
     st.session_state["drawings"][photo.sha256] = marked
+    if [str(number) for number in _numbers(drawn)] != [box.get("label") for box in drawn]:
+        _mount_anew(photo.sha256)  # so that each box says what its card does
+        st.rerun()
     return [WHOLE, *marked]
 
 
@@ -97,7 +101,18 @@ def _canvas_size(photo: Photo, width: int) -> tuple[int, int]:
 def _boxes(state: dict[str, Any], mount: dict[str, Any]) -> list[dict[str, Any]]:
     """What is on a canvas before it is called in this run: its last report, or what it was mounted with."""
     drawing = (state.get("drawing") or {}).get("raw") or mount
-    return [box for box in drawing["objects"] if str(box.get("label", "")).isdecimal()]
+    return drawing["objects"]
+
+
+def _numbers(boxes: list[dict[str, Any]]) -> list[int]:
+    """The number of each box: its label; the next that is free where a visitor typed another, or drew two before the first was answered."""
+    labels = [str(box.get("label", "")) for box in boxes]
+    wanted = [int(label) if label.isascii() and label.isdecimal() and len(label) <= DIGITS else 0 for label in labels]
+    numbers: list[int] = []
+    for number in wanted:
+        free = number > 0 and number not in numbers
+        numbers.append(number if free else 1 + max([*wanted, *numbers]))
+    return numbers
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
@@ -130,11 +145,10 @@ def _labelled(mark: Marked, photo: Photo, size: tuple[int, int]) -> dict[str, An
 
 
 def _marked(objects: list[dict[str, Any]], size: tuple[int, int], photo: Photo) -> list[Marked]:
-    """The boxes that mean something, each under the number it was drawn with; one that does not says why."""
+    """The boxes that mean something, each with its number; one that does not says why."""
     marked = []
-    for box in objects:
+    for box, number in zip(objects, _numbers(objects), strict=True):
         for drawn in regions_from_canvas([box], size, photo.size):
-            number = int(box["label"]) if str(box.get("label", "")).isdecimal() else len(marked) + 1
             try:
                 marked.append(Marked(number, clamp(drawn, *photo.size)))
             except InvalidRegion as error:

@@ -1,7 +1,7 @@
 """Many threads at one network: everybody gets the answer to their own photo, and what waits together goes together."""
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 import numpy as np
 import pytest
@@ -42,8 +42,8 @@ def answers(result: Activations) -> list[float]:
     return result.logits[:, 0].tolist()
 
 
-def while_held(engine: Recorder, dispatcher: Dispatcher, requests: list[np.ndarray]) -> list[Activations]:
-    """Results of requests that all wait while a first photo is in the network."""
+def while_held(engine: Recorder, dispatcher: Dispatcher, requests: list[np.ndarray]) -> list[Future[Activations]]:
+    """What becomes of requests that all wait while a first photo is in the network."""
     engine.go.clear()
     with ThreadPoolExecutor(len(requests) + 1) as pool:
         first = pool.submit(dispatcher.run, photos(1, seed=99))
@@ -55,7 +55,8 @@ def while_held(engine: Recorder, dispatcher: Dispatcher, requests: list[np.ndarr
                 threading.Event().wait(0.001)
         engine.go.set()
         first.result(20)
-        return [future.result(20) for future in futures]
+        wait(futures, 20)
+        return futures
 
 
 def test_nobody_gets_anothers_answer(random_classifier):
@@ -79,7 +80,7 @@ def test_what_waits_together_goes_together_up_to_the_limit():
     requests = [photos(1, seed=number) for number in range(10)]
     results = while_held(engine, Dispatcher(engine, together=4), requests)
     assert engine.passes == [1, 4, 4, 2]
-    assert [answers(result) for result in results] == [sums(request) for request in requests]
+    assert [answers(future.result()) for future in results] == [sums(request) for request in requests]
 
 
 def test_a_request_larger_than_the_limit_goes_alone_and_whole():
@@ -87,7 +88,7 @@ def test_a_request_larger_than_the_limit_goes_alone_and_whole():
     requests = [photos(1, seed=1), photos(9, seed=2), photos(1, seed=3)]
     results = while_held(engine, Dispatcher(engine, together=4), requests)
     assert engine.passes == [1, 1, 9, 1]
-    assert [answers(result) for result in results] == [sums(request) for request in requests]
+    assert [answers(future.result()) for future in results] == [sums(request) for request in requests]
 
 
 def test_photos_of_different_sizes_never_share_a_pass():
@@ -95,7 +96,7 @@ def test_photos_of_different_sizes_never_share_a_pass():
     requests = [photos(1, (8, 6), 1), photos(1, (6, 8), 2), photos(1, (6, 8), 3)]
     results = while_held(engine, Dispatcher(engine), requests)
     assert engine.passes == [1, 1, 2]
-    assert [answers(result) for result in results] == [sums(request) for request in requests]
+    assert [answers(future.result()) for future in results] == [sums(request) for request in requests]
 
 
 def test_an_error_reaches_those_it_concerns_and_the_next_are_served(monkeypatch):
@@ -106,6 +107,22 @@ def test_an_error_reaches_those_it_concerns_and_the_next_are_served(monkeypatch)
         with pytest.raises(ZeroDivisionError):
             dispatcher.run(photos(2))
     assert answers(dispatcher.run(photos(2))) == sums(photos(2))
+
+
+def test_requests_that_are_too_much_together_are_answered_one_by_one_and_only_the_one_that_fails_alone_fails():
+    engine = Recorder()
+    run = engine.run
+    requests = [photos(1, seed=1), photos(2, seed=2), photos(1, seed=3)]
+
+    def short_of_memory(pixels: np.ndarray) -> Activations:
+        if len(pixels) > 2 or (pixels == requests[2]).all():
+            raise MemoryError(f"{len(pixels)} photos")
+        return run(pixels)
+
+    engine.run = short_of_memory
+    *served, failed = while_held(engine, Dispatcher(engine), requests)
+    assert [answers(future.result()) for future in served] == [sums(request) for request in requests[:2]]
+    assert isinstance(failed.exception(), MemoryError) and str(failed.exception()) == "1 photos"
 
 
 def test_a_photo_seen_before_needs_no_pass_and_the_others_of_its_request_do():

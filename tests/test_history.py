@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 from collections import defaultdict
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -247,6 +248,14 @@ def test_the_command_to_go_on_names_the_folder(tmp_path):
     assert history.resume_command(training) == f"python -m train --resume '{tmp_path}/a run'"
     shipped = history.Training(RUNS_FOLDER / "x", "x", training.epochs, {}, {}, {}, {}, {})
     assert history.resume_command(shipped) == "python -m train --resume artifacts/runs/x"
+
+
+def test_a_folder_that_may_not_be_entered_is_listed_with_what_is_wrong(tmp_path, monkeypatch):
+    """Simulated: whoever runs the tests as root may enter all."""
+    (tmp_path / "closed").mkdir()
+    monkeypatch.setattr(Path, "is_file", lambda path: (_ for _ in ()).throw(PermissionError(13, "Permission denied")))
+    trainings, problems = history.find_trainings(tmp_path)
+    assert not trainings and "closed cannot be read (Permission denied)" in problems["closed"]
 
 
 def test_broken_folders_are_listed_with_what_is_wrong(tmp_path):

@@ -47,3 +47,19 @@ def test_a_damaged_zip_is_told_so(tmp_path):
     (tmp_path / "data.zip").write_bytes(b"not a zip")
     with pytest.raises(InvalidData, match="not a readable zip"):
         catalogue_photos(tmp_path / "data.zip")
+
+
+def test_a_photo_that_cannot_be_read_is_left_out_and_the_others_are_not(photos, tmp_path):
+    if photos.path.is_dir():
+        (photos.path / "images" / "15.jpg").unlink()
+    else:
+        photos.path.write_bytes(photos.path.read_bytes().replace(b"fifteen", b"damaged"))
+    assert photos.read([7, 15]) == {"7": b"seven"}
+
+
+def test_a_zip_put_in_the_place_of_another_gives_what_it_has(photos, tmp_path):
+    if photos.path.is_dir():
+        pytest.skip("a zip is meant")
+    with zipfile.ZipFile(photos.path, "w") as archive:
+        archive.writestr("images/7.jpg", b"another seven")
+    assert photos.read([7, 15]) == {"7": b"another seven"}

@@ -1,6 +1,7 @@
 """What all pages share: a session keeps its network while the run folder changes under it, and every page ends its errors in one place."""
 
 import gc
+import hashlib
 import json
 import re
 import shutil
@@ -17,7 +18,10 @@ from streamlit.testing.v1 import AppTest
 
 from core import ui
 from core.images import display_name
-from tests.conftest import ROOT
+from core.labels import LabelSet
+from core.runs import current_run, sha256_of
+from tests.conftest import GROUPS, ROOT
+from tests.prediction_tables import prediction_table
 from tests.test_page_classify import headlines, photo, upload
 
 
@@ -85,6 +89,36 @@ def test_a_session_goes_on_when_its_artifacts_go(page, runs, fault, message):
     assert len(headlines(page)) == 1 and not page.error and not page.exception
 
 
+def test_what_is_told_of_the_run_beside_the_answer_may_go_and_the_answer_stays(runs):
+    folder = runs / "random"
+    prediction_table(50, labels=LabelSet.from_json(GROUPS)).to_csv(folder / "predictions.csv", index=False)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["files"]["predictions.csv"] = sha256_of(folder / "predictions.csv")
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    page = upload(
+        AppTest.from_file(str(ROOT / "pages" / "1_Classify.py"), default_timeout=60).run(), ("a.png", photo())
+    )
+    page.slider("bias").set_value(0.6).run()
+    assert any("test photos" in caption.value for caption in page.caption)
+    folder.rename(runs.parent / "gone")
+    page.run()
+    assert any("to the accuracy cannot be said" in caption.value for caption in page.caption)
+    assert len(headlines(page)) == 1 and not page.error and not page.exception
+
+
+def test_home_keeps_its_demonstration_and_its_doors_when_the_run_goes(tmp_path, monkeypatch):
+    shipped = current_run()
+    (tmp_path / shipped.run_id).symlink_to(shipped.folder.resolve())
+    (tmp_path / "current.json").write_text(json.dumps({"run_id": shipped.run_id}))
+    monkeypatch.setenv("GARMENTS_RUNS", str(tmp_path))
+    page = AppTest.from_file(str(ROOT / "Home.py"), default_timeout=60).run()
+    assert not page.warning
+    (tmp_path / shipped.run_id).unlink()
+    page.run()
+    assert any("The figures of this run cannot be shown." in warning.value for warning in page.warning)
+    assert len(page.get("page_link")) >= 4 and page.get("image") and not page.error and not page.exception
+
+
 def test_a_new_run_that_is_not_whole_is_named_when_it_is_taken_and_the_old_one_goes_on(page, runs):
     ship(runs, "torn", whole=False)
     page.run()
@@ -127,11 +161,14 @@ def test_the_server_is_set_up_to_be_safe():
     ],
 )
 def test_a_hostile_file_name_makes_no_html_and_no_second_line(page, name):
-    upload(page, (name, photo("Skirts")))
-    assert not page.exception and not page.error
+    upload(page, ("second.png", photo("Jeans")), (name, photo("Skirts")), (name, b"no photo"))
+    page.button("show-" + hashlib.sha256(photo("Skirts")).hexdigest()).click().run()
+    assert not page.exception and len(page.error) == 1
     shown = page.session_state["photos"][page.session_state["selected_photo"]].name
     assert shown == display_name(name) and "\n" not in shown and "\u202e" not in shown and len(shown) <= 80
-    assert not any("<img" in text.value for text in page.markdown if text.allow_html)
+    assert f"3 of 3 · {shown}" in [text.value for text in page.text]
+    assert page.error[0].value.startswith(ui.literal(shown))
+    assert not any(shown in html.proto.body for html in page.get("html"))
 
 
 def test_a_rerun_leaves_the_downloads_where_they_were_and_another_answer_moves_them(page, monkeypatch):

@@ -89,6 +89,27 @@ def test_a_box_is_deleted_alone_and_the_others_keep_their_numbers(page):
     assert region(page, 2) == second
 
 
+def test_boxes_drawn_before_the_first_is_answered_get_numbers_of_their_own(page):
+    for left in (620, 760):
+        draw(page, (left, 800, left + 120, 1000), SIZE)
+    for number in (2, 3):
+        shown(page.get_by_text(f"Region {number} ·"))
+    assert {region(page, number)[1] // 100 for number in (2, 3)} == {8}
+
+
+def test_a_number_typed_over_does_no_harm(page):
+    tool(page, "Edit")
+    page.mouse.click(*at(page, 400, 450))
+    page.mouse.click(*at(page, 400, 450))
+    page.keyboard.press("Control+a")
+    page.keyboard.type("0")
+    page.mouse.click(*at(page, 800, 1200))
+    canvas_shown(page)
+    assert region(page) == pytest.approx(BOX, abs=TOLERANCE)
+    draw_mode = page.get_by_text("Whole photo · ")
+    shown(draw_mode)
+
+
 def test_undo_takes_the_last_box_back_and_redo_brings_it_again(page):
     before = region(page)
     tool(page, "Undo")
