@@ -6,8 +6,8 @@ from core.runs import Run, current_run, find_runs
 
 
 def rows() -> list[list[str]]:
-    """The published reference first, then every measured run, newest last."""
-    runs = sorted(find_runs()[0], key=lambda run: (run.manifest["origin"] == "measured", run.manifest["created"]))
+    """The published reference first, then every measured run, in the order they were begun."""
+    runs = sorted(find_runs()[0], key=lambda run: (run.manifest["origin"] == "measured", run.run_id))
     shipped = current_run().run_id
     return [_row(run, run.run_id == shipped) for run in runs]
 

@@ -60,7 +60,7 @@ def _photos_in(upload: Upload) -> list[PhotoFile]:
         return [PhotoFile(name, lambda: upload.data)]
     if (entries := upload.data.count(ZIP_ENTRY)) > MAX_MEMBERS:  # before a directory of millions is read into memory
         raise InvalidData(f"{name} has {entries} entries; at most {MAX_MEMBERS} are accepted. {MORE}")
-    found = photos_in_zip(io.BytesIO(upload.data), name)
+    found = list(photos_in_zip(io.BytesIO(upload.data), name))
     if not found:
         raise InvalidData(f"{name} has no photos in it.")
     if (claimed := sum(size for _, size in found)) > MAX_UNPACKED:

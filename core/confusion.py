@@ -24,7 +24,6 @@ from core.metrics import confusion_counts, wilson_interval
 from core.predictions import Predictions
 
 NORMALISATIONS = ("true", "predicted", "all", "counts")
-ORDERS = ("group", "size", "alphabet", "similarity")
 SMALLEST_SLICE = 20  # photos; accuracy of fewer says next to nothing
 SIGNIFICANCE = 0.05
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
+import hashlib
+import os
 from pathlib import Path
-from typing import BinaryIO
 
 from core.explain import overlay
 from core.images import display_name
@@ -16,27 +16,24 @@ SIZE = (800, 800)  # a heat map is fitted into it
 
 
 def save_heatmap(folder: Path, result: Result, labels: LabelSet) -> str:
-    """Write the overlay of the answer as PNG; returns what went wrong, or nothing. An existing file is never overwritten."""
+    """Write the overlay of the answer as PNG; returns what went wrong, or nothing. The same photo's map of before is replaced."""
     if result.picture is None or result.reading is None:
         return ""
     heat = result.reading.heat(labels.index(result.record["label"]), result.picture.size)
+    target = folder / _file_name(result.record["file"])
+    partial = target.with_name(f"{target.name}.{os.getpid()}.tmp")
     try:
-        with _new_file(folder, display_name(Path(result.record["file"]).stem) or "photo") as file:
-            try:
-                overlay(result.picture, heat, OPACITY).save(file, "PNG")
-            except OSError:
-                Path(file.name).unlink()
-                raise
+        overlay(result.picture, heat, OPACITY).save(partial, "PNG")
+        partial.replace(target)
     except OSError as problem:
+        partial.unlink(missing_ok=True)
         return f"The heat map could not be saved ({problem.strerror or problem})."
     return ""
 
 
-def _new_file(folder: Path, stem: str) -> BinaryIO:
-    """A file that was not there before, even with other processes at work in the folder: `stem.png`, `stem-2.png` and so on."""
-    for number in itertools.count(1):
-        try:
-            return (folder / (f"{stem}-{number}.png" if number > 1 else f"{stem}.png")).open("xb")
-        except FileExistsError:
-            continue
-    raise AssertionError("counting never ends")
+def _file_name(photo: str) -> str:
+    """`shirt-0f3a9c21.png`: the photo's name, and eight digits of its path's SHA-256, for photos in different folders share names.
+
+    Nothing else goes into it, so that a classification that continues after a kill writes the maps of its last batch over themselves.
+    """
+    return f"{display_name(Path(photo).stem) or 'photo'}-{hashlib.sha256(photo.encode()).hexdigest()[:8]}.png"

@@ -19,7 +19,6 @@ BAD = "#d1495b"
 REGION = ("#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#0072b2", "#e69f00")
 # Lines of several runs or stages; the last two are darker than Okabe and Ito's, which vanish on white.
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b97f00", "#2c93cf")
-SEQUENTIAL = "Cividis"
 DIVERGING = "RdBu"
 HEAT = "YlOrRd"  # heat maps over photos: from pale to strong, its lightness falling evenly; legible on white cloth and on black
 

@@ -66,7 +66,7 @@ def take_inventory(files: Iterable[PhotoFile]) -> Inventory:
     return Inventory(count, digest.hexdigest())
 
 
-def photos_in_zip(source: Path | BinaryIO, name: str) -> list[tuple[PhotoFile, int]]:
+def photos_in_zip(source: Path | BinaryIO, name: str) -> Iterator[tuple[PhotoFile, int]]:
     """Photos of a zip file by name, each with the number of bytes it claims to unpack to; nothing is unpacked to disk.
 
     Raises:
@@ -80,9 +80,9 @@ def photos_in_zip(source: Path | BinaryIO, name: str) -> list[tuple[PhotoFile, i
         ) from None
     members = [member for member in archive.infolist() if _is_photo(member.filename)]
     members.sort(key=lambda member: member.filename)
-    return [
+    return (
         (_photo(f"{name}/{member.filename}", partial(archive.open, member)), member.file_size) for member in members
-    ]
+    )
 
 
 def batched(files: Iterable[PhotoFile], size: int) -> Iterator[list[PhotoFile]]:

@@ -170,11 +170,6 @@ class Sketch:
         self.cloth(outline, fabric, rounding, depth)
         self.cloth(mirrored(outline), fabric, rounding, depth)
 
-    def cut_away(self, outline: Points) -> None:
-        """Remove what lies in an outline."""
-        mask, box = self._mask(outline, rounding=1)
-        self.image.paste(WHITE, box, mask)
-
     def fade(self, x: float, y: float, rx: float, ry: float, strength: float) -> None:
         """Bleach an ellipse softly, here and on the other side."""
         mask = Image.new("L", self.image.size)

@@ -103,7 +103,7 @@ def test_every_picture_is_used():
 
 def test_the_user_guide_states_the_limits_of_the_code():
     guide = text_of(ROOT / "docs" / "user-guide.md")
-    assert re.search(rf"up to {MAX_BYTES // 2**20} MB and {MAX_PIXELS // 10**6}\s+megapixels", guide)
+    assert re.search(rf"up\s+to\s+{MAX_BYTES // 2**20}\s+MB\s+and\s+{MAX_PIXELS // 10**6}\s+megapixels", guide)
 
 
 def test_the_user_guide_names_the_run_in_its_pictures():

@@ -2,10 +2,12 @@
 
 import csv
 import errno
+import hashlib
 import json
 import os
 import re
 import resource
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -126,11 +128,16 @@ def test_a_region_is_classified_alone(folder, tmp_path, capsys):
     )
 
 
-def test_heat_maps_have_the_photos_proportions_and_never_overwrite(folder, tmp_path):
+def test_every_photo_has_one_heat_map_of_its_proportions_however_often_it_is_classified(folder, tmp_path):
+    (tmp_path / "other").mkdir()
+    shutil.copy(folder / "a.png", tmp_path / "other" / "a.png")
     for _ in range(2):
-        main(["predict", str(folder / "a.png"), "--heatmap", str(tmp_path / "maps")])
+        main(["predict", str(folder / "a.png"), str(tmp_path / "other"), "--heatmap", str(tmp_path / "maps")])
     maps = sorted((tmp_path / "maps").iterdir())
-    assert [path.name for path in maps] == ["a-2.png", "a.png"]
+    photos = (folder / "a.png", tmp_path / "other" / "a.png")
+    assert [path.name for path in maps] == sorted(
+        f"a-{hashlib.sha256(str(photo).encode()).hexdigest()[:8]}.png" for photo in photos
+    )
     with Image.open(maps[0]) as image:
         assert image.width / image.height == pytest.approx(480 / 640, abs=0.01)
 
