@@ -30,7 +30,7 @@ MAX_SECONDS = 10.0  # a photo of MAX_PIXELS takes one to three
 TOO_SLOW = f"takes more than {MAX_SECONDS:.0f} seconds to decode. Save it anew as JPEG or PNG."
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "HEIF", "BMP", "TIFF", "GIF")
 ACCEPTED_SUFFIXES = (
-    ".jpg", ".jpeg", ".jfif", ".png", ".webp", ".avif", ".heic", ".heif", ".bmp", ".tif", ".tiff", ".gif",
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".avif", ".heic", ".heif", ".hif", ".bmp", ".tif", ".tiff", ".gif",
 )  # fmt: skip
 ACCEPTED = "Accepted are JPEG, PNG, WebP, HEIC, AVIF, BMP, TIFF and GIF."
 DAMAGED = "Only part of it is there, or it was altered. Copy or download it again, or save it anew as JPEG or PNG."

@@ -9,7 +9,8 @@ import numpy as np
 from PIL import Image
 
 CELL = 16  # pixels of the page a pixel of a baseline stands for
-MOST_CHANGED = 0.06  # share of cells that may differ
+MOST_CHANGED = 0.06  # share of cells that may differ, in any part of a page
+PART = 54  # rows of cells: about a window
 CLEARLY = 16  # of 255: how much darker or lighter a cell must be to differ
 BASELINES = Path(__file__).parent / "baselines"
 
@@ -21,11 +22,15 @@ def shrunk(screenshot: bytes) -> Image.Image:
 
 
 def changed(before: Image.Image, after: Image.Image) -> float:
-    """Share of cells that differ clearly, in [0, 1]; 1 if the sizes differ. Each is blurred first, so that a cell's shift is no change."""
+    """Share of cells that differ clearly, in [0, 1], in the part of the page where most do; 1 if the sizes differ.
+
+    Each is blurred first, so that a cell's shift is no change.
+    """
     if before.size != after.size:
         return 1.0
     a, b = (_blurred(image) for image in (before, after))
-    return float((np.abs(a - b) > CLEARLY).mean())
+    parts = np.array_split(np.abs(a - b) > CLEARLY, max(1, round(before.height / PART)))
+    return max(float(part.mean()) for part in parts)
 
 
 def _blurred(image: Image.Image) -> np.ndarray:
