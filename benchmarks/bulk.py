@@ -22,8 +22,10 @@ import numpy as np
 
 from benchmarks.report import Row, machine, percentages, show, spread
 from core import Classifier, samples
+from core.engine import Engine
 from core.photo_sources import PhotoFile, batched
 from core.predict import BATCH, Request, predict
+from core.runs import current_run, runs_folder
 
 ROUNDS, BATCHES = 7, 8
 CATALOGUE = (60, 80)
@@ -46,6 +48,7 @@ def throughput(classifier: Classifier) -> np.ndarray:
     """Photos a second, (rounds, 2): predict, and the engine alone."""
     photos = [jpeg(number) for number in range(BATCH)]
     files = [PhotoFile(f"{n}.jpg", partial(photos.__getitem__, n % BATCH)) for n in range(BATCH * BATCHES)]
+    alone = Engine(classifier.run)
     pixels = np.zeros((BATCH, *classifier.input_size, 3), np.uint8)
     rows = []
     for _ in range(ROUNDS + 1):
@@ -53,7 +56,7 @@ def throughput(classifier: Classifier) -> np.ndarray:
         done = sum(len(results) for results in predict(classifier, batched(files, BATCH), Request()))
         middle = time.perf_counter()
         for _ in range(BATCHES):
-            classifier.engine.run(pixels)
+            alone.run(pixels)
         rows.append((done / (middle - start), done / (time.perf_counter() - middle)))
     return np.array(rows[1:])
 
@@ -70,7 +73,7 @@ def peak_megabytes(photos: int) -> float:
 
 
 def rows(few: int, many: int) -> Iterator[Row]:
-    rates = throughput(Classifier.load())
+    rates = throughput(Classifier(current_run(runs_folder()), overlapping=True))
     yield Row("predict", spread(rates[:, 0], "photos/s"))
     yield Row("engine alone, ready pixels in the same batches", spread(rates[:, 1], "photos/s"))
     yield Row("predict over engine", percentages(rates[:, 0] / rates[:, 1]), "90%")

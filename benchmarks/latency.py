@@ -58,7 +58,7 @@ def usual_path(network: torch.nn.Module):
     def run(data: bytes) -> None:
         image = prepare(Image.open(io.BytesIO(data)).convert("RGB")).unsqueeze(0)
         with GradCAM(model=network, target_layers=[network.layer4[-1]]) as cam:
-            cam(input_tensor=image)  # explains the top class of its own forward pass, which is the answer
+            cam(input_tensor=image, targets=None)  # explains the top class of its own forward pass, which is the answer
             int(cam.outputs.argmax())
 
     return run

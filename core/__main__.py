@@ -165,7 +165,7 @@ class _Job:
 
 
 def _predict(options: argparse.Namespace) -> int:
-    classifier = Classifier.load()
+    classifier = Classifier(current_run(runs_folder()), overlapping=True)
     try:
         request, shard = _request(options, classifier.labels), Shard.from_environment()
         inventory = take_inventory(_photos(options))

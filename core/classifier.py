@@ -114,16 +114,16 @@ class Classifier:
 
     Args:
         run: a run that carries a network.
-        threads: of one forward pass; 0 lets the engine choose.
         shared: whether many threads will ask at once; their photos then go through the network together (see `core.dispatch`).
+        overlapping: whether two threads will ask all the time, as `core.predict` does; each pass then leaves room for the other.
 
     Raises:
         BrokenRun: the run carries no network, or its files are damaged.
     """
 
-    def __init__(self, run: Run, threads: int = 0, shared: bool = False):
+    def __init__(self, run: Run, shared: bool = False, overlapping: bool = False):
         self.run = run
-        engine = Engine(run, threads)
+        engine = Engine(run, overlapping=overlapping)
         self.engine: Engine | Dispatcher = Dispatcher(engine) if shared else engine
         self.labels: LabelSet = run.labels
         weight, bias = head_of(run.path("model.safetensors"))

@@ -30,14 +30,14 @@ class Engine:
 
     Args:
         run: a run that carries a network.
-        threads: of one forward pass; 0 lets ONNX Runtime choose (one a core).
         quantised: whether a processor may compute in 8-bit integers, where the run has what that needs. A GPU never does.
+        overlapping: whether passes will overlap all the time; their threads then never wait awake, which would hold up the other pass.
 
     Raises:
         BrokenRun: the run carries no network, or its weights are damaged.
     """
 
-    def __init__(self, run: Run, threads: int = 0, quantised: bool = True):
+    def __init__(self, run: Run, quantised: bool = True, overlapping: bool = False):
         self.quantised = False
 
         def model(provider: str) -> bytes:
@@ -45,9 +45,9 @@ class Engine:
             return network_graph(run, self.quantised).SerializeToString()
 
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        # Idle threads leave the processor to others.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # Within a pass threads wait awake for the next layer's work; after it they leave the processor to others.
+        options.add_session_config_entry("session.intra_op.allow_spinning", str(int(not overlapping)))
+        options.add_session_config_entry("session.force_spinning_stop", "1")
         self._session, self.provider_problem = open_session(model, options, partial(_in_torch, run))
         self.height, self.width = run.manifest["input"]["height"], run.manifest["input"]["width"]
 
