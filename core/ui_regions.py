@@ -67,7 +67,8 @@ def regions(photo: Photo) -> list[Marked]:
     size = _canvas_size(photo, width)
     mount = _mount(photo, size)
     key = _canvas_key(photo, size)
-    number = 1 + max(_numbers(_boxes(st.session_state.get(key, {}), mount)), default=0)
+    before = (st.session_state.get(key, {}).get("drawing") or {}).get("raw") or mount
+    number = 1 + max(_numbers(_boxes(before, size, photo)), default=0)
     result = st_canvas(
         fill_color="rgba(255, 255, 255, 0.08)",
         stroke_width=STROKE_WIDTH,
@@ -82,7 +83,7 @@ def regions(photo: Photo) -> list[Marked]:
         key=key,
     )
     ui_keys.send_boxes_at_once()
-    drawn = (result.json_data or {}).get("objects", [])
+    drawn = _boxes(result.json_data or {}, size, photo)
     st.session_state["canvas_has_boxes"] = bool(drawn)
     marked = _marked(drawn, size, photo)
     st.session_state["drawings"][photo.sha256] = marked
@@ -98,10 +99,9 @@ def _canvas_size(photo: Photo, width: int) -> tuple[int, int]:
     return max(1, round(photo.width * scale)), max(1, round(photo.height * scale))
 
 
-def _boxes(state: dict[str, Any], mount: dict[str, Any]) -> list[dict[str, Any]]:
-    """What is on a canvas before it is called in this run: its last report, or what it was mounted with."""
-    drawing = (state.get("drawing") or {}).get("raw") or mount
-    return drawing["objects"]
+def _boxes(drawing: dict[str, Any], size: tuple[int, int], photo: Photo) -> list[dict[str, Any]]:
+    """The boxes of a drawing, without the specks of stray clicks."""
+    return [box for box in drawing.get("objects", []) if regions_from_canvas([box], size, photo.size)]
 
 
 def _numbers(boxes: list[dict[str, Any]]) -> list[int]:
@@ -144,15 +144,14 @@ def _labelled(mark: Marked, photo: Photo, size: tuple[int, int]) -> dict[str, An
     return box | {"type": "LabeledRect", "label": str(mark.number)}
 
 
-def _marked(objects: list[dict[str, Any]], size: tuple[int, int], photo: Photo) -> list[Marked]:
+def _marked(boxes: list[dict[str, Any]], size: tuple[int, int], photo: Photo) -> list[Marked]:
     """The boxes that mean something, each with its number; one that does not says why."""
     marked = []
-    for box, number in zip(objects, _numbers(objects), strict=True):
-        for drawn in regions_from_canvas([box], size, photo.size):
-            try:
-                marked.append(Marked(number, clamp(drawn, *photo.size)))
-            except InvalidRegion as error:
-                st.warning(f"Region {number}: {error}", icon=":material/crop_free:")
+    for region, number in zip(regions_from_canvas(boxes, size, photo.size), _numbers(boxes), strict=True):
+        try:
+            marked.append(Marked(number, clamp(region, *photo.size)))
+        except InvalidRegion as error:
+            st.warning(f"Region {number}: {error}", icon=":material/crop_free:")
     return marked
 
 
