@@ -73,7 +73,7 @@ def peak_megabytes(photos: int) -> float:
 
 
 def rows(few: int, many: int) -> Iterator[Row]:
-    rates = throughput(Classifier(current_run(runs_folder()), overlapping=True))
+    rates = throughput(Classifier(current_run(runs_folder()), busy=True))
     yield Row("predict", spread(rates[:, 0], "photos/s"))
     yield Row("engine alone, ready pixels in the same batches", spread(rates[:, 1], "photos/s"))
     yield Row("predict over engine", percentages(rates[:, 0] / rates[:, 1]), "90%")

@@ -165,7 +165,7 @@ class _Job:
 
 
 def _predict(options: argparse.Namespace) -> int:
-    classifier = Classifier(current_run(runs_folder()), overlapping=True)
+    classifier = Classifier(current_run(runs_folder()), busy=True)
     try:
         request, shard = _request(options, classifier.labels), Shard.from_environment()
         inventory = take_inventory(_photos(options))

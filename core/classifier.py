@@ -115,15 +115,15 @@ class Classifier:
     Args:
         run: a run that carries a network.
         shared: whether many threads will ask at once; their photos then go through the network together (see `core.dispatch`).
-        overlapping: whether two threads will ask all the time, as `core.predict` does; each pass then leaves room for the other.
+        busy: whether the processor has other work at the same time, as in `core.predict`; a shared one always has.
 
     Raises:
         BrokenRun: the run carries no network, or its files are damaged.
     """
 
-    def __init__(self, run: Run, shared: bool = False, overlapping: bool = False):
+    def __init__(self, run: Run, shared: bool = False, busy: bool = False):
         self.run = run
-        engine = Engine(run, overlapping=overlapping)
+        engine = Engine(run, busy=busy or shared)
         self.engine: Engine | Dispatcher = Dispatcher(engine) if shared else engine
         self.labels: LabelSet = run.labels
         weight, bias = head_of(run.path("model.safetensors"))
