@@ -114,6 +114,13 @@ def test_the_effect_of_filter_and_bias_on_the_test_photos_is_told(group, bias):
     )
 
 
+def test_an_arrow_pressed_as_the_photo_was_just_closed_moves_nothing(page):
+    upload(page, ("a.png", photo()), ("b.png", photo("Jeans")))
+    page.session_state["selected_photo"] = "closed before the page was drawn anew"
+    next(button for button in page.button if button.label == "Next").click().run()
+    assert len(headlines(page)) == 1 and not page.error and not page.exception
+
+
 def test_controls_need_no_new_forward_pass(page, monkeypatch):
     upload(page, ("shirt.png", photo()))
     monkeypatch.setattr("core.engine.Engine.run", lambda *_: pytest.fail("a forward pass"))
