@@ -47,7 +47,9 @@ class PhotoFiles:
 def _read(found: dict[str, str], read: Callable[[str], bytes]) -> dict[str, bytes]:
     photos = {}
     for photo, name in found.items():
-        with contextlib.suppress(OSError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error):  # Runtime: encrypted, odd compression
+        with contextlib.suppress(
+            OSError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error
+        ):  # Runtime: encrypted, odd compression
             photos[photo] = read(name)
     return photos
 
