@@ -49,12 +49,12 @@ class _Graph:
         self.nodes.append(helper.make_node(operator, inputs, [output], name=output, **attributes))
         return output
 
-    def convolution(self, x: str, conv: str, norm: str, stride: int = 1) -> str:
+    def convolution(self, x: str, conv: str, norm: str, stride: int = 1, dilation: int = 1) -> str:
         weight, bias = self.folded(conv, norm)
         kernel = weight.shape[-1]
         inputs = [x, *self.parameters(x, conv, weight, bias)]
-        pads = [kernel // 2] * 4
-        return self.node("Conv", inputs, conv, kernel_shape=[kernel, kernel], strides=[stride, stride], pads=pads)
+        sizes = {"kernel_shape": [kernel] * 2, "strides": [stride] * 2, "dilations": [dilation] * 2}
+        return self.node("Conv", inputs, conv, pads=[dilation * (kernel // 2)] * 4, **sizes)
 
     def folded(self, conv: str, norm: str) -> tuple[np.ndarray, np.ndarray]:
         """Weight (out, in, k, k) and bias (out,) of a convolution and its BatchNorm in one."""
@@ -72,9 +72,9 @@ class _Graph:
     def max_pool(self, x: str) -> str:
         return self.node("MaxPool", [x], "maxpool", kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])
 
-    def bottleneck(self, x: str, name: str, stride: int) -> str:
+    def bottleneck(self, x: str, name: str, stride: int, dilation: int = 1) -> str:
         y = self.relu(self.convolution(x, f"{name}.conv1", f"{name}.bn1"))
-        y = self.relu(self.convolution(y, f"{name}.conv2", f"{name}.bn2", stride))
+        y = self.relu(self.convolution(y, f"{name}.conv2", f"{name}.bn2", stride, dilation))
         y = self.convolution(y, f"{name}.conv3", f"{name}.bn3")
         if f"{name}.downsample.0.weight" in self.weights:
             x = self.convolution(x, f"{name}.downsample.0", f"{name}.downsample.1", stride)
@@ -129,8 +129,8 @@ class _QuantisedGraph(_Graph):
         ends = [(colour - m) / s for m, s in zip(mean, std, strict=True) for colour in (0, 1)]
         return self.rounded(super().normalised(pixels, mean, std), min(ends), max(ends))
 
-    def convolution(self, x: str, conv: str, norm: str, stride: int = 1) -> str:
-        y = super().convolution(x, conv, norm, stride)
+    def convolution(self, x: str, conv: str, norm: str, stride: int = 1, dilation: int = 1) -> str:
+        y = super().convolution(x, conv, norm, stride, dilation)
         return self.rounded(y, *self.ranges[y]) if y in self.ranges else y
 
     def parameters(self, x: str, conv: str, weight: np.ndarray, bias: np.ndarray) -> list[str]:
@@ -162,13 +162,18 @@ class _QuantisedGraph(_Graph):
 
 
 def build_graph(
-    weights_file: Path, mean: list[float], std: list[float], n_classes: int, ranges: Ranges | None = None
+    weights_file: Path,
+    mean: list[float],
+    std: list[float],
+    n_classes: int,
+    ranges: Ranges | None = None,
+    output_stride: int = 32,
 ) -> onnx.ModelProto:
     """ONNX model of the whole network.
 
     Input `pixels`: uint8 of shape (B, H, W, 3), any H and W. Outputs: `logits` (B, n_classes), of the classes as
-    `core.model.against_background` says; `features` (B, 2048, h, w) of the last block with h = ceil(H / 32), w = ceil(W / 32), both
-    float32.
+    `core.model.against_background` says; `features` (B, 2048, h, w) of the last block with h = ceil(H / s), w = ceil(W / s), s the output
+    stride, both float32.
 
     Args:
         weights_file: safetensors under torchvision's ResNet50 names.
@@ -176,6 +181,7 @@ def build_graph(
         std: likewise.
         n_classes: how many of the head's outputs, from the first, are classes; the others are background.
         ranges: of every output in `ranged_outputs`, for convolutions in 8-bit integers; without it they compute in float32.
+        output_stride: 32, or 16 where layer4 dilates instead of striding, as in `core.model.GarmentNet`.
 
     Raises:
         KeyError: a tensor or a range is missing.
@@ -186,8 +192,11 @@ def build_graph(
     x = graph.relu(graph.convolution(x, "conv1", "bn1", stride=2))
     x = graph.max_pool(x)
     for layer, blocks in enumerate(BLOCKS_PER_LAYER, start=1):
+        dilated = layer == len(BLOCKS_PER_LAYER) and output_stride == 16
         for block in range(blocks):
-            x = graph.bottleneck(x, f"layer{layer}.{block}", stride=2 if layer > 1 and block == 0 else 1)
+            stride = 2 if layer > 1 and block == 0 and not dilated else 1
+            # The first dilated block still sees neighbours side by side, as in torchvision.
+            x = graph.bottleneck(x, f"layer{layer}.{block}", stride, dilation=2 if dilated and block > 0 else 1)
     features = graph.node("Identity", [x], "features")
     pooled = graph.node("Flatten", [graph.node("GlobalAveragePool", [features], "pooled")], "pooled.flat")
     graph.logits(pooled, n_classes)
@@ -204,7 +213,8 @@ def network_graph(run: Run, quantised: bool = False) -> onnx.ModelProto:
     quantisation = run.read_json(QUANTISATION) if quantised else None
     try:
         ranges = quantisation and quantisation["ranges"]
-        return build_graph(weights, given["mean"], given["std"], len(run.labels), ranges)
+        stride = run.manifest.get("output_stride", 32)
+        return build_graph(weights, given["mean"], given["std"], len(run.labels), ranges, stride)
     except Exception as error:  # safetensors and numpy raise many types for foreign files
         raise BrokenRun(f"{weights} does not hold a ResNet50 ({error!r:.200}). {RESTORE_HINT}") from error
 

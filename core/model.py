@@ -30,15 +30,18 @@ BLOCKS = {
 class GarmentNet(ResNet):
     """ResNet50 (He et al. 2015; torchvision's v1.5) with torchvision's parameter names, `fc` having `n_outputs` outputs.
 
-    The first outputs are the classes; any further ones are the background, kinds of products that are none of the classes.
+    The first outputs are the classes; any further ones are the background, kinds of products that are none of the classes. With an output
+    stride of 16, layer4 dilates its convolutions instead of striding (Chen et al. 2017, "Rethinking atrous convolution for semantic image
+    segmentation"), so that its maps have twice the rows and columns; the weights fit either.
     """
 
-    def __init__(self, n_outputs: int, dropout: float = 0.0):
-        super().__init__(Bottleneck, [3, 4, 6, 3], num_classes=n_outputs)
+    def __init__(self, n_outputs: int, dropout: float = 0.0, output_stride: int = 32):
+        dilated = [False, False, output_stride == 16]
+        super().__init__(Bottleneck, [3, 4, 6, 3], num_classes=n_outputs, replace_stride_with_dilation=dilated)
         self.dropout = nn.Dropout(dropout)
 
     def features(self, x: Tensor) -> Tensor:
-        """Feature maps of the last block, (B, 3, H, W) normalised -> (B, 2048, ceil(H / 32), ceil(W / 32))."""
+        """Feature maps of the last block, (B, 3, H, W) normalised -> (B, 2048, ceil(H / s), ceil(W / s)), s the output stride."""
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))  # (B, 64, H/4, W/4)
         return self.layer4(self.layer3(self.layer2(self.layer1(x))))
 
@@ -80,9 +83,9 @@ def save_weights(state: dict[str, Tensor], path: Path) -> None:
     save_file({name: tensor.contiguous() for name, tensor in half.items()}, path)
 
 
-def load_network(path: Path) -> GarmentNet:
+def load_network(path: Path, output_stride: int = 32) -> GarmentNet:
     """Network in float32 and eval mode from a file that `save_weights` wrote."""
     state = {name: tensor.float() for name, tensor in load_file(path).items()}
-    network = GarmentNet(len(state["fc.bias"]))
+    network = GarmentNet(len(state["fc.bias"]), output_stride=output_stride)
     network.load_state_dict(state)
     return network.eval()

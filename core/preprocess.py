@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from PIL import Image
+
+from core.framing import framed
 
 BACKGROUND = (255, 255, 255)  # the catalogue's photos lie on white
 # Pillow shrinks by a whole factor first and by the filter after; from 3 on the result is that of the filter alone.
@@ -48,3 +52,31 @@ def letterbox(image: Image.Image, height: int, width: int, box: Box | None = Non
     canvas = Image.new("RGB", (width, height), BACKGROUND)
     canvas.paste(scaled, (left, top))
     return np.array(canvas)
+
+
+class Input(NamedTuple):
+    """A photo or box made ready for the network.
+
+    Args:
+        pixels: uint8 (height, width, 3), letterboxed.
+        frame: what of the photo it shows: left, top, right, bottom in pixels of the photo.
+        content: where that lies in it: left, top, right, bottom in pixels of the input.
+    """
+
+    pixels: np.ndarray
+    frame: Box
+    content: Box
+
+
+def network_input(image: Image.Image, height: int, width: int, box: Box | None = None) -> Input:
+    """What the network sees of a photo: without its uniform border (see `core.framing`), letterboxed.
+
+    Args:
+        image: upright RGB photo.
+        height: of the input, in pixels.
+        width: likewise.
+        box: region of the photo (left, top, right, bottom) in its pixels, inside it; the whole photo if None.
+    """
+    frame = framed(image, box)
+    size = (frame[2] - frame[0], frame[3] - frame[1])
+    return Input(letterbox(image, height, width, frame), frame, content_box(size, height, width))

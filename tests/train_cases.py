@@ -54,8 +54,16 @@ SETTINGS = {
 class SmallNet(model.GarmentNet):
     """ResNet50's modules and names with one thin block a layer: a hundred times less to compute."""
 
-    def __init__(self, n_classes: int, dropout: float = 0.0):
-        ResNet.__init__(self, Bottleneck, [1, 1, 1, 1], num_classes=n_classes, width_per_group=4)
+    def __init__(self, n_classes: int, dropout: float = 0.0, output_stride: int = 32):
+        dilated = [False, False, output_stride == 16]
+        ResNet.__init__(
+            self,
+            Bottleneck,
+            [1, 1, 1, 1],
+            num_classes=n_classes,
+            width_per_group=4,
+            replace_stride_with_dilation=dilated,
+        )
         self.dropout = nn.Dropout(dropout)
 
 

@@ -18,6 +18,7 @@ from train.config import Augmentation
 
 NEAR_WHITE = 0.94  # least value of a background pixel's channels
 LEAST_BLUR_SCALE = 0.5
+LEAST_LIGHT = 0.25
 WHITE = 1.0  # the catalogue's background, and the padding of the letterbox
 
 
@@ -50,11 +51,15 @@ class Augment:
 
     def _geometry(self, images: Tensor) -> Tensor:
         s, n = self.settings, len(images)
-        if s.min_scale == 1 and s.max_aspect_change == 1 and not s.flip and not s.rotation:
+        if s.min_scale == 1 and s.max_aspect_change == 1 and not s.flip and not s.rotation and not s.zoom_out:
             return images
         area = self._uniform(n, s.min_scale, 1).sqrt()
+        if s.zoom_out:
+            further = self._uniform(n, 0, 1) < s.zoom_out
+            area = torch.where(further, self._uniform(n, 1, s.max_zoom_out), area)
         aspect = self._uniform(n, -math.log(s.max_aspect_change), math.log(s.max_aspect_change)).div(2).exp()
-        width, height = (area * aspect).clamp(max=1), (area / aspect).clamp(max=1)  # shares of the photo's sides kept
+        most = area.clamp(min=1)
+        width, height = (area * aspect).minimum(most), (area / aspect).minimum(most)  # shares of the photo's sides kept
         shift_x = self._uniform(n, -1, 1) * (1 - width)
         shift_y = self._uniform(n, -1, 1) * (1 - height)
         width = width * torch.where(self._uniform(n, 0, 1) < s.flip, -1.0, 1.0)
@@ -64,7 +69,13 @@ class Augment:
         top = torch.stack([cos * width, -sin * height / ratio, shift_x], dim=1)
         bottom = torch.stack([sin * width * ratio, cos * height, shift_y], dim=1)
         grid = F.affine_grid(torch.stack([top, bottom], dim=1), list(images.shape), align_corners=False)  # (B, H, W, 2)
-        return F.grid_sample(images - WHITE, grid, padding_mode="zeros", align_corners=False) + WHITE
+        around = self._around(n) if s.zoom_out else WHITE
+        return F.grid_sample(images - around, grid, padding_mode="zeros", align_corners=False) + around
+
+    def _around(self, n: int) -> Tensor:
+        """What lies beside each photo, (n, 3, 1, 1): white or a random colour, as often."""
+        colour = torch.rand((n, 3, 1, 1), device=self.device, generator=self.generator)
+        return torch.where((self._uniform(n, 0, 1) < 0.5).view(n, 1, 1, 1), colour, WHITE)
 
     def _backdrop(self, images: Tensor) -> Tensor:
         """A random colour in place of near-white, so that a white background is no mark of a product."""
@@ -91,6 +102,9 @@ class Augment:
 
         if s.brightness:
             images = (images * factor(s.brightness)).clamp(0, 1)
+        if s.darkness:
+            dim = (self._uniform(n, 0, 1) < s.darkness).view(n, 1, 1, 1)
+            images = torch.where(dim, images * self._uniform(n, LEAST_LIGHT, 1).view(n, 1, 1, 1), images)
         if s.contrast:
             mean = v2.functional.rgb_to_grayscale(images).mean(dim=(1, 2, 3), keepdim=True)
             images = torch.lerp(mean, images, factor(s.contrast)).clamp(0, 1)

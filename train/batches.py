@@ -20,7 +20,13 @@ def epoch_seed(seed: int, epoch: int, rank: int = 0) -> int:
     return int(np.random.SeedSequence([seed, epoch, rank]).generate_state(1)[0])
 
 
-PRODUCT, OTHER_PRODUCT, PHONE = range(3)  # kinds of training photos, whose shares of an epoch a recipe may set
+KINDS = (
+    "products",
+    "other products",
+    "phone photos",
+    "worn garments",
+)  # of training photos, whose shares a recipe may set
+PRODUCT, OTHER_PRODUCT, PHONE, WORN = range(len(KINDS))
 
 
 @dataclass(frozen=True)
@@ -31,7 +37,7 @@ class PixelDataset(Dataset[tuple[Tensor, Tensor]]):
         pixels: uint8 (n_photos, H, W, 3), memory-mapped.
         rows: positions in `pixels` of this split.
         targets: what each of `rows` is taught as, or its class index.
-        kinds: of a training split, what each of `rows` is: PRODUCT, OTHER_PRODUCT or PHONE.
+        kinds: of a training split, what each of `rows` is, as a position in KINDS.
     """
 
     pixels: np.ndarray
@@ -69,13 +75,13 @@ def check_kinds(kinds: np.ndarray, shares: Shares) -> None:
     for kind, share in _share_of_kind(shares).items():
         if share and kind not in kinds:
             raise InvalidConfig(
-                f"The recipe's shares ask for {('products', 'other products', 'phone photos')[kind]}, and the data has none to train "
+                f"The recipe's shares ask for {KINDS[kind]}, and the data has none to train "
                 "on. Give a --data that has them, or set that share to 0."
             )
 
 
 def _share_of_kind(shares: Shares) -> dict[int, float]:
-    return {PRODUCT: shares.products, OTHER_PRODUCT: shares.other_products, PHONE: shares.phone}
+    return {PRODUCT: shares.products, OTHER_PRODUCT: shares.other_products, PHONE: shares.phone, WORN: shares.worn}
 
 
 def epoch_size(photos: int, recipe: Recipe) -> int:

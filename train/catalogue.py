@@ -1,7 +1,8 @@
 """Read data sets, each a zip or its extracted folder.
 
-The Kaggle "Fashion Product Images" data set is `styles.csv` and `images/<id>.jpg`; a set of photos taken by people is `labels.csv`
-(`file,label`) and `images/<file>`.
+The Kaggle "Fashion Product Images" data set is `styles.csv` and `images/<id>.jpg`. A set of phone photos is `labels.csv` (`file,label`, and
+`sender` where it is known) and `images/<file>`. A set of street photos is `labels.csv` (`value,label`), `images/<name>.jpg`, and
+`masks/<name>.png`, whose pixels have those values.
 """
 
 from __future__ import annotations
@@ -14,16 +15,30 @@ import threading
 import zipfile
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
+from PIL import Image
 
 from core.errors import InvalidData
+from train import worn
+from train.meter import meter
+from train.targets import ClassList
 
 COLUMNS = ("id", "articleType", "baseColour", "usage", "productDisplayName")
 MOST_DIGITS = 18  # of an id, so that it fits 64 bits
 TABLES = ("styles.csv", "labels.csv")
-PHONE_IDS_FROM = 1_000_000_000  # rows of a labels.csv have no ids of their own: theirs come from the file's name
+PRODUCT, PHONE, WORN = (
+    "product",
+    "phone",
+    "worn",
+)  # kinds of photos: of a catalogue, taken at home, of people in the street
+WHOLE, SQUASHED = "whole", "squashed"  # views of a product or phone photo; `train.worn` names those of worn garments
+HASHED_IDS_FROM = 1_000_000_000  # rows of a labels.csv have no ids of their own: theirs come from the file's name
+NEIGHBOURS = (
+    20  # street photos with neighbouring numbers may show one person, so they stay together, so many in a block
+)
 LAST_COLUMN = "productDisplayName"  # the free text at the end of a row: stray commas belong to it
 
 
@@ -77,21 +92,56 @@ class Source:
             self._local.archive = zipfile.ZipFile(self.path)
         return self._local.archive.read(self._prefix + name)
 
-    def photos(self, coarse: Collection[str], classes: Collection[str] = ()) -> tuple[pd.DataFrame, list[str]]:
-        """What the table says: `COLUMNS`, `file` below `images/`, `phone` (whether the label is a coarse one); and what was left out.
+    def photos(self, classes: ClassList) -> tuple[pd.DataFrame, list[str]]:
+        """One row a view of each photo, and what was left out.
 
-        Args:
-            coarse: the labels that a labels.csv may use.
-            classes: as for `read_styles`.
+        Columns: `COLUMNS`; `file` below `images/`; `kind`; `view`; `left, top, right, bottom`, the box in pixels that the view shows (all 0
+        for the whole photo); `key`, the person or street that photos share (empty if unknown).
 
         Raises:
-            InvalidData: as `read_styles` and `read_labels` do.
+            InvalidData: as `read_styles`, `read_labels` and `read_values` do.
         """
-        name = f"{self.path.name}: {self.table}"
+        name, data = f"{self.path.name}: {self.table}", self.read(self.table)
+        if self.table == "labels.csv" and data.lstrip(b"\xef\xbb\xbf").startswith(b"value,"):
+            return self._worn(read_values(data, name), classes)
         if self.table == "labels.csv":
-            return read_labels(self.read(self.table), name, coarse)
-        rows, problems = read_styles(self.read(self.table), name, classes)
-        return rows.assign(file=rows["id"].astype(str) + ".jpg", phone=False), problems
+            rows, problems = read_labels(data, name, classes)
+        else:
+            rows, problems = read_styles(data, name, classes.labels.names)
+            rows = rows.assign(file=rows["id"].astype(str) + ".jpg", kind=PRODUCT, key="")
+        return rows.assign(view=WHOLE, left=0, top=0, right=0, bottom=0), problems
+
+    def _worn(self, labels: dict[int, str], classes: ClassList) -> tuple[pd.DataFrame, list[str]]:
+        """Rows of a set of street photos: the views of each garment, and one of the background where there is room."""
+        names = sorted(name.removeprefix(f"{self._prefix}masks/") for name in self._members() if "masks/" in name)
+        found: list[dict[str, str | int]] = []
+        problems: list[str] = []
+        for name in meter(names, "reading masks", "masks"):
+            stem = PurePosixPath(name).stem
+            try:
+                mask = worn.read_mask(self.read(f"masks/{name}"))
+            except Exception as error:  # whatever a damaged file provokes in the decoder
+                problems.append(f"{self.path.name}: masks/{name}: does not decode ({error})")
+                continue
+            boxes = [
+                (label, box) for label, box in worn.garments(mask, labels) if worn.PREFIX + label in classes.coarse
+            ]
+            backdrop = worn.backdrop_box(mask, stem)
+            for label, box in boxes + ([(worn.BACKDROP, backdrop)] if backdrop else []):
+                found += _views(stem, label, box, (mask.shape[1], mask.shape[0]), classes)
+        return pd.DataFrame(found).assign(baseColour="", usage="", productDisplayName=""), problems
+
+    def garment(self, file: str, view: str, box: worn.Box, image: Image.Image, label: str) -> Image.Image:
+        """The view of a worn garment, cut from its decoded street photo. Raises KeyError or OSError if its mask is missing."""
+        if view == worn.CUT_OUT:
+            mask = worn.read_mask(self.read(f"masks/{PurePosixPath(file).stem}.png"))
+            value = {name: value for value, name in self._values.items()}[label.removeprefix(worn.PREFIX)]
+            image = worn.cut_out(image, mask == value)
+        return image.crop(box)
+
+    @cached_property
+    def _values(self) -> dict[int, str]:
+        return read_values(self.read(self.table), self.table)
 
     def fingerprint(self) -> str:
         """Hexadecimal digest that changes whenever a file of the data set does."""
@@ -132,35 +182,75 @@ def read_styles(data: bytes, source: str, classes: Collection[str] = ()) -> tupl
     return pd.DataFrame(records, columns=list(COLUMNS)), problems
 
 
-def read_labels(data: bytes, source: str, coarse: Collection[str]) -> tuple[pd.DataFrame, list[str]]:
+def _views(
+    stem: str, label: str, box: worn.Box, size: tuple[int, int], classes: ClassList
+) -> list[dict[str, str | int]]:
+    """Rows for the views of one garment: those of a class have all, the others the exact box and one jittered."""
+    of_class = bool(classes.classes_of(worn.PREFIX + label))
+    views = (worn.EXACT, *worn.JITTERED, worn.CUT_OUT) if of_class else (worn.EXACT, worn.JITTERED[0])
+    name = f"{stem}/{label}"
+    boxes = {view: worn.jittered(box, size, name, view) for view in worn.JITTERED}
+    known: dict[str, str | int] = {
+        "id": _hashed_id(name),
+        "articleType": worn.PREFIX + label,
+        "file": f"{stem}.jpg",
+        "kind": WORN,
+        "key": f"street {int(stem) // NEIGHBOURS}" if stem.isdecimal() else f"street {stem}",
+    }
+    sides = ("left", "top", "right", "bottom")
+    return [known | {"view": view} | dict(zip(sides, boxes.get(view, box), strict=True)) for view in views]
+
+
+def _hashed_id(name: str) -> int:
+    return HASHED_IDS_FROM + int.from_bytes(hashlib.sha256(name.encode()).digest()[:6], "big")
+
+
+def read_values(data: bytes, source: str) -> dict[int, str]:
+    """Parse the labels.csv of a set of street photos: value of a mask's pixels to label. Raises InvalidData."""
+    _, rows = _rows(data, source, ("value", "label"))
+    wrong = [line for line, _, row in rows if len(row) < 2 or not row[0].strip().isdecimal()]
+    if wrong:
+        raise InvalidData(f"{source} line {wrong[0]}: a row is `value,label`, such as `24,jacket`.")
+    return {int(row[0]): row[1].strip() for _, _, row in rows}
+
+
+def read_labels(data: bytes, source: str, classes: ClassList) -> tuple[pd.DataFrame, list[str]]:
     """Parse a labels.csv of phone photos.
 
     Args:
-        data: the file, with columns `file` and `label`.
+        data: the file, with columns `file` and `label`, and `sender` where it is known who took the photo.
         source: its name, for messages.
-        coarse: labels that are known.
+        classes: whose coarse labels are known; rows with a label that it never teaches are passed over.
 
     Returns:
-        `COLUMNS` (the label as article type, nothing known of colour, usage and name), `file` and `phone`, ordered by file, ids from
-        PHONE_IDS_FROM; and what was wrong with the rows left out.
+        `COLUMNS` (the label as article type, nothing known of colour, usage and name), `file`, `kind` and `key`, ordered by file, ids
+        from HASHED_IDS_FROM; and what was wrong with the rows left out.
 
     Raises:
         InvalidData: as `read_styles`.
     """
     header, rows = _rows(data, source, ("file", "label"))
     labels: dict[str, str] = {}
+    senders: dict[str, str] = {}
     problems: list[str] = []
     for line, _, row in rows:
         record = dict(zip(header, row, strict=False))
-        problem = _label_problem(record, labels, coarse)
+        if record.get("label") in classes.untaught:
+            continue
+        problem = _label_problem(record, labels, classes.coarse)
         if problem:
             problems.append(f"{source} line {line}: {problem}")
         else:
             labels[record["file"]] = record["label"]
+            senders[record["file"]] = f"sender {record['sender']}" if record.get("sender") else ""
     files = sorted(labels)
-    digests = (hashlib.sha256(file.encode()).digest() for file in files)
-    ids = [PHONE_IDS_FROM + int.from_bytes(digest[:6], "big") for digest in digests]
-    known = {"id": ids, "articleType": [labels[file] for file in files], "file": files, "phone": True}
+    known = {
+        "id": [_hashed_id(file) for file in files],
+        "articleType": [labels[file] for file in files],
+        "file": files,
+        "kind": PHONE,
+        "key": [senders[file] for file in files],
+    }
     return pd.DataFrame(known | {column: "" for column in COLUMNS if column not in known}), problems
 
 

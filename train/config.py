@@ -41,10 +41,13 @@ class Augmentation(_Settings):
     """Random changes to a training photo; all zero (and scale 1) means none."""
 
     min_scale: Annotated[float, Field(gt=0, le=1)] = 1.0  # RandomResizedCrop: least share of the area kept
+    zoom_out: Fraction = 0.0  # probability of lying smaller on a plain colour, half the time white
+    max_zoom_out: Annotated[float, Field(ge=1)] = 1.7  # then each side is so many times longer at most
     max_aspect_change: Annotated[float, Field(ge=1)] = 1.0  # its aspect ratio, times or divided by at most this
     flip: Fraction = 0.0  # probability of a horizontal flip
     rotation: Annotated[float, Field(ge=0, le=180)] = 0.0  # degrees, either way
     brightness: Fraction = 0.0  # ColorJitter: factor in [1 - x, 1 + x]
+    darkness: Fraction = 0.0  # probability of dim light: a factor in [0.25, 1]
     contrast: Fraction = 0.0
     saturation: Fraction = 0.0
     blur: Fraction = 0.0  # probability of losing detail: shrunk to a random size of at least half, and enlarged again
@@ -60,7 +63,8 @@ class Shares(_Settings):
     photos: Annotated[int, Field(ge=1)]  # in an epoch
     products: Positive  # share of products of the classes; the shares are scaled to sum to 1
     other_products: Annotated[float, Field(ge=0)] = 0.0  # needs background_photos
-    phone: Annotated[float, Field(ge=0)] = 0.0  # needs a data set with a labels.csv
+    phone: Annotated[float, Field(ge=0)] = 0.0  # needs a data set of phone photos
+    worn: Annotated[float, Field(ge=0)] = 0.0  # needs a data set of street photos
 
 
 class Recipe(_Settings):
@@ -83,7 +87,12 @@ class Recipe(_Settings):
     background_photos: Annotated[int, Field(ge=0)] = 0  # other article types with so many photos get outputs; 0 is off
     augmentation: Augmentation = Augmentation()
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.0  # of the weights that are validated and shipped; 0 is off
-    precision: Literal["float32", "bfloat16", "float16"] = "float32"  # autocast on CUDA; the CPU keeps to float32
+    output_stride: Literal[16, 32] = (
+        32  # pixels of the input a cell of the last block's maps stands for; 16 dilates layer4
+    )
+    precision: Literal["float32", "bfloat16", "float16"] = (
+        "float32"  # autocast on CUDA, and bfloat16 on processors that compute in it
+    )
     compile: bool = False  # torch.compile on CUDA
     early_stopping: Annotated[int, Field(ge=0)] = 0  # ends a stage after so many epochs without a better one; 0 is off
     custom_ids_from: int = 60001  # rows with this id or a higher one go to training only

@@ -1,12 +1,11 @@
 """From data sets on disk to an index of photos, and their decoded pixels in one memory-mapped file.
 
-The pixels are exactly what the product feeds its engine: `core.preprocess.letterbox` of the decoded photo.
+The pixels are exactly what the product feeds its engine: decoded by `core.images`, framed and letterboxed as `core.preprocess` does.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -19,18 +18,21 @@ import imagehash
 import numpy as np
 import pandas as pd
 from filelock import FileLock
-from PIL import Image, ImageOps
+from PIL import Image
 
 from core.errors import InvalidData
-from core.preprocess import letterbox
-from train.catalogue import Source
+from core.images import decode_photo
+from core.preprocess import network_input
+from train.catalogue import PRODUCT, SQUASHED, WHOLE, WORN, Source
 from train.folder import replaced, write_json
 from train.meter import meter
 from train.targets import ClassList
+from train.worn import EXACT, Box
 
 OUT_OF_SCOPE = -1  # target of a photo that is no product of the classes
+MEASURED = (WHOLE, EXACT)  # views that are measured, the others only train
 HASH_SIZE = 16  # of the difference hash: 256 bits
-CACHE_VERSION = 2  # raise when the meaning of the cached pixels changes
+CACHE_VERSION = 3  # raise when the meaning of the cached pixels changes
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -41,10 +43,10 @@ class Index:
     """What a data set holds.
 
     Args:
-        photos: one row a photo that loads: `id, articleType, baseColour, usage, productDisplayName, target` (class index or
-            OUT_OF_SCOPE), `file` (below `images/`), `phone` (whether it is a phone photo, its article type then a coarse label),
-            `source` (position in the list of sources), `hash` (bytes, of the first source's photo of that id, so that sharper copies
-            change no split).
+        photos: one row a view of a photo that loads: the columns of `train.catalogue.Source.photos` (the article type of a phone or
+            worn photo being a coarse label); `target` (class index or OUT_OF_SCOPE); `source` (position in the list of sources); `hash`
+            (bytes, of the first source's photo of that id, so that sharper copies change no split); `main` (whether it is the view
+            that is measured; the others only train).
         problems: one message for each row or file left out.
         failed: ids that stand in a table but have no photo that loads.
         fingerprint: hexadecimal digest of the sources and the class list.
@@ -63,9 +65,14 @@ class Index:
         return self.photos["target"].to_numpy() != OUT_OF_SCOPE
 
     @property
-    def phone(self) -> np.ndarray:
-        """Whether it is a phone photo, bool of shape (n_photos,)."""
-        return self.photos["phone"].to_numpy()
+    def kind(self) -> np.ndarray:
+        """PRODUCT, PHONE or WORN, text of shape (n_photos,)."""
+        return self.photos["kind"].to_numpy()
+
+    @property
+    def main(self) -> np.ndarray:
+        """Whether it is the view of its photo that is measured, bool of shape (n_photos,)."""
+        return self.photos["main"].to_numpy()
 
 
 def build_index(paths: list[Path], classes: ClassList, cache: Path) -> Index:
@@ -76,7 +83,7 @@ def build_index(paths: list[Path], classes: ClassList, cache: Path) -> Index:
         OSError: the cache cannot be written.
     """
     sources = [Source(path) for path in paths]
-    labels, coarse = classes.labels, sorted(classes.coarse)
+    labels, coarse = classes.labels, sorted(classes.coarse.items())
     fingerprint = _digest(CACHE_VERSION, labels.groups, coarse, *(source.fingerprint() for source in sources))
     photos_file, failures_file = cache / f"{fingerprint[:16]}.parquet", cache / f"{fingerprint[:16]}.failures.json"
     with _only_writer(photos_file):
@@ -107,12 +114,16 @@ def _only_writer(path: Path) -> FileLock:
 
 def _all_rows(sources: list[Source], classes: ClassList) -> tuple[pd.DataFrame, list[str]]:
     """The rows of all tables, ordered by id and then by source, and what was wrong with the rows left out."""
-    tables, problems = [], []
+    tables: list[pd.DataFrame] = []
+    problems: list[str] = []
     for position, source in enumerate(sources):
-        table, wrong = source.photos(classes.coarse, classes.labels.names)
+        table, wrong = source.photos(classes)
+        again = table["id"].isin(np.concatenate([earlier["id"] for earlier in tables])) if tables else False
         tables.append(table.assign(source=position))
         problems += wrong
-    rows = pd.concat(tables).sort_values(["id", "source"], ignore_index=True)
+        if np.any(again):  # a sharper copy, perhaps squashed to a square
+            tables.append(table[again & (table["kind"] == PRODUCT)].assign(source=position, view=SQUASHED))
+    rows = pd.concat(tables).sort_values(["id", "source", "view"], ignore_index=True, kind="stable")
     targets = {name: index for index, name in enumerate(classes.labels.names)}
     return rows.assign(target=[targets.get(name, OUT_OF_SCOPE) for name in rows["articleType"]]), problems
 
@@ -120,33 +131,42 @@ def _all_rows(sources: list[Source], classes: ClassList) -> tuple[pd.DataFrame, 
 def _verified(
     rows: pd.DataFrame, problems: list[str], sources: list[Source]
 ) -> tuple[pd.DataFrame, dict[str, list[Any]]]:
-    """Decode every photo: the rows that load, the last source's where several have one, with the hash of the first's; and the rest."""
+    """Decode every photo: the views that load, with the hash of the first source's, the last source's being measured; and the rest."""
 
-    def check(row: Key) -> bytes | str:
-        source = sources[row.source]
+    def check(view: View) -> bytes | str:
         try:
-            return np.packbits(imagehash.dhash(_open(source, row.file), HASH_SIZE).hash).tobytes()
+            return np.packbits(imagehash.dhash(_open(sources[view.source], view.file), HASH_SIZE).hash).tobytes()
         except Exception as error:  # whatever a damaged file provokes in the decoder
-            return f"{source.path.name}: images/{row.file}: {_reason(error)}"
+            return f"{sources[view.source].path.name}: images/{view.file}: {_reason(error)}"
 
-    found = list(_in_parallel(check, _keys(rows), "reading"))
-    loads = np.array([isinstance(result, bytes) for result in found], dtype=bool)
-    photos = rows[loads].assign(hash=[result for result in found if isinstance(result, bytes)])
+    files = rows.drop_duplicates(["source", "file"])
+    found = list(_in_parallel(check, _views(files), "reading"))
+    by_file = dict(zip(zip(files["source"], files["file"], strict=True), found, strict=True))
+    of_row = [by_file[key] for key in zip(rows["source"], rows["file"], strict=True)]
+    loads = np.array([isinstance(result, bytes) for result in of_row], dtype=bool)
+    photos = rows[loads].assign(hash=[result for result in of_row if isinstance(result, bytes)])
     photos["hash"] = photos.groupby("id")["hash"].transform("first")
-    photos = photos.drop_duplicates("id", keep="last").reset_index(drop=True)
+    measured = photos[photos["view"].isin(MEASURED)].drop_duplicates("id", keep="last").index
+    photos = photos.assign(main=photos.index.isin(measured)).reset_index(drop=True)
     messages = problems + [result for result in found if isinstance(result, str)]
     return photos, {"problems": messages, "failed": np.setdiff1d(rows["id"], photos["id"]).tolist()}
 
 
-class Key(NamedTuple):
-    """Where a photo lies: position of its source, file below `images/`."""
+class View(NamedTuple):
+    """Where a photo lies and what is shown of it: position of its source, file below `images/`, and as in `Source.photos`."""
 
     source: int
     file: str
+    kind: str
+    view: str
+    box: Box
+    label: str
 
 
-def _keys(rows: pd.DataFrame) -> list[Key]:
-    return [Key(*row) for row in zip(rows["source"].tolist(), rows["file"].tolist(), strict=True)]
+def _views(rows: pd.DataFrame) -> list[View]:
+    boxes = zip(*(rows[side].tolist() for side in ("left", "top", "right", "bottom")), strict=True)
+    columns = (rows[name].tolist() for name in ("source", "file", "kind", "view"))
+    return [View(*values) for values in zip(*columns, boxes, rows["articleType"].tolist(), strict=True)]
 
 
 def _reason(error: Exception) -> str:
@@ -154,8 +174,8 @@ def _reason(error: Exception) -> str:
 
 
 def _open(source: Source, file: str) -> Image.Image:
-    image = Image.open(io.BytesIO(source.read(f"images/{file}")), formats=["JPEG", "PNG"])
-    return ImageOps.exif_transpose(image).convert("RGB")
+    """The photo as the product decodes it."""
+    return decode_photo(source.read(f"images/{file}")).image
 
 
 def _in_parallel(function: Callable[[Item], Result], items: list[Item], description: str) -> Iterator[Result]:
@@ -186,28 +206,37 @@ def cached_pixels(index: Index, height: int, width: int, cache: Path) -> np.ndar
 def _write_pixels(index: Index, height: int, width: int, path: Path) -> None:
     """Written one photo after another, not through a memory map: on a full disk that would kill the process without a word."""
 
-    def decode(key: Key) -> np.ndarray:
+    def decode(view: View) -> np.ndarray:
         try:
-            return letterbox(_unsquashed(_open(index.sources[key.source], key.file), key, index.sources), height, width)
+            return network_input(_shown(view, index.sources), height, width).pixels
         except Exception as error:  # it loaded when the index was made
             raise InvalidData(
-                f"{index.sources[key.source].path}: images/{key.file} was there when the photos were verified, and now "
+                f"{index.sources[view.source].path}: images/{view.file} was there when the photos were verified, and now "
                 f"{_reason(error)}. Put it back, or run the command again to go on without it."
             ) from None
 
     shape = (len(index.photos), height, width, 3)
     with replaced(path) as partial, partial.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
-        for photo in _in_parallel(decode, _keys(index.photos), f"decoding at {height}x{width}"):
+        for photo in _in_parallel(decode, _views(index.photos), f"decoding at {height}x{width}"):
             file.write(photo.tobytes())
 
 
-def _unsquashed(image: Image.Image, key: Key, sources: list[Source]) -> Image.Image:
+def _shown(view: View, sources: list[Source]) -> Image.Image:
+    """What a view shows of its photo."""
+    source = sources[view.source]
+    image = _open(source, view.file)
+    if view.kind == WORN:
+        return source.garment(view.file, view.view, view.box, image, view.label)
+    return image if view.view == SQUASHED else _unsquashed(image, view, sources)
+
+
+def _unsquashed(image: Image.Image, view: View, sources: list[Source]) -> Image.Image:
     """Sharper copies may have been squashed to a square: give those the proportions of the first source's photo of the same id."""
-    if key.source == 0 or image.width != image.height:
+    if view.source == 0 or view.kind != PRODUCT or image.width != image.height:
         return image
     try:
-        original = _open(sources[0], key.file)
+        original = _open(sources[0], view.file)
     except (KeyError, OSError):
         return image  # a photo that the first source does not have
     return image.resize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,12 +28,14 @@ from core.metrics import (
     wilson_interval,
 )
 from train.batches import sampling_weights
+from train.catalogue import PHONE, WORN
 from train.meter import meter
 from train.splits import SplitData
 from train.targets import ClassList
 
 TRUE_POSITIVE_RATE = 0.95  # share of photos of our classes that the in-scope threshold lets pass, on validation
 BATCH = 64
+NAMES = {PHONE: "phone photos", WORN: "worn garments and what else people wear"}
 LATENCY_ROUNDS = 50
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the correction for the sampler that are tried
 
@@ -95,19 +98,37 @@ def best_strength(validation: Scored, shift: np.ndarray) -> float:
     return max(STRENGTHS, key=quality)
 
 
-def calibrate(validation: Scored) -> tuple[float, dict[str, Any]]:
-    """Temperature and in-scope threshold, both chosen on validation."""
+def calibrate(validation: Scored, elsewhere: Sequence[Coarse] = ()) -> tuple[float, dict[str, Any]]:
+    """Temperature, chosen on products, and in-scope threshold, chosen on products and photos from elsewhere alike, both on validation.
+
+    With photos from elsewhere the threshold has the highest sum, over the kinds of photos, of the shares on the right side of it: of
+    what is of the classes, and of what is not (Youden's J, 1950). Without, it lets TRUE_POSITIVE_RATE of the products pass.
+    """
     temperature = fit_temperature(validation.known.logits, validation.known.targets)
     known, others = energy(validation.known.logits), energy(validation.others.logits)
-    threshold = threshold_at_tpr(known, TRUE_POSITIVE_RATE)
+    kinds = [(known, others), *(photos.energies for photos in elsewhere)]
+    both = [(inside, outside) for inside, outside in kinds if len(inside) and len(outside)]
+    threshold = best_threshold(both) if elsewhere and both else threshold_at_tpr(known, TRUE_POSITIVE_RATE)
     scope = {
         "score": "energy",
         "threshold": threshold,
-        "true_positive_rate": TRUE_POSITIVE_RATE,
+        "true_positive_rate": float((known >= threshold).mean()),
         "false_positive_rate": float((others >= threshold).mean()) if len(others) else None,
-        "measured_on": f"{len(known)} validation photos of the classes, {len(others)} of other products",
+        "measured_on": f"{len(known)} validation photos of the classes, {len(others)} of other products"
+        + "".join(f", {len(photos.logits)} {photos.name}" for photos in elsewhere),
     }
     return temperature, scope
+
+
+def best_threshold(kinds: Sequence[tuple[np.ndarray, np.ndarray]]) -> float:
+    """The threshold with the highest sum of Youden's J over pairs of scores, (inside, outside); each kind counts alike."""
+    candidates = np.unique(np.concatenate([inside for inside, _ in kinds]))
+    youden = [
+        np.searchsorted(np.sort(outside), candidates) / len(outside)
+        - np.searchsorted(np.sort(inside), candidates) / len(inside)
+        for inside, outside in kinds
+    ]
+    return float(candidates[np.argmax(np.sum(youden, axis=0))])
 
 
 def metrics(scored: Scored, labels: LabelSet, temperature: float, threshold: float) -> dict[str, Any]:
@@ -144,20 +165,55 @@ def scope_by_kind(scored: Scored, data: SplitData, classes: ClassList, threshold
     return {name: _scope(inside, outside[chosen], threshold) for name, chosen in kind.items()}
 
 
-def phone_metrics(
-    logits: np.ndarray, labels: np.ndarray, classes: ClassList, temperature: float, threshold: float
-) -> dict[str, Any]:
-    """Measures of phone photos, whose labels are coarse, for `metrics.json`; rates in [0, 1] with 95% Wilson intervals.
+@dataclass(frozen=True)
+class Coarse:
+    """Photos whose labels are coarse, after the forward pass.
 
     Args:
+        name: of their kind, in the plural.
         logits: float32 (n, n_classes).
         labels: coarse label of each photo, text (n,).
+        allowed: bool (n, n_classes), the classes that its label allows.
+    """
+
+    name: str
+    logits: np.ndarray
+    labels: np.ndarray
+    allowed: np.ndarray
+
+    @property
+    def known(self) -> np.ndarray:
+        """Whether its label allows any class, bool (n,)."""
+        return self.allowed.any(axis=1)
+
+    @property
+    def energies(self) -> tuple[np.ndarray, np.ndarray]:
+        """In-scope scores of the photos of the classes, and of the others."""
+        scores = energy(self.logits)
+        return scores[self.known], scores[~self.known]
+
+
+def score_coarse(engine: Engine, data: SplitData, part: str, kind: str, classes: ClassList) -> Coarse:
+    """A split's photos of a kind that has coarse labels, through the serving engine."""
+    rows = data.rows(part, kind)
+    labels = data.index.photos["articleType"].to_numpy()[rows]
+    allowed = np.array([np.isin(classes.labels.names, classes.classes_of(label)) for label in labels])
+    return Coarse(
+        NAMES[kind], score(engine, data, rows).logits, labels, allowed.reshape(len(rows), len(classes.labels))
+    )
+
+
+def coarse_metrics(photos: Coarse, classes: ClassList, temperature: float, threshold: float) -> dict[str, Any]:
+    """Measures of photos with coarse labels, for `metrics.json`; rates in [0, 1] with 95% Wilson intervals.
+
+    Args:
+        photos: of one kind and split.
         classes: what each label allows.
         temperature: of the run.
         threshold: of the run's in-scope score.
     """
-    allowed = np.array([np.isin(classes.labels.names, classes.classes_of(label)) for label in labels])
-    known = allowed.any(axis=1)
+    logits, labels, allowed, known = photos.logits, photos.labels, photos.allowed, photos.known
+    present = [label for label in classes.coarse if classes.classes_of(label) and (labels == label).any()]
     probability = softmax(logits, temperature)
     hits = allowed[np.arange(len(labels)), probability.argmax(axis=1)]
     exact, scores = allowed.sum(axis=1) == 1, energy(logits)
@@ -165,12 +221,16 @@ def phone_metrics(
         "photos": len(labels),
         "exact": _share(hits[exact]),
         "allowed_set": _share(hits[known]),
+        "mean_over_labels": float(np.mean([hits[labels == label].mean() for label in present])) if present else None,
         "calibration_error": expected_calibration_error(probability.max(axis=1)[known], hits[known]),
         "in_scope": _scope(scores[known], scores[~known], threshold),
         "labels": [
             {"label": label, "allowed": list(classes.classes_of(label))} | _share(hits[labels == label])
-            for label in classes.coarse
-            if classes.classes_of(label)
+            for label in present
+        ],
+        "others": [
+            {"label": label} | _share(scores[labels == label] < threshold)
+            for label in np.unique(labels[~known]).tolist()
         ],
     }
 

@@ -16,25 +16,26 @@ from core.graph import QUANTISATION
 from core.metrics import softmax
 from core.model import IMAGENET_MEAN, IMAGENET_STD, against_background, load_network, save_weights
 from core.runs import SCHEMA, Run, sha256_of
+from train.catalogue import PHONE, WORN
 from train.checkpoint import load_checkpoint
 from train.config import Recipe, Stage
 from train.evaluate import (
     best_strength,
     calibrate,
+    coarse_metrics,
     latency,
     metrics,
-    phone_metrics,
     predictions_table,
     sampling_shift,
     scope_by_kind,
     score,
+    score_coarse,
 )
 from train.folder import Progress, replaced, write_csv, write_json
 from train.loop import State, normalise, positions
 from train.neighbours import write_index
 from train.quantise import quantise
 from train.splits import SplitData
-from train.targets import ClassList
 
 PROOF_PHOTOS = 64
 LATENCY_PHOTOS = 16
@@ -77,17 +78,19 @@ def _evaluated(folder: Path, recipe: Recipe, data: SplitData, engine: Engine) ->
     classes, pixels = recipe.class_list(), data.pixels(engine.height, engine.width)
     labels = classes.labels
     validation = score(engine, data, data.rows("val"))
-    temperature, scope = calibrate(validation)
+    elsewhere = [kind for kind in (PHONE, WORN) if len(data.rows("val", kind))]
+    coarse = {kind: score_coarse(engine, data, "val", kind, classes) for kind in elsewhere}
+    temperature, scope = calibrate(validation, list(coarse.values()))
     test = score(engine, data, data.rows("test"))
     measured: dict[str, Any] = {}
     for name, scored in (("test", test), ("validation", validation)):
         measured[name] = metrics(scored, labels, temperature, scope["threshold"])
         measured[name]["in_scope"]["kinds"] = scope_by_kind(scored, data, classes, scope["threshold"])
     measured["latency"] = latency(engine, pixels[test.rows[:LATENCY_PHOTOS]])
-    if data.index.phone.any():
-        measured["phone"] = {
-            name: _phone(engine, data, classes, part, temperature, scope["threshold"])
-            for name, part in (("test", "test"), ("validation", "val"))
+    for kind, photos in coarse.items():
+        both = {"test": score_coarse(engine, data, "test", kind, classes), "validation": photos}
+        measured[kind] = {
+            part: coarse_metrics(of, classes, temperature, scope["threshold"]) for part, of in both.items()
         }
     write_json(folder / "metrics.json", measured)
     known = test.known
@@ -124,14 +127,6 @@ def _corrected_for_sampler(
     return {"sampler_correction": strength}
 
 
-def _phone(
-    engine: Engine, data: SplitData, classes: ClassList, part: str, temperature: float, threshold: float
-) -> dict[str, Any]:
-    rows = data.phone_rows(part)
-    labels = data.index.photos["articleType"].to_numpy()[rows]
-    return phone_metrics(score(engine, data, rows).logits, labels, classes, temperature, threshold)
-
-
 def _described(folder: Path, recipe: Recipe, init: str, data: SplitData, state: State) -> dict[str, Any]:
     stage = _best_stage(recipe, state)
     return {
@@ -142,6 +137,7 @@ def _described(folder: Path, recipe: Recipe, init: str, data: SplitData, state: 
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "git_commit": _git_commit(),
         "architecture": "resnet50",
+        "output_stride": recipe.output_stride,
         "recipe": recipe.name,
         "initial_weights": Path(init).name,
         "groups": {group: list(names) for group, names in recipe.labels().groups.items()},
@@ -179,7 +175,10 @@ def _write_stage_predictions(folder: Path, recipe: Recipe, data: SplitData, temp
 @torch.no_grad()
 def _prove_equal(run: Run, data: SplitData) -> dict[str, Any]:
     """Largest difference of probabilities between the serving engine in float32 and the PyTorch definition, on real photos."""
-    engine, network = Engine(run, quantised=False), load_network(run.path("model.safetensors"))
+    engine, network = (
+        Engine(run, quantised=False),
+        load_network(run.path("model.safetensors"), run.manifest["output_stride"]),
+    )
     pixels = data.pixels(engine.height, engine.width)[data.known_rows("test")[:PROOF_PHOTOS]]
     outputs = network(normalise(torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255))
     reference = against_background(outputs, len(run.labels)).numpy()

@@ -26,6 +26,7 @@ HISTORY_COLUMNS = [
     *("epoch", "stage", "stage_name", "trainable_parameters", "lr"),
     *("train_loss", "train_accuracy", "val_loss", "val_accuracy", "val_macro_f1"),
     *("images", "seconds", "images_per_second", "device"),
+    *("val_phone_accuracy", "val_worn_accuracy"),  # share with an allowed class; empty where there are no such photos
 ]
 
 

@@ -22,6 +22,7 @@ from core.errors import TrainingStopped
 from core.model import IMAGENET_MEAN, IMAGENET_STD, GarmentNet, against_background
 from train.augment import Augment, mixing
 from train.batches import PixelDataset, epoch_batches, epoch_seed, epoch_size, loader
+from train.catalogue import PHONE, WORN
 from train.checkpoint import load_checkpoint, save_checkpoint
 from train.config import Recipe
 from train.distributed import World
@@ -38,10 +39,13 @@ PRECISIONS = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 @dataclass(frozen=True)
 class Splits:
-    """Training and validation photos at one input size."""
+    """Training and validation photos at one input size; those from elsewhere are targets of the recipe's `Targets`."""
 
     train: PixelDataset
     val: PixelDataset
+    elsewhere: dict[str, PixelDataset] = field(
+        default_factory=dict
+    )  # validation photos of other kinds, by coarse label
 
 
 @dataclass(frozen=True)
@@ -64,12 +68,12 @@ class State:
 
     Args:
         epoch: the last one finished, over all stages.
-        best: epoch and validation accuracy of the best weights so far.
+        best: epoch, validation accuracy and score (see `validation_score`) of the best weights so far.
         history: one row of `history.csv` for each epoch.
     """
 
     epoch: int = 0
-    best: dict[str, Any] = field(default_factory=lambda: {"epoch": 0, "val_accuracy": -1.0})
+    best: dict[str, Any] = field(default_factory=lambda: {"epoch": 0, "val_accuracy": -1.0, "score": -1.0})
     history: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -92,6 +96,20 @@ class ActiveStage:
     optimizer: torch.optim.Optimizer
     schedule: torch.optim.lr_scheduler.LRScheduler
     model: Any
+
+
+def autocast_type(device: torch.device, precision: str) -> torch.dtype | None:
+    """What forward passes on a device compute in, None for float32: a processor computes in bfloat16 only if it can, in float16 never."""
+    if device.type == "cuda":
+        return PRECISIONS.get(precision)
+    can = precision == "bfloat16" and torch.cpu.get_capabilities().get("avx512_bf16", False)
+    return torch.bfloat16 if can else None
+
+
+def validation_score(row: dict[str, Any]) -> float:
+    """What the best epoch has most of: the mean of its validation accuracies, on products and on photos from elsewhere."""
+    scores = [row["val_accuracy"], *(row[f"val_{kind}_accuracy"] for kind in (PHONE, WORN))]
+    return float(np.mean([score for score in scores if score is not None]))
 
 
 def positions(recipe: Recipe) -> list[Position]:
@@ -165,7 +183,7 @@ class Trainer:
         self.averaged = _moving_average(self.network, recipe.ema_decay)
         self.mix = mixing(recipe.augmentation, len(targets.names))
         on_gpu = world.device.type == "cuda"
-        self.autocast = PRECISIONS.get(recipe.precision) if on_gpu else None  # the CPU always computes in float32
+        self.autocast = autocast_type(world.device, recipe.precision)
         self.scaler = torch.amp.GradScaler(world.device.type, enabled=on_gpu and recipe.precision == "float16")
         self.state = State()
         self.progress = Progress(folder, len(recipe.stages), recipe.epochs) if world.leads else None
@@ -241,8 +259,11 @@ class Trainer:
         logits, row = None, None
         if self.progress:
             with self.progress.beating():
-                logits = predict_logits(self.shipped, active.data.val, self.world.device, self.n_classes)
-            row = self._row(position, active, lr, train, seconds, logits)
+                logits = self._logits(active.data.val)
+                elsewhere = {kind: self._allowed(photos) for kind, photos in active.data.elsewhere.items()}
+            row = self._row(position, active, lr, train, seconds, logits) | {
+                f"val_{kind}_accuracy": elsewhere.get(kind) for kind in (PHONE, WORN)
+            }
         row = self.world.share(row)
         self.state.epoch = position.epoch
         self.state.history.append(row)
@@ -251,6 +272,14 @@ class Trainer:
             left = self._seconds_left(position, row["images_per_second"])
             print(epoch_line(row, self.recipe.epochs), f"{minutes(left)} left", sep="  ", flush=True)
         self.world.wait()
+
+    def _logits(self, photos: PixelDataset) -> np.ndarray:
+        return predict_logits(self.shipped, photos, self.world.device, self.n_classes)
+
+    def _allowed(self, photos: PixelDataset) -> float:
+        """Share of photos with coarse labels that are predicted as a class that their label allows."""
+        predicted = torch.from_numpy(self._logits(photos).argmax(1))
+        return float(self.members.cpu()[torch.from_numpy(photos.targets), predicted].double().mean())
 
     def _train(self, position: Position, active: ActiveStage) -> list[float]:
         """One pass over the training photos; returns summed loss, correct predictions and photos, over all processes."""
@@ -380,12 +409,13 @@ class Trainer:
             float(f1_score(targets, predictions, average="macro")),
             *(int(images), seconds, images / seconds, self.world.name),
         )
-        return dict(zip(HISTORY_COLUMNS, values, strict=True))
+        return dict(zip(HISTORY_COLUMNS, values, strict=False))  # the last columns are of photos from elsewhere
 
     def _save(self, position: Position, active: ActiveStage, row: dict[str, Any], logits: np.ndarray) -> None:
         """Best weights first, the checkpoint last: a process killed in between repeats the epoch and writes the same again."""
-        if row["val_accuracy"] > self.state.best["val_accuracy"]:
-            self.state.best = {"epoch": position.epoch, "val_accuracy": row["val_accuracy"]}
+        score = validation_score(row)
+        if score > self.state.best["score"]:
+            self.state.best = {"epoch": position.epoch, "val_accuracy": row["val_accuracy"], "score": score}
             save_checkpoint({"network": self.shipped.state_dict()}, self.folder / "best.safetensors")
         of_stage = self.folder / f"validation_stage{position.stage + 1}.safetensors"
         save_checkpoint({"logits": torch.from_numpy(logits)}, of_stage)

@@ -21,8 +21,9 @@ import torch
 from core.errors import InvalidData, TrainingStopped
 from core.model import GarmentNet
 from core.runs import Run
-from train.batches import OTHER_PRODUCT, PHONE, PRODUCT, PixelDataset, check_kinds, check_shares
-from train.catalogue import Source
+from train import batches
+from train.batches import PixelDataset, check_kinds, check_shares
+from train.catalogue import PHONE, PRODUCT, WORN, Source
 from train.config import Recipe, parse_recipe
 from train.dataset import build_index, cached_pixels
 from train.distributed import World, join_world
@@ -157,7 +158,7 @@ def _check_at_hand(job: Job, init: str | None) -> None:
 
 def _fresh_network(recipe: Recipe, n_outputs: int, init: str | None, world: World) -> GarmentNet:
     torch.manual_seed(recipe.seed)  # decides what the initial weights do not cover
-    network = GarmentNet(n_outputs, recipe.dropout)
+    network = GarmentNet(n_outputs, recipe.dropout, recipe.output_stride)
     if init is not None:
         coverage = initialise(network, init)
         if world.leads:
@@ -215,16 +216,30 @@ def _splits(data: SplitData, targets: Targets, recipe: Recipe, size: tuple[int, 
     pixels, val = data.pixels(*size), data.known_rows("val")
     if recipe.shares is None:
         train = data.known_rows("train")
-        return Splits(PixelDataset(pixels, train, data.targets[train]), PixelDataset(pixels, val, data.targets[val]))
-    train_set = PixelDataset(pixels, *_training_photos(data, targets))
-    return Splits(train_set, PixelDataset(pixels, val, data.targets[val]))
+        train_set = PixelDataset(pixels, train, data.targets[train])
+    else:
+        train_set = PixelDataset(pixels, *_training_photos(data, targets))
+    elsewhere = {kind: PixelDataset(pixels, *_validating_elsewhere(data, targets, kind)) for kind in (PHONE, WORN)}
+    known = {kind: photos for kind, photos in elsewhere.items() if len(photos)}
+    return Splits(train_set, PixelDataset(pixels, val, data.targets[val]), known)
+
+
+def _validating_elsewhere(data: SplitData, targets: Targets, kind: str) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of the validation photos of a kind whose coarse label allows a class, and what they may be."""
+    rows = data.rows("val", kind)
+    taught = targets.of_labels(data.index.photos["articleType"].iloc[rows], np.ones(len(rows), bool))
+    of_class = (taught != NO_TARGET) & targets.members[taught, : targets.n_classes].any(axis=1)
+    return rows[of_class], taught[of_class]
 
 
 def _training_photos(data: SplitData, targets: Targets) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Positions of all photos that can be taught, what each is taught as, and its kind."""
-    taught = targets.of_labels(pd.Series(data.index.photos["articleType"]), data.index.phone)
+    kind = data.index.kind
+    taught = targets.of_labels(pd.Series(data.index.photos["articleType"]), kind != PRODUCT)
     rows = np.flatnonzero((data.splits["split"] == "train").to_numpy() & (taught != NO_TARGET))
-    kinds = np.select([data.index.in_scope, data.index.phone], [PRODUCT, PHONE], OTHER_PRODUCT)
+    positions = {PHONE: batches.PHONE, WORN: batches.WORN}
+    kinds = np.array([positions.get(name, batches.OTHER_PRODUCT) for name in kind])
+    kinds[data.index.in_scope & (kind == PRODUCT)] = batches.PRODUCT
     return rows, taught[rows], kinds[rows]
 
 

@@ -12,6 +12,7 @@ from core.engine import Engine
 from core.graph import QUANTISATION, Ranges, network_graph, ranged_outputs
 from core.providers import CPU
 from core.runs import Run, sha256_of
+from train.catalogue import PHONE, WORN
 from train.evaluate import BATCH, score
 from train.folder import write_json
 from train.splits import SplitData
@@ -61,9 +62,8 @@ def activation_ranges(run: Run, pixels: np.ndarray) -> Ranges:
 
 
 def _calibration_photos(data: SplitData, seed: int) -> np.ndarray:
-    """Positions of training photos of the classes and from phones, taken at random, in the index's order."""
-    train = (data.splits["split"] == "train").to_numpy()
-    rows = np.flatnonzero(train & (data.index.in_scope | data.index.phone))
+    """Positions of training photos of the classes and from elsewhere, taken at random, in the index's order."""
+    rows = np.concatenate([data.known_rows("train"), data.rows("train", PHONE), data.rows("train", WORN)])
     chosen = np.random.default_rng(seed).choice(rows, min(CALIBRATION_PHOTOS, len(rows)), replace=False)
     return np.sort(chosen)
 

@@ -1,8 +1,8 @@
-"""Which photos train, validate and test: stratified, near-duplicates together, stored by id."""
+"""Which photos train, validate and test: drawn by name, near-duplicates and photos of one person together, stored by id."""
 
 from __future__ import annotations
 
-import warnings
+import hashlib
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,17 +12,20 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
-from sklearn.model_selection import StratifiedGroupKFold
 
 from core.errors import InvalidData
 from core.labels import LabelSet
-from train.catalogue import PHONE_IDS_FROM
+from train.catalogue import HASHED_IDS_FROM, PHONE, PRODUCT, WORN
 from train.config import Recipe
-from train.dataset import Index, cached_pixels
+from train.dataset import OUT_OF_SCOPE, Index, cached_pixels
 from train.targets import Targets, background_types
 
 # Photos whose hashes differ in at most so many bits are near-duplicates; groups explode from 20 on.
 NEAR_DUPLICATE_BITS = 16
+MOST_OF_SENDER = 100
+LEFT_OUT = "left out"
+HELD_OUT_ELSEWHERE = 0.12  # share of phone photos and worn garments in test, and in val: they are few
+OF_CLASSES = "of the classes"
 
 
 @dataclass(frozen=True)
@@ -44,24 +47,18 @@ class SplitData:
         """Class index of each photo, OUT_OF_SCOPE for other products and phone photos, int of shape (n_photos,)."""
         return self.index.photos["target"].to_numpy()
 
-    def rows(self, part: str) -> np.ndarray:
-        """Positions of the catalogue's photos of a split, those of other products included."""
-        return np.flatnonzero((self.splits["split"] == part) & ~self.index.phone)
-
-    def phone_rows(self, part: str) -> np.ndarray:
-        """Positions of the phone photos of a split."""
-        return np.flatnonzero((self.splits["split"] == part) & self.index.phone)
+    def rows(self, part: str, kind: str = PRODUCT) -> np.ndarray:
+        """Positions of the measured photos of a split and kind; of the catalogue's, other products included."""
+        return np.flatnonzero((self.splits["split"] == part) & self.index.main & (self.index.kind == kind))
 
     def known_rows(self, part: str) -> np.ndarray:
-        """Positions of the photos of a split that show one of the classes."""
-        return np.flatnonzero((self.splits["split"] == part) & self.index.in_scope)
+        """Positions of the measured photos of a split whose article type is one of the classes."""
+        return np.flatnonzero((self.splits["split"] == part) & self.index.main & self.index.in_scope)
 
     def training_targets(self, recipe: Recipe) -> Targets:
         """The network's outputs, and what the photos may be labelled as: article types with enough training photos have their own."""
-        others = (self.splits["split"] == "train").to_numpy() & ~self.index.in_scope & ~self.index.phone
-        types = background_types(
-            pd.Series(self.index.photos["articleType"].to_numpy()[others]), recipe.background_photos
-        )
+        others = self.rows("train")[self.targets[self.rows("train")] == OUT_OF_SCOPE]
+        types = background_types(self.index.photos["articleType"].iloc[others], recipe.background_photos)
         return Targets.of(recipe.class_list(), types)
 
     def pixels(self, height: int, width: int) -> np.ndarray:
@@ -69,9 +66,10 @@ class SplitData:
         return cached_pixels(self.index, height, width, self.cache)
 
     def table(self) -> pd.DataFrame:
-        """`id, split, duplicate_group` of each photo of the classes and each phone photo, for `splits.csv`."""
-        table = self.splits.assign(id=self.index.photos["id"])
-        return table[["id", "split", "duplicate_group"]].loc[self.index.in_scope | self.index.phone]
+        """`id, kind, split, duplicate_group` of each photo of the classes, from a phone or worn, for `splits.csv`."""
+        table = self.splits.assign(id=self.index.photos["id"], kind=self.index.kind)
+        measured = self.index.main & (self.index.in_scope | (self.index.kind != PRODUCT))
+        return table[["id", "kind", "split", "duplicate_group"]].loc[measured]
 
 
 def near_duplicate_groups(hashes: list[bytes]) -> np.ndarray:
@@ -90,11 +88,12 @@ def near_duplicate_groups(hashes: list[bytes]) -> np.ndarray:
 
 
 def split(index: Index, recipe: Recipe) -> pd.DataFrame:
-    """Assign every photo to `train`, `val` or `test`.
+    """Assign every photo to `train`, `val`, `test` or `left out`.
 
-    Photos of the classes are stratified by class, near-duplicates stay together, and custom photos go to training with whatever is a
-    near-duplicate of them. Other products are dealt at random, near-duplicates together; phone photos are stratified by their
-    label. Each of the three kinds is split by itself, so that adding one moves no photo of another.
+    Photos that belong together share a split: near-duplicates of one article type, photos of one sender, street photos with neighbouring
+    numbers, and the views of a photo. Each group draws its split by its name alone, so no photo moves when others come or go. Custom
+    photos train, unless they are near-duplicates of a photo held out: those are left out. So do senders with more than MOST_OF_SENDER
+    photos, who would fill a held-out split alone.
 
     Returns:
         Columns `split` and `duplicate_group`, indexed as `index.photos`. The same data and seed give the same split.
@@ -102,83 +101,89 @@ def split(index: Index, recipe: Recipe) -> pd.DataFrame:
     Raises:
         InvalidData: there are too few photos to hold any out.
     """
-    photos = index.photos
-    kinds = (index.in_scope, index.phone, ~index.in_scope & ~index.phone)
-    others = photos["articleType"].where(kinds[2], "")  # of the many other products only those of one type are compared
-    groups = _numbered_groups(
-        photos, [*kinds[:2], *((others == name).to_numpy() for name in sorted(set(others) - {""}))]
-    )
-    custom = ~index.phone & (photos["id"] >= recipe.custom_ids_from).to_numpy()
-    known, phone, rest = (np.flatnonzero(kind & ~np.isin(groups, groups[custom & kind])) for kind in kinds)
-    parts = np.full(len(photos), "train", dtype=object)
-    _deal(parts, known, photos["target"].to_numpy(), groups, recipe)
-    if len(phone):
-        _deal(parts, phone, pd.factorize(photos["articleType"])[0], groups, recipe)
-    parts[rest] = _at_random(groups[rest], recipe)
-    return pd.DataFrame({"split": parts, "duplicate_group": groups}, index=photos.index)
+    photos = index.photos[index.main]
+    groups = _groups(photos)
+    custom = ((photos["kind"] == PRODUCT) & (photos["id"] >= recipe.custom_ids_from)).to_numpy()
+    names = _names(photos, groups, custom)
+    elsewhere = (photos["kind"] != PRODUCT).to_numpy()
+    parts = np.array([_drawn(*named, recipe) for named in zip(names, elsewhere, strict=True)], dtype=object)
+    parts[(photos["kind"] == PHONE).to_numpy() & (np.bincount(groups)[groups] > MOST_OF_SENDER)] = "train"
+    alone = ~np.isin(groups, groups[~custom])
+    parts[custom] = np.where(alone[custom] | (parts[custom] == "train"), "train", LEFT_OUT)
+    of_class = (photos["target"] != OUT_OF_SCOPE).to_numpy()
+    for part in ("val", "test"):
+        if not (parts[of_class] == part).any():
+            raise InvalidData(
+                f"{of_class.sum()} photos of the classes are too few to hold any out: none fell to {part}."
+            )
+    table = pd.DataFrame({"split": parts, "duplicate_group": groups}, index=photos["id"].to_numpy())
+    return table.loc[index.photos["id"]].set_axis(index.photos.index)
 
 
-def _numbered_groups(photos: pd.DataFrame, kinds: list[np.ndarray]) -> np.ndarray:
-    """Near-duplicate group of each photo; photos of different kinds, each a bool array (n_photos,), share none."""
-    groups, numbered = np.zeros(len(photos), np.int64), 0
-    for kind in kinds:
-        if kind.any():
-            groups[kind] = numbered + near_duplicate_groups(photos.loc[kind, "hash"].tolist())
-        numbered += int(kind.sum())
-    return groups
+def _groups(photos: pd.DataFrame) -> np.ndarray:
+    """Number of the group that each measured photo shares its split with, int of shape (n,).
 
-
-def _deal(parts: np.ndarray, free: np.ndarray, targets: np.ndarray, groups: np.ndarray, recipe: Recipe) -> None:
-    """Write `test` and `val` into `parts` for a share of the free rows. Raises InvalidData as `_held_out` does."""
-    left = 1.0
-    for part, fraction in (("test", recipe.test_fraction), ("val", recipe.val_fraction)):
-        chosen = _held_out(free, targets, groups, fraction / left, recipe.seed)
-        parts[chosen] = part
-        free, left = np.setdiff1d(free, chosen), left - fraction
-
-
-def _at_random(groups: np.ndarray, recipe: Recipe) -> np.ndarray:
-    """Split of each row, whole groups together."""
-    names, members = np.unique(groups, return_inverse=True)
-    shares = {"test": recipe.test_fraction, "val": recipe.val_fraction}
-    rng = np.random.default_rng(recipe.seed)
-    return rng.choice([*shares, "train"], len(names), p=[*shares.values(), 1 - sum(shares.values())])[members]
-
-
-def _held_out(rows: np.ndarray, targets: np.ndarray, groups: np.ndarray, fraction: float, seed: int) -> np.ndarray:
-    """About a fraction of the rows, whole groups only: of the folds, the first that holds the most classes.
-
-    Raises:
-        InvalidData: there are too few photos to hold any out.
+    Compared are the photos of the classes, other products of one article type, and phone photos; photos with one key are one group,
+    whatever they look like.
     """
-    folds = StratifiedGroupKFold(n_splits=round(1 / fraction), shuffle=True, random_state=seed)
-    with warnings.catch_warnings():
-        # Rare classes miss some folds.
-        warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
-        try:
-            chosen = [fold for _, fold in folds.split(rows, targets[rows], groups[rows])]
-        except ValueError as error:
-            raise InvalidData(f"{len(rows)} photos are too few to hold {fraction:.0%} of them out: {error}") from None
-    return rows[max(chosen, key=lambda fold: len(np.unique(targets[rows[fold]])))]
+    compared = photos["kind"].where(photos["kind"] != PRODUCT, photos["articleType"]).where(photos["kind"] != WORN, "")
+    compared = compared.where(photos["target"] == OUT_OF_SCOPE, OF_CLASSES)
+    first = np.arange(len(photos))  # position of the first photo of each photo's group of near-duplicates
+    for name in sorted(set(compared) - {""}):
+        rows = np.flatnonzero(compared == name)
+        first[rows] = rows[_first_of(near_duplicate_groups(photos["hash"].iloc[rows].tolist()))]
+    keys = np.where(photos["key"] != "", photos["key"], np.arange(len(photos)).astype(str))
+    rows = np.tile(np.arange(len(photos)), 2)
+    links = coo_matrix(
+        (np.ones(len(rows), bool), (rows, np.concatenate([first, _first_of(keys)]))), shape=(len(photos),) * 2
+    )
+    return connected_components(links, directed=False)[1]
+
+
+def _first_of(names: np.ndarray) -> np.ndarray:
+    """Position of the first element with the same name, for each element."""
+    return np.unique(names, return_index=True)[1][np.unique(names, return_inverse=True)[1]]
+
+
+def _names(photos: pd.DataFrame, groups: np.ndarray, custom: np.ndarray) -> pd.Series:
+    """What names each photo's group: its least id that is no custom photo's, or its first key."""
+    ids = photos["id"].where(~custom | ~pd.Series(groups, photos.index).isin(groups[~custom]), np.iinfo(np.int64).max)
+    named = photos["key"].where(photos["key"] != "", ids.astype(str).str.zfill(20))
+    return named.groupby(groups).transform("min")
+
+
+def _drawn(name: str, elsewhere: bool, recipe: Recipe) -> str:
+    """The split of a group, of the catalogue or from elsewhere, by a draw that its name and the seed decide."""
+    digest = hashlib.sha256(f"{recipe.seed}/{name}".encode()).digest()
+    draw = int.from_bytes(digest[:8], "big") / 2**64
+    test, val = (HELD_OUT_ELSEWHERE,) * 2 if elsewhere else (recipe.test_fraction, recipe.val_fraction)
+    return "test" if draw < test else "val" if draw < test + val else "train"
 
 
 def report(data: SplitData, labels: LabelSet, recipe: Recipe) -> dict[str, Any]:
     """What was indexed, for `data.json`."""
     index, splits = data.index, data.splits
     photos = index.photos.assign(split=splits["split"])
-    known = photos[index.in_scope]
+    known = photos[index.in_scope & index.main]
+    elsewhere = [(kind, index.main & (index.kind == kind)) for kind in (PHONE, WORN)]
+    measured = index.main & index.in_scope
     counts = pd.crosstab(known["articleType"], known["split"])
     counts = counts.reindex(index=labels.names, columns=["train", "val", "test"], fill_value=0)
-    sizes = np.unique(splits["duplicate_group"][index.in_scope], return_counts=True)[1]
+    sizes = np.unique(splits["duplicate_group"][measured], return_counts=True)[1]
     return {
         "sources": [source.path.name for source in index.sources],
         "fingerprint": index.fingerprint,
-        "photos": len(photos),
+        "photos": int(index.main.sum()),
         "in_scope": len(known),
         "classes": {name: {part: int(n) for part, n in row.items()} for name, row in counts.to_dict("index").items()},
         "splits": {part: int(n) for part, n in counts.sum().items()},
-        "out_of_scope_splits": dict(Counter(photos.loc[~index.in_scope & ~index.phone, "split"])),
-        "phone": pd.crosstab(photos["articleType"][index.phone], photos["split"][index.phone]).to_dict("index"),
+        "out_of_scope_splits": dict(
+            Counter(photos.loc[~index.in_scope & index.main & (index.kind == PRODUCT), "split"])
+        ),
+        **{
+            kind: pd.crosstab(photos["articleType"][of], photos["split"][of]).to_dict("index") for kind, of in elsewhere
+        },
+        "views": int((~index.main).sum()),
         "near_duplicates": {"groups": int((sizes > 1).sum()), "photos": int(sizes[sizes > 1].sum())},
         "custom": _custom(index, recipe.custom_ids_from),
         "problems": index.problems,
@@ -187,8 +192,8 @@ def report(data: SplitData, labels: LabelSet, recipe: Recipe) -> dict[str, Any]:
 
 def _custom(index: Index, first_id: int) -> dict[str, Any]:
     """What became of the rows appended to the catalogue."""
-    loaded = int(np.sum((index.photos["id"].to_numpy() >= first_id) & ~index.phone))
-    failed = [photo_id for photo_id in index.failed if first_id <= photo_id < PHONE_IDS_FROM]
+    loaded = int(np.sum((index.photos["id"].to_numpy() >= first_id) & index.main & (index.kind == PRODUCT)))
+    failed = [photo_id for photo_id in index.failed if first_id <= photo_id < HASHED_IDS_FROM]
     return {
         "ids_from": first_id,
         "appended": loaded + len(failed),
@@ -206,11 +211,10 @@ def summary(facts: dict[str, Any]) -> str:
         f"train, {splits['val']} to validate, {splits['test']} to test. Near-duplicates that stay together: {twins['photos']} photos "
         f"in {twins['groups']} groups."
     ]
-    if facts["phone"]:
-        photos = {part: sum(row.get(part, 0) for row in facts["phone"].values()) for part in ("train", "val", "test")}
-        lines.append(
-            f"Phone photos: {photos['train']} to train, {photos['val']} to validate, {photos['test']} to test."
-        )
+    for kind, shown in ((PHONE, "Phone photos"), (WORN, "Worn garments and what else people wear")):
+        if facts[kind]:
+            photos = {part: sum(row.get(part, 0) for row in facts[kind].values()) for part in ("train", "val", "test")}
+            lines.append(f"{shown}: {photos['train']} to train, {photos['val']} to validate, {photos['test']} to test.")
     if custom["appended"]:
         lines.append(f"Custom photos: {custom['loaded']} of {custom['appended']} loaded; they only train.")
     if facts["problems"]:

@@ -18,6 +18,7 @@ from torch.nn.functional import one_hot
 
 from core.errors import InvalidConfig
 from core.labels import LabelSet
+from train.worn import PREFIX
 
 CLASS_LISTS = Path(__file__).parent / "classes"
 NO_TARGET = -1  # of a photo that the network is not taught
@@ -30,13 +31,16 @@ class ClassList:
 
     Args:
         labels: the classes by group.
-        coarse: label of photos from elsewhere to the article types it may mean.
+        coarse: label of photos from elsewhere to the article types it may mean; none stands for anything that is no class. Labels of
+            worn garments begin with `train.worn.PREFIX`.
+        untaught: labels of photos from elsewhere that say too little to be taught.
         other: names of kinds of other products, such as apparel, to their article types.
     """
 
     labels: LabelSet
     coarse: dict[str, tuple[str, ...]]
     other: dict[str, tuple[str, ...]]
+    untaught: frozenset[str] = frozenset()
 
     @classmethod
     def load(cls, name: str) -> ClassList:
@@ -46,10 +50,11 @@ class ClassList:
             known = ", ".join(sorted(file.stem for file in CLASS_LISTS.glob("*.toml")))
             raise InvalidConfig(f"There is no class list {name!r} in train/classes. Known: {known}.")
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
-        coarse, other = (
-            {key: tuple(types) for key, types in tables.get(table, {}).items()} for table in ("coarse", "other")
+        phone, street, other = (
+            {key: tuple(types) for key, types in tables.get(table, {}).items()} for table in ("coarse", "worn", "other")
         )
-        return cls(LabelSet.from_json(tables["groups"]), coarse, other)
+        coarse = phone | {f"{PREFIX}{label}": types for label, types in street.items()}
+        return cls(LabelSet.from_json(tables["groups"]), coarse, other, frozenset(tables.get("untaught", [])))
 
     def classes_of(self, label: str) -> tuple[str, ...]:
         """Classes that a coarse label allows; none if it means something else."""
@@ -74,8 +79,9 @@ class Targets:
     def of(cls, classes: ClassList, background: Iterable[str] = ()) -> Targets:
         """The classes, the article types of the background, and those coarse labels that allow any of them."""
         outputs = (*classes.labels.names, *background)
-        coarse = {label: np.isin(outputs, types) for label, types in classes.coarse.items()}
-        coarse[ANY_BACKGROUND] = np.arange(len(outputs)) >= len(classes.labels)
+        anything_else = np.arange(len(outputs)) >= len(classes.labels)
+        coarse = {label: np.isin(outputs, types) if types else anything_else for label, types in classes.coarse.items()}
+        coarse[ANY_BACKGROUND] = anything_else
         usable = {label: allowed for label, allowed in coarse.items() if allowed.any()}
         members = np.vstack([np.eye(len(outputs), dtype=bool), *usable.values()])
         return cls((*outputs, *usable), members, len(classes.labels))
@@ -85,16 +91,16 @@ class Targets:
         """Names of the outputs that are no classes."""
         return self.names[self.n_classes : self.members.shape[1]]
 
-    def of_labels(self, labels: pd.Series, phone: np.ndarray) -> np.ndarray:
+    def of_labels(self, labels: pd.Series, coarse: np.ndarray) -> np.ndarray:
         """Target of each photo, int (n,): an article type without an output is any background, NO_TARGET where there is none.
 
         Args:
-            labels: article types, or coarse labels where `phone` is true.
-            phone: bool (n,).
+            labels: article types, or coarse labels where `coarse` is true.
+            coarse: bool (n,).
         """
         positions = {name: position for position, name in enumerate(self.names)}
         other = positions.get(ANY_BACKGROUND, NO_TARGET)
-        fallback = np.where(phone, NO_TARGET, other)
+        fallback = np.where(coarse, NO_TARGET, other)
         found = labels.map(positions)
         return found.where(found.notna(), fallback).to_numpy(np.int64)
 
