@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -23,25 +22,13 @@ from core.explain import at_photo_size, class_maps, contrast, relative_head
 from core.graph import head_of
 from core.images import Photo, as_decoded, decode_photo
 from core.labels import LabelSet
-from core.preprocess import BACKGROUND, Box, content_box, letterbox
+from core.preprocess import BACKGROUND, Box, Input, network_input
 from core.roi import Region, clamp
 from core.runs import Run, current_run, runs_folder
 
 HOTTEST = 0.2  # share of a heat map painted over to test it
 ENOUGH = 2  # times the network's input: a whole photo need not be decoded larger
 CLOSE_CALL = 0.15  # two candidates nearer than this in probability are worth showing side by side
-
-
-class Input(NamedTuple):
-    """A photo or region made ready for the network.
-
-    Args:
-        pixels: uint8 (height, width, 3), letterboxed.
-        content: where the photo lies in it: left, top, right, bottom.
-    """
-
-    pixels: np.ndarray
-    content: Box
 
 
 @dataclass(frozen=True)
@@ -52,7 +39,8 @@ class Reading:
         logits: float32 (n_classes,).
         maps: float32 (n_classes, h, w), evidence for each class at each place rather than the average class
             (see `core.explain.relative_head`).
-        content: where the region lies in the network's input: left, top, right, bottom in its pixels.
+        content: where what the network saw lies in its input: left, top, right, bottom in pixels of the input.
+        frame: what the network saw of the region, which is all but a uniform border: left, top, right, bottom as shares of its sides.
         input_size: (height, width) of the network's input.
         pooled: float32 (2048,), the features averaged over the photo, for `core.neighbours`.
     """
@@ -60,16 +48,26 @@ class Reading:
     logits: np.ndarray
     maps: np.ndarray
     content: Box
+    frame: tuple[float, float, float, float]
     input_size: tuple[int, int]
     pooled: np.ndarray
 
     def heat(self, class_index: int, size: tuple[int, int]) -> np.ndarray:
         """Grad-CAM of a class stretched over the region, float32 (height, width) in [0, 1], for size (width, height)."""
-        return at_photo_size(np.maximum(self.maps[class_index], 0), self.content, self.input_size, size)
+        return self._over_region(np.maximum(self.maps[class_index], 0), size)
 
     def contrast(self, for_class: int, against: int, size: tuple[int, int]) -> np.ndarray:
         """What speaks for one class rather than another, stretched over the region, float32 (height, width) in [-1, 1]."""
-        return at_photo_size(contrast(self.maps, for_class, against), self.content, self.input_size, size)
+        return self._over_region(contrast(self.maps, for_class, against), size)
+
+    def _over_region(self, heat: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+        """A map stretched over the region, 0 on the border that the network did not see."""
+        width, height = size
+        left, top, right, bottom = (round(share * side) for share, side in zip(self.frame, 2 * size, strict=True))
+        right, bottom = max(right, left + 1), max(bottom, top + 1)
+        whole = np.zeros((height, width), np.float32)
+        whole[top:bottom, left:right] = at_photo_size(heat, self.content, self.input_size, (right - left, bottom - top))
+        return whole
 
 
 @dataclass(frozen=True)
@@ -136,22 +134,18 @@ class Classifier:
         """The classifier of a run folder, or of the shipped run. Raises BrokenRun."""
         return cls(current_run(runs_folder()) if folder is None else Run.load(folder))
 
-    def pixels(self, photo: Photo, region: Region | None = None) -> np.ndarray:
-        """The network's input for a region (in pixels of the upright photo), uint8 (height, width, 3).
+    def read(self, inputs: Sequence[tuple[Photo, Region | None]]) -> list[Reading]:
+        """One batched forward pass over photos or regions of photos. Raises InvalidRegion as `prepare` does."""
+        return self.read_inputs([self.prepare(photo, region) for photo, region in inputs])
+
+    def prepare(self, photo: Photo, region: Region | None = None) -> Input:
+        """Make a photo or region (in pixels of the upright photo) ready for `read_inputs`, in any thread.
 
         Raises:
             InvalidRegion: the part of the region inside the photo is too small.
         """
         box = region and clamp(region, *photo.size).box_in(photo.image.size, photo.size)
-        return letterbox(photo.image, self.engine.height, self.engine.width, box)
-
-    def read(self, inputs: Sequence[tuple[Photo, Region | None]]) -> list[Reading]:
-        """One batched forward pass over photos or regions of photos. Raises InvalidRegion as `pixels` does."""
-        return self.read_inputs([self.prepare(photo, region) for photo, region in inputs])
-
-    def prepare(self, photo: Photo, region: Region | None = None) -> Input:
-        """Make a photo or region ready for `read_inputs`, in any thread. Raises InvalidRegion as `pixels` does."""
-        return Input(self.pixels(photo, region), content_box(_size(photo, region), *self.input_size))
+        return network_input(photo.image, *self.input_size, box)
 
     def read_inputs(self, inputs: Sequence[Input]) -> list[Reading]:
         """One batched forward pass over what `prepare` made."""
@@ -160,7 +154,10 @@ class Classifier:
         logits, features = self.engine.run(np.stack([item.pixels for item in inputs]))
         maps = class_maps(features, self.head_weight)
         pooled = np.einsum("bkhw->bk", features) / features[0, 0].size
-        return [Reading(logits[i], maps[i], item.content, self.input_size, pooled[i]) for i, item in enumerate(inputs)]
+        return [
+            Reading(logits[i], maps[i], item.content, item.share, self.input_size, pooled[i])
+            for i, item in enumerate(inputs)
+        ]
 
     @property
     def enough(self) -> tuple[int, int]:
@@ -188,12 +185,13 @@ class Classifier:
         Samek et al. 2017, "Evaluating the visualization of what a deep neural network has learned"). What speaks for nothing is
         left as it is.
         """
-        pixels = self.pixels(photo, region)
-        left, top, right, bottom = reading.content
-        heat = reading.heat(class_index, (right - left, bottom - top))
-        inside = pixels[top:bottom, left:right]
+        seen = self.prepare(photo, region)
+        left, top, right, bottom = seen.content
+        positive = np.maximum(reading.maps[class_index], 0)
+        heat = at_photo_size(positive, seen.content, self.input_size, (right - left, bottom - top))
+        inside = seen.pixels[top:bottom, left:right]
         inside[(heat > 0) & (heat >= np.quantile(heat, 1 - HOTTEST))] = BACKGROUND
-        return self.read_inputs([Input(pixels, reading.content)])[0]
+        return self.read_inputs([seen])[0]
 
     def predict(self, photos: Sequence[bytes | Image.Image], controls: Controls = Controls()) -> list[Answer]:  # noqa: B008
         """Answers for encoded or decoded photos, in one batched pass.
@@ -203,13 +201,6 @@ class Classifier:
         """
         decoded = [_as_photo(photo, self.enough) for photo in photos]
         return [self.answer(reading, controls) for reading in self.read([(photo, None) for photo in decoded])]
-
-
-def _size(photo: Photo, region: Region | None) -> tuple[int, int]:
-    if region is None:
-        return photo.size
-    inside = clamp(region, *photo.size)
-    return inside.width, inside.height
 
 
 def _as_photo(photo: bytes | Image.Image, enough: tuple[int, int]) -> Photo:

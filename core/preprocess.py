@@ -61,11 +61,13 @@ class Input(NamedTuple):
         pixels: uint8 (height, width, 3), letterboxed.
         frame: what of the photo it shows: left, top, right, bottom in pixels of the photo.
         content: where that lies in it: left, top, right, bottom in pixels of the input.
+        share: the frame as shares of the sides of the photo or box: left, top, right, bottom in [0, 1].
     """
 
     pixels: np.ndarray
     frame: Box
     content: Box
+    share: tuple[float, float, float, float]
 
 
 def network_input(image: Image.Image, height: int, width: int, box: Box | None = None) -> Input:
@@ -79,4 +81,7 @@ def network_input(image: Image.Image, height: int, width: int, box: Box | None =
     """
     frame = framed(image, box)
     size = (frame[2] - frame[0], frame[3] - frame[1])
-    return Input(letterbox(image, height, width, frame), frame, content_box(size, height, width))
+    left, top, right, bottom = box or (0, 0, *image.size)
+    x, y = right - left, bottom - top
+    share = ((frame[0] - left) / x, (frame[1] - top) / y, (frame[2] - left) / x, (frame[3] - top) / y)
+    return Input(letterbox(image, height, width, frame), frame, content_box(size, height, width), share)
