@@ -22,7 +22,7 @@ from filelock import FileLock
 from PIL import Image, ImageOps
 
 from core.errors import InvalidData
-from core.preprocess import letterbox
+from core.images.letterbox import letterbox
 from train.catalogue import Source
 from train.folder import replaced, write_json
 from train.meter import meter

@@ -18,9 +18,9 @@ import numpy as np
 import pandas as pd
 import torch
 
+from core.artifacts.run import Run
 from core.errors import InvalidData, TrainingStopped
-from core.model import GarmentNet
-from core.runs import Run
+from core.inference.model import GarmentNet
 from train.batches import OTHER_PRODUCT, PHONE, PRODUCT, PixelDataset, check_kinds, check_shares
 from train.catalogue import Source
 from train.config import Recipe, parse_recipe

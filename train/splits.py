@@ -14,8 +14,8 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from sklearn.model_selection import StratifiedGroupKFold
 
+from core.artifacts.labels import LabelSet
 from core.errors import InvalidData
-from core.labels import LabelSet
 from train.catalogue import PHONE_IDS_FROM
 from train.config import Recipe
 from train.dataset import Index, cached_pixels

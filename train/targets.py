@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from core.artifacts.labels import LabelSet
 from core.errors import InvalidConfig
-from core.labels import LabelSet
 
 CLASS_LISTS = Path(__file__).parent / "classes"
 NO_TARGET = -1  # of a photo that the network is not taught
