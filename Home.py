@@ -2,20 +2,20 @@
 
 import streamlit as st
 
-from core import ui, ui_home
+from core.ui import home, session, shell
 
-ui.page("Home")
+shell.page("Home")
 st.title("Garment Lens", anchor=False)
 
-with ui.errors_shown():
-    run = ui.session_run()
+with shell.errors_shown():
+    run = session.session_run()
     st.markdown(
         f"A neural network (ResNet50) that tells **{len(run.labels)} kinds of clothes** apart, says how sure it is, "
         "and shows where it looked."
     )
     demonstration = st.container(border=True)  # filled last: the page need not wait for the network
-    ui_home.headline(run)
-    ui_home.evidence(run)
-    ui_home.doors()
+    home.headline(run)
+    home.evidence(run)
+    home.doors()
     with demonstration:
-        ui_home.demonstration()
+        home.demonstration()

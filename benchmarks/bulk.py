@@ -2,7 +2,7 @@
 
     python -m benchmarks.bulk            # or with two numbers of photos: python -m benchmarks.bulk 1000 100000
 
-Throughput: `core.predict.predict` from JPEG bytes of catalogue size to records, over forward passes alone on ready pixels in the same
+Throughput: `core.bulk.pipeline.predict` from JPEG bytes of catalogue size to records, over forward passes alone on ready pixels in the same
 batches; rounds of both alternate. Memory: the peak of `python -m core predict --list` over a few and over many photos, each in a process
 of its own (Linux).
 """
@@ -21,11 +21,12 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.report import Row, machine, percentages, show, spread
-from core import Classifier, samples
-from core.engine import Engine
-from core.photo_sources import PhotoFile, batched
-from core.predict import BATCH, Request, predict
-from core.runs import current_run, runs_folder
+from core import Classifier
+from core.artifacts.run import current_run, runs_folder
+from core.bulk.pipeline import BATCH, Request, predict
+from core.images.sources import PhotoFile, batched
+from core.inference.engine import Engine
+from core.samples import garments
 
 ROUNDS, BATCHES = 7, 8
 CATALOGUE = (60, 80)
@@ -40,7 +41,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, file=sys.stderr
 
 def jpeg(number: int, size: tuple[int, int] = CATALOGUE) -> bytes:
     buffer = io.BytesIO()
-    samples.sample(samples.SAMPLE_NAMES[number % len(samples.SAMPLE_NAMES)], number, size).save(buffer, "JPEG")
+    garments.sample(garments.SAMPLE_NAMES[number % len(garments.SAMPLE_NAMES)], number, size).save(buffer, "JPEG")
     return buffer.getvalue()
 
 

@@ -26,7 +26,7 @@ from streamlit.testing.v1 import AppTest
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from core.runs import SCHEMA, sha256_of  # noqa: E402
+from core.artifacts.run import SCHEMA, sha256_of  # noqa: E402
 
 ROWS = 1_000_000
 FIRST_VIEWS, REPEATS = 3, 9

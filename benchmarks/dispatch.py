@@ -19,9 +19,10 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.latency import ENOUGH, PICTURE
-from core import Classifier, samples
-from core.dispatch import Dispatcher
-from core.images import decode_photo
+from core import Classifier
+from core.images.decode import decode_photo
+from core.inference.batching import Dispatcher
+from core.samples import garments
 
 USERS, PHOTOS, LOOKING = 20, 8, 4.0
 SIZE = (900, 1200)
@@ -42,7 +43,7 @@ class Semaphore:
 def photos_of(user: int) -> list[bytes]:
     """A visitor's photos, like nobody else's."""
     encoded = []
-    garment = samples.sample(samples.SAMPLE_NAMES[user % len(samples.SAMPLE_NAMES)], user, SIZE)
+    garment = garments.sample(garments.SAMPLE_NAMES[user % len(garments.SAMPLE_NAMES)], user, SIZE)
     for number in range(PHOTOS):
         buffer = io.BytesIO()
         Image.blend(garment, Image.new("RGB", SIZE, (12 * user % 256, 30 * number, 90)), 0.1).save(

@@ -32,13 +32,13 @@ from torchvision import transforms
 from benchmarks.report import machine, spread
 from benchmarks.svg import as_svg
 from core import Classifier
-from core.graph import QUANTISATION, network_graph
-from core.images import decode_photo
-from core.model import load_network
-from core.palette import OTHER, VALIDATION
-from core.predictions import stage_files
-from core.preprocess import letterbox
-from core.runs import Run
+from core.artifacts.predictions import stage_files
+from core.artifacts.run import Run
+from core.images.decode import decode_photo
+from core.images.letterbox import letterbox
+from core.inference.model import load_network
+from core.inference.onnx_graph import QUANTISATION, network_graph
+from core.plots.palette import OTHER, VALIDATION
 from train.catalogue import PHONE_IDS_FROM, Source
 
 ROUNDS, WARM_UP, PASSES, REST = 20, 2, 5, 0.05

@@ -16,10 +16,10 @@ import numpy as np
 from PIL import Image
 
 from core import Classifier
-from core.images import Photo, decode_photo
-from core.metrics import wilson_interval
-from core.propose import find_garments
-from core.roi import Region
+from core.analysis.metrics import wilson_interval
+from core.images.decode import Photo, decode_photo
+from core.images.region import Region
+from core.inference.proposals import find_garments
 from train.catalogue import Source
 
 COMPOSITES, ENLARGED, WHITE = 200, 4, 235

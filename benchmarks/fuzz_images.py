@@ -28,11 +28,11 @@ from PIL import Image
 from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from core.bulk.pipeline import Decode
 from core.errors import UnreadablePhoto
-from core.images import MAX_PIXELS, decode_photo
-from core.predict import Decode
-from core.samples import sample
-from core.sandbox import decode_apart
+from core.images.decode import MAX_PIXELS, decode_photo
+from core.images.sandbox import decode_apart
+from core.samples.garments import sample
 
 MAX_DECODE_SECONDS = 2.0
 MAX_MEMORY_MB = 1024

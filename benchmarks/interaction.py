@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from benchmarks.report import machine
-from core.samples import sample
+from core.samples.garments import sample
 from tests.browser.conftest import CHROMIUM_OPTIONS, PATIENCE, running_server
 
 REPEATS = 7

@@ -29,7 +29,7 @@ from pathlib import Path
 from tests.train_cases import differences, epochs_done, run_until
 
 TRAIN = [sys.executable, "-m", "train"]
-TRAIN_SMALL = [sys.executable, "tests/train_cases.py"]
+TRAIN_SMALL = [sys.executable, "-m", "tests.train_cases"]
 PLENTY = 8 * 2**30  # bytes of the disk in memory
 FULL = "No space left on device"
 

@@ -17,9 +17,9 @@ import numpy as np
 import pandas as pd
 from cleanlab.count import compute_confident_joint
 
-from core.neighbours import TABLE_FILE
-from core.predictions import stage_files
-from core.runs import Run, current_run
+from core.artifacts.neighbours import TABLE_FILE
+from core.artifacts.predictions import stage_files
+from core.artifacts.run import Run, current_run
 
 
 class HeldOut(NamedTuple):

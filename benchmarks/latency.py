@@ -26,11 +26,12 @@ from pytorch_grad_cam import GradCAM
 from torchvision import transforms
 
 from benchmarks.report import Row, machine, percentages, show, spread
-from core import Classifier, samples
-from core.engine import Engine
-from core.graph import network_graph
-from core.images import decode_photo
-from core.model import IMAGENET_MEAN, IMAGENET_STD, load_network
+from core import Classifier
+from core.images.decode import decode_photo
+from core.inference.engine import Engine
+from core.inference.model import IMAGENET_MEAN, IMAGENET_STD, load_network
+from core.inference.onnx_graph import network_graph
+from core.samples import garments
 
 ROUNDS, REST = 15, 0.25  # seconds
 MATRIX, BATCH = 1536, 32
@@ -39,14 +40,14 @@ USUAL = (224, 224)  # size of the heat map that pytorch-grad-cam gives
 ENOUGH, PICTURE = (
     (1200, 1200),
     (400, 533),
-)  # what the page decodes at least, and its heat map of such a photo (core.ui_classify)
+)  # what the page decodes at least, and its heat map of such a photo (core.ui.classify.card)
 
 
 def phone_photo() -> bytes:
     """A JPEG of a drawn garment with sensor noise."""
     noise = Image.effect_noise(PHOTO, 40).convert("RGB")
     buffer = io.BytesIO()
-    Image.blend(samples.sample("Tshirts", size=PHOTO), noise, 0.1).save(buffer, "JPEG", quality=92)
+    Image.blend(garments.sample("Tshirts", size=PHOTO), noise, 0.1).save(buffer, "JPEG", quality=92)
     return buffer.getvalue()
 
 

@@ -35,9 +35,10 @@ from PIL import Image
 
 from benchmarks.report import Row, machine, show
 from benchmarks.sessions import Server, Session, running_server
-from core import Classifier, samples
-from core.images import decode_photo
-from core.ui_keys import UPLOADER
+from core import Classifier
+from core.images.decode import decode_photo
+from core.samples import garments
+from core.ui.classify.keys import UPLOADER
 
 PHOTOS, LOOKING = 4, 4.0
 UPLOADS_A_VISIT, STEP = 5, 200
@@ -65,14 +66,14 @@ class Answer(NamedTuple):
 
 @functools.cache
 def garment(visitor: int) -> Image.Image:
-    return samples.sample(samples.SAMPLE_NAMES[visitor % len(samples.SAMPLE_NAMES)], 0, SIZE)
+    return garments.sample(garments.SAMPLE_NAMES[visitor % len(garments.SAMPLE_NAMES)], 0, SIZE)
 
 
 def photo(visitor: int, number: int) -> bytes:
     """A JPEG like no other visitor's and no other of this visitor's."""
     tint = tuple(np.random.default_rng((visitor, number)).integers(0, 256, 3).tolist())
     buffer = io.BytesIO()
-    Image.blend(garment(visitor % len(samples.SAMPLE_NAMES)), Image.new("RGB", SIZE, tint), 0.3).save(
+    Image.blend(garment(visitor % len(garments.SAMPLE_NAMES)), Image.new("RGB", SIZE, tint), 0.3).save(
         buffer, "JPEG", quality=90
     )
     return buffer.getvalue()

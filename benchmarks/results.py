@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.runs import Run, current_run, find_runs
+from core.artifacts.run import Run, current_run, find_runs
 
 
 def rows() -> list[list[str]]:

@@ -35,7 +35,7 @@ from playwright.async_api import Browser, BrowserContext, Page, Playwright, asyn
 
 from benchmarks.report import machine
 from benchmarks.sessions import megabytes
-from core import samples
+from core.samples import garments
 from tests.browser.conftest import CHROMIUM_OPTIONS, ROOT, free_port, wait_for
 
 PATIENCE = 120_000  # milliseconds; a busy machine is no failure
@@ -72,8 +72,8 @@ class Record:
 
 def photo(seed: int) -> tuple[str, bytes]:
     """Name and JPEG of a drawn garment, like no other of the run."""
-    name, buffer = samples.SAMPLE_NAMES[seed % len(samples.SAMPLE_NAMES)], io.BytesIO()
-    samples.sample(name, seed, (900, 1200)).save(buffer, "JPEG", quality=90)
+    name, buffer = garments.SAMPLE_NAMES[seed % len(garments.SAMPLE_NAMES)], io.BytesIO()
+    garments.sample(name, seed, (900, 1200)).save(buffer, "JPEG", quality=90)
     return f"{name} {seed}.jpg", buffer.getvalue()
 
 

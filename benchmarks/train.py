@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from core.model import GarmentNet
+from core.inference.model import GarmentNet
 from train.augment import Augment
 from train.batches import PixelDataset, loader
 from train.config import Augmentation, Recipe, load_recipe

@@ -32,21 +32,21 @@ from typing import Any
 
 from tqdm import tqdm
 
-from core.bulk import Shard, discard, journals, locked, merged, wait_for_all
-from core.classifier import Classifier
-from core.decide import Controls
+from core.analysis.model_card import model_card
+from core.artifacts.labels import NO_KIND, LabelSet
+from core.artifacts.run import Run, current_run, runs_folder
+from core.bulk.heatmaps import SIZE, save_heatmap
+from core.bulk.journal import Journal
+from core.bulk.pipeline import BATCH, Request, predict
+from core.bulk.shards import Shard, discard, journals, locked, merged, wait_for_all
+from core.bulk.writers import Record, save_csv, save_parquet
 from core.errors import GarmentError, UnwritableResults
-from core.heatmap_files import SIZE, save_heatmap
-from core.images import display_name
-from core.journal import Journal
-from core.labels import NO_KIND, LabelSet
-from core.model_card import model_card
-from core.onnx_export import export_onnx
-from core.photo_sources import Inventory, PhotoFile, batched, find_photos, listed_paths, take_inventory
-from core.predict import BATCH, Request, predict
-from core.records import Record, save_csv, save_parquet
-from core.roi import parse_roi
-from core.runs import Run, current_run, runs_folder
+from core.images.decode import display_name
+from core.images.region import parse_roi
+from core.images.sources import Inventory, PhotoFile, batched, find_photos, listed_paths, take_inventory
+from core.inference.classifier import Classifier
+from core.inference.onnx_export import export_onnx
+from core.inference.postprocess import Controls
 
 PHOTOS_WORTH_A_BAR = 20
 SECONDS_IN_A_LOG = 10  # between two lines of progress where nobody watches

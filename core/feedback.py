@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 from PIL import Image
 
 from core.errors import FeedbackUnavailable
-from core.roi import Region
+from core.images.region import Region
 
 SETTING = "GARMENTS_FEEDBACK"
 FEEDBACK_FILE = Path(__file__).resolve().parent.parent / "data" / "feedback.sqlite3"

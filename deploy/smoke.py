@@ -17,7 +17,7 @@ from pathlib import Path
 
 from streamlit.testing.v1 import AppTest
 
-from core.samples import sample
+from core.samples.garments import sample
 
 PAGES = [Path("Home.py"), *sorted(Path("pages").glob("*.py"))]
 FONT = "/app/static/inter-latin-wght-normal.woff2"

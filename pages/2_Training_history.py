@@ -2,13 +2,13 @@
 
 import streamlit as st
 
-from core import ui
-from core import ui_history as page
+from core.ui import history as page
+from core.ui import session, shell
 
-ui.page("Training history")
+shell.page("Training history")
 st.title("Training history", anchor=False)
 
-with ui.errors_shown():
+with shell.errors_shown():
     found, broken = page.trainings()
     if not found:
         st.info(
@@ -21,7 +21,7 @@ with ui.errors_shown():
 
     page.warn_of_dead_link(found)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        chosen = page.choose(found, ui.shipped_run_id())
+        chosen = page.choose(found, session.shipped_run_id())
         if chosen:
             page.take_away(chosen[0])
     page.live(found, chosen)

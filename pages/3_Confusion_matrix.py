@@ -2,29 +2,30 @@
 
 import streamlit as st
 
-from core import confusion, ui, ui_analysis
-from core import ui_confusion as page
-from core.ui_predictions import choose_source, select_rows
+from core.analysis import confusion
+from core.ui import shell
+from core.ui.confusion import matrix, photos, tabs
+from core.ui.confusion.source import choose_source, select_rows
 
-ui.page("Confusion matrix")
+shell.page("Confusion matrix")
 st.title("Confusion matrix", anchor=False)
 
-with ui.errors_shown():
+with shell.errors_shown():
     source = choose_source()
-    page.clear_cell_of_other(source)
+    matrix.clear_cell_of_other(source)
     selection = select_rows(source.predictions)
     counts = confusion.counts_of(source.predictions, selection.answered)
-    page.headline(source, selection, counts)
+    matrix.headline(source, selection, counts)
 
     above = st.container()
     left, right = st.columns([9, 5], gap="medium")
     with right:
-        cell = page.cell_choice(source)
+        cell = matrix.cell_choice(source)
     with above:
-        view = page.controls(source, counts, cell)
+        view = matrix.controls(source, counts, cell)
     with left:
-        page.matrix(counts, source, view)
+        matrix.matrix(counts, source, view)
     with right:
-        page.photos_of_cell(source, selection, counts, view)
+        photos.photos_of_cell(source, selection, counts, view)
 
-    ui_analysis.tabs(source, selection, counts, view)
+    tabs.tabs(source, selection, counts, view)

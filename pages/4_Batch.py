@@ -2,14 +2,14 @@
 
 import streamlit as st
 
-from core import ui
-from core import ui_batch as page
+from core.ui import batch as page
+from core.ui import session, shell
 
-ui.page("Batch")
+shell.page("Batch")
 st.title("Batch", anchor=False)
 
-with ui.errors_shown():
-    classifier = ui.classifier()
+with shell.errors_shown():
+    classifier = session.classifier()
     photos = page.upload()
     if not photos:
         page.invite()

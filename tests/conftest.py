@@ -11,11 +11,11 @@ import torch
 from hypothesis import settings
 from streamlit.elements.lib import policies
 
-from core import sandbox
-from core.classifier import Classifier
-from core.images import Photo
-from core.model import IMAGENET_MEAN, IMAGENET_STD, GarmentNet, save_weights
-from core.runs import SCHEMA, Run, sha256_of
+from core.artifacts.run import SCHEMA, Run, sha256_of
+from core.images import sandbox
+from core.images.decode import Photo
+from core.inference.classifier import Classifier
+from core.inference.model import IMAGENET_MEAN, IMAGENET_STD, GarmentNet, save_weights
 
 # The tests' small networks have too little to share among threads, which would wait for one another; the same for the processes they start.
 torch.set_num_threads(1)

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from scipy.special import softmax
 
-from core.labels import LabelSet
-from core.runs import SCHEMA, Run, sha256_of
+from core.artifacts.labels import LabelSet
+from core.artifacts.run import SCHEMA, Run, sha256_of
 
 LABELS = LabelSet({"Tops": ("Tshirts", "Shirts", "Tops"), "Bottoms": ("Jeans", "Skirts", "Swimwear")})
 NAMES = LABELS.names

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from core.labels import LabelSet
-from core.runs import SCHEMA, Run, sha256_of
+from core.artifacts.labels import LabelSet
+from core.artifacts.run import SCHEMA, Run, sha256_of
 from tests.conftest import GROUPS
 from tests.prediction_tables import prediction_table
 

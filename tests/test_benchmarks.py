@@ -6,7 +6,7 @@ import pytest
 from benchmarks.engines import Measured, front, table
 from benchmarks.latency import operations
 from benchmarks.serving_size import megabytes
-from core.graph import build_graph
+from core.inference.onnx_graph import build_graph
 
 
 def test_the_operations_of_a_resnet50_are_the_published_ones(random_run):

@@ -16,8 +16,8 @@ from typing import NamedTuple
 import pytest
 
 from benchmarks.engines import stage_files
-from core.runs import current_run
-from core.samples import sample
+from core.artifacts.run import current_run
+from core.samples.garments import sample
 from tests.conftest import ROOT
 from tests.test_docs import ALL_LINES
 

@@ -1,4 +1,4 @@
-"""The import rule of docs/architecture.md, proven in fresh interpreters, and proven able to fail."""
+"""The import rule of docs/architecture.md, proven of the sources and in fresh interpreters, and proven able to fail."""
 
 import ast
 import os
@@ -9,25 +9,39 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
-CORE = sorted(path.stem for path in (ROOT / "core").glob("*.py") if path.stem not in ("__init__", "__main__"))
-PAGES = [ROOT / "Home.py", *sorted((ROOT / "pages").glob("*.py"))]
-WITH_STREAMLIT = [name for name in CORE if name == "ui" or name.startswith("ui_")]
-WITH_TORCH = ("model", "torch_session")
-WITHOUT = [name for name in CORE if name not in (*WITH_STREAMLIT, *WITH_TORCH)]
-ROWS = re.findall(
-    r"^\| (`.*`) \| .* \| (.*) \|$", (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8"), re.MULTILINE
+from tests.conftest import ROOT
+
+# The packages of core, bottom to top: each imports from those below it only, never from one beside it.
+LAYERS = (
+    ("errors", "settings", "samples"),
+    ("images", "artifacts"),
+    ("inference", "feedback", "analysis"),
+    ("plots",),
+    ("bulk",),
+    ("ui",),
+    ("ui.classify", "ui.confusion", "__main__"),
 )
-MAY_IMPORT = dict(ROWS)  # room to the last column of its row
-PIP_NAMES = {"PIL": "pillow", "sklearn": "scikit-learn"}  # where it differs in more than hyphens and capitals
-ROOMS = {
-    "`Home.py`, `pages/*.py`": PAGES,
-    "`core/`": [ROOT / "core" / f"{name}.py" for name in ("__init__", "__main__", *WITHOUT)],
-    "`core/model.py`, `core/torch_session.py`": [ROOT / "core" / f"{name}.py" for name in WITH_TORCH],
-    "`core/ui*.py`": [ROOT / "core" / f"{name}.py" for name in WITH_STREAMLIT],
-    "`train/`": sorted((ROOT / "train").glob("*.py")),
-    "`deploy/`, `static/`": sorted((ROOT / "deploy").glob("*.py")),
+FLOOR = {package: floor for floor, layer in enumerate(LAYERS) for package in layer}
+FACE = "core"  # for users of the library only
+MODULES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in sorted((ROOT / "core").rglob("*.py"))
 }
+INSIDE = [name for name in MODULES if name != FACE]
+PAGES = [ROOT / "Home.py", *sorted((ROOT / "pages").glob("*.py"))]
+WITH_TORCH = ("core.inference.model", "core.inference.torch_session")
+WITHOUT = [name for name in INSIDE if name not in WITH_TORCH and not name.startswith(("core.ui", "core.__main__"))]
+FOLDERS = {
+    "Home.py, pages": PAGES,
+    "train": sorted((ROOT / "train").glob("*.py")),
+    "deploy": sorted((ROOT / "deploy").glob("*.py")),
+}
+LIBRARIES = dict(  # package or folder to what its row of the table names
+    re.findall(
+        r"^\| `(.*)` \| .* \| (.*) \|$", (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+)
+PIP_NAMES = {"PIL": "pillow", "sklearn": "scikit-learn"}  # where it differs in more than hyphens and capitals
 FORBIDDEN = """
 import sys
 loaded = {{name.partition(".")[0] for name in sys.modules}} & {names}
@@ -49,10 +63,10 @@ def loads(code: str, forbidden: set[str]) -> str:
     return last if done.returncode else ""
 
 
-def imported_by(path: Path) -> set[str]:
-    """Every module a file names in an import, wherever it stands."""
+def imported_by(source: str) -> set[str]:
+    """Every module that a source names in an import, wherever it stands."""
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -60,31 +74,51 @@ def imported_by(path: Path) -> set[str]:
     return names
 
 
-def libraries(room: str) -> set[str]:
-    """What the room's files import of others, by pip's names."""
-    packages = {name.partition(".")[0] for path in ROOMS[room] for name in imported_by(path)}
+def imports_of(path: Path) -> set[str]:
+    return imported_by(path.read_text(encoding="utf-8"))
+
+
+def package_of(module: str) -> str:
+    """The package of core that a module belongs to: the longest that fits; empty for the face."""
+    own = f"{module.removeprefix('core.')}."
+    return max((package for package in FLOOR if own.startswith(f"{package}.")), key=len, default="")
+
+
+def upward(module: str, source: str) -> set[str]:
+    """What a module of core imports of core that is neither of its own package nor of one below."""
+    own = package_of(module)
+    foreign = {name for name in imported_by(source) if name.partition(".")[0] == "core" and package_of(name) != own}
+    return {name for name in foreign if not package_of(name) or FLOOR[package_of(name)] >= FLOOR[own]}
+
+
+def libraries(paths: list[Path]) -> set[str]:
+    """What files import of others, by pip's names."""
+    packages = {name.partition(".")[0] for path in paths for name in imports_of(path)}
     foreign = packages - sys.stdlib_module_names - {"core", "train"}
     return {PIP_NAMES.get(name, name).lower().replace("_", "-") for name in foreign}
 
 
-def named(room: str) -> set[str]:
-    """The libraries that stand in the room's row."""
-    return {entry.lower() for entry in MAY_IMPORT[room].split(", ") if "`" not in entry}
+def files_of(row: str) -> list[Path]:
+    return FOLDERS.get(row) or [path for name, path in MODULES.items() if package_of(name) == row]
 
 
-def allowed(room: str) -> set[str]:
-    """The same, with those that the row takes over from core."""
-    return named(room) | (named("`core/`") if "what `core/` may" in MAY_IMPORT[room] else set())
+@pytest.mark.parametrize("module", INSIDE)
+def test_a_module_imports_only_from_packages_below_its_own(module: str):
+    assert package_of(module)
+    assert upward(module, MODULES[module].read_text(encoding="utf-8")) == set()
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_a_room_imports_libraries_of_its_row_only_and_the_row_names_no_others(room: str):
-    assert libraries(room) - allowed(room) == set()
-    assert named(room) - libraries(room) == set()
+@pytest.mark.parametrize("row", LIBRARIES)
+def test_a_package_imports_the_libraries_of_its_row_and_no_others(row: str):
+    assert {name.lower() for name in LIBRARIES[row].split(", ")} - {"none"} == libraries(files_of(row))
+
+
+def test_every_package_has_a_row():
+    assert {package_of(name) for name in INSIDE} | set(FOLDERS) == set(LIBRARIES)
 
 
 def test_core_without_its_model_and_widgets_loads_neither_torch_nor_streamlit():
-    code = "\n".join(f"import core.{name}" for name in WITHOUT)
+    code = "\n".join(f"import {name}" for name in WITHOUT)
     assert loads(code, {"torch", "torchvision", "streamlit", "train"}) == ""
 
 
@@ -117,31 +151,50 @@ def test_nothing_is_reported_of_this_machine(code: str, reported: bool, tmp_path
     assert any(tmp_path.rglob("*onnxruntime*")) == reported
 
 
-def test_the_proof_itself_can_fail():
-    assert "loads {'streamlit'}" in loads("import core.ui", {"streamlit"})
-    assert "torch" in loads("import core.model", {"torch"})
-    assert libraries("`core/model.py`, `core/torch_session.py`") - allowed("`core/`") == {"torch", "torchvision"}
+def test_the_public_face_gives_what_it_names_and_loads_no_engine_before():
+    names = "from core import __all__ as names"
+    assert loads(f"import core\n{names}", {"onnxruntime", "numpy"}) == ""
+    assert loads(f"import core\n{names}\nassert all(hasattr(core, name) for name in names)", {"torch", "pandas"}) == ""
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "core").glob("*.py")), ids=lambda path: path.name)
-def test_core_never_names_train(path: Path):
-    assert not {name for name in imported_by(path) if name.partition(".")[0] == "train"}
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("core.plots.bars", "from core.bulk import pipeline"),
+        ("core.images.decode", "from core.artifacts.run import Run"),
+        ("core.ui.home", "def f():\n    from core.ui.classify.card import card"),
+        ("core.ui.classify.card", "from core.ui.confusion import photos"),
+        ("core.analysis.text", "from core import Classifier"),
+    ],
+)
+def test_the_proof_finds_an_import_that_runs_upward_or_sideways(module: str, source: str):
+    assert upward(module, source)
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "train").glob("*.py")), ids=lambda path: path.name)
-def test_train_uses_core_without_widgets_and_figures(path: Path):
-    foreign = {name for name in imported_by(path) if name.startswith(("core.ui", "core.figures", "streamlit"))}
+def test_the_proof_in_a_fresh_interpreter_can_fail():
+    assert "loads {'streamlit'}" in loads("import core.ui.shell", {"streamlit"})
+    assert "torch" in loads("import core.inference.model", {"torch"})
+
+
+def test_only_the_widgets_import_streamlit_and_only_two_modules_torch():
+    assert all("streamlit" not in libraries([MODULES[name]]) for name in WITHOUT)
+    assert [name for name in INSIDE if libraries([MODULES[name]]) & {"torch", "torchvision"}] == [*WITH_TORCH]
+
+
+@pytest.mark.parametrize("path", FOLDERS["train"], ids=lambda path: path.name)
+def test_train_uses_core_without_widgets_and_plots(path: Path):
+    foreign = {name for name in imports_of(path) if name.startswith(("core.ui", "core.plots", "streamlit"))}
     assert not foreign
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 def test_a_page_is_a_short_script_over_core(path: Path):
-    packages = {name.partition(".")[0] for name in imported_by(path)}
+    packages = {name.partition(".")[0] for name in imports_of(path)}
     assert packages <= {"core", "streamlit", "__future__"}
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 130
 
 
 def test_pages_never_write_into_artifacts():
-    for path in [*PAGES, *(ROOT / "core").glob("*.py")]:
+    for path in [*PAGES, *MODULES.values()]:
         text = path.read_text(encoding="utf-8")
         assert "write_text" not in text and "write_bytes" not in text, path.name

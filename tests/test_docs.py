@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from core.images import MAX_BYTES, MAX_PIXELS
-from core.runs import current_run
+from core.artifacts.run import current_run
+from core.images.decode import MAX_BYTES, MAX_PIXELS
 from tests.conftest import ROOT
 
 DOCUMENTS = [

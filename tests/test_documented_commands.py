@@ -19,19 +19,21 @@ import numpy as np
 import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
-from train_cases import SmallNet, recipe_file, small_rows, write_catalogue, write_phone_photos
 
-from core import confusion, figures_confusion, graph, model
 from core.__main__ import main as core
+from core.analysis import confusion
+from core.artifacts.predictions import read_predictions
+from core.artifacts.run import current_run
 from core.errors import InvalidConfig
 from core.feedback import Correction, store
-from core.predictions import read_predictions
-from core.roi import Region
-from core.runs import current_run
-from core.samples import sample
+from core.images.region import Region
+from core.inference import model, onnx_graph
+from core.plots import confusion as figures_confusion
+from core.samples.garments import sample
 from tests.conftest import ROOT
 from tests.run_factory import write_run
 from tests.test_docs import MODULES, text_of
+from tests.train_cases import SmallNet, recipe_file, small_rows, write_catalogue, write_phone_photos
 from train import __main__ as command
 from train import initial_weights, pipeline, targets
 from train.config import Recipe, load_recipe
@@ -135,7 +137,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory):
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(model, "GarmentNet", SmallNet)
         patched.setattr(pipeline, "GarmentNet", SmallNet)
-        patched.setattr(graph, "BLOCKS_PER_LAYER", (1, 1, 1, 1))
+        patched.setattr(onnx_graph, "BLOCKS_PER_LAYER", (1, 1, 1, 1))
         patched.setattr(initial_weights, "_imagenet", lambda: SmallNet(1000).state_dict())
         patched.setattr(command, "load_recipe", in_short)
         patched.setattr(command, "RUNS_FOLDER", Path("artifacts/runs"))

@@ -17,8 +17,8 @@ from PIL import Image
 from core import feedback
 from core.errors import FeedbackUnavailable
 from core.feedback import Correction, feedback_file, kept_photo, latest, store
-from core.images import decode_photo
-from core.roi import Region
+from core.images.decode import decode_photo
+from core.images.region import Region
 
 SAID = Correction("Shirts", "ab" * 32, (600, 800), Region(10, 20, 300, 400), "run-1", "Tshirts", 0.625)
 

@@ -6,10 +6,11 @@ import json
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core import palette, samples
-from core.labels import LabelSet
-from core.model import GarmentNet, save_weights
-from core.runs import sha256_of
+from core.artifacts.labels import LabelSet
+from core.artifacts.run import sha256_of
+from core.inference.model import GarmentNet, save_weights
+from core.plots import palette
+from core.samples import garments
 from tests.conftest import ROOT
 from tests.prediction_tables import prediction_table, write_run
 
@@ -44,7 +45,7 @@ def open_page(runs, monkeypatch):
 def test_a_photo_is_classified_and_no_control_is_about_classes_that_are_not_there(open_page):
     page = open_page("pages/1_Classify.py")
     picture = io.BytesIO()
-    samples.sample("Tshirts").save(picture, "PNG")
+    garments.sample("Tshirts").save(picture, "PNG")
     page.file_uploader[0].set_value([("photo.png", picture.getvalue(), "image/png")]).run()
     assert not page.exception and not page.error
     assert "Upper-body bias" not in [slider.label for slider in page.slider]

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from core import errors
+from core.artifacts.run import RESTORE_HINT
 from core.feedback import REASONS
-from core.images import ACCEPTED, DAMAGED
-from core.runs import RESTORE_HINT
+from core.images.file_kind import ACCEPTED, DAMAGED
 from tests.conftest import ROOT
 from train.initial_weights import OFFLINE_HINT
 
@@ -26,7 +26,7 @@ GIVERS = {name for name, value in vars(errors).items() if isinstance(value, type
     *("_refuse", "_by_hand", "_Refused", "_end"),
     *("st.error", "st.warning", "st.info", "st.toast"),
 }  # what is called with a message
-FILES = [path for folder in ("core", "train", "pages") for path in sorted((ROOT / folder).glob("*.py"))]
+FILES = [path for folder in ("core", "train", "pages") for path in sorted((ROOT / folder).rglob("*.py"))]
 SHORTEST = 8  # characters of fixed words; with fewer a message only passes on another one
 
 
@@ -42,7 +42,7 @@ def messages(path: Path) -> list[tuple[str, list[str]]]:
     """Where a file gives a message of its own words, and the fixed ones of them."""
     calls = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
     own = [call for call in calls if call.args and ast.unparse(call.func) in GIVERS]
-    found = [(f"{path.parent.name}/{path.name}:{call.lineno}", fixed_words(call.args[-1])) for call in own]
+    found = [(f"{str(path).removeprefix(f'{ROOT}/')}:{call.lineno}", fixed_words(call.args[-1])) for call in own]
     return [(place, words) for place, words in found if len("".join(words)) >= SHORTEST]
 
 

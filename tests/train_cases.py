@@ -1,6 +1,6 @@
 """A small catalogue, a small recipe and a small network for the trainer's tests.
 
-`PYTHONPATH=. python tests/train_cases.py ARGUMENTS` is `python -m train ARGUMENTS` with the small network, for tests that kill processes.
+`python -m tests.train_cases ARGUMENTS` is `python -m train ARGUMENTS` with the small network, for tests that kill processes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from PIL import Image
 from torch import nn
 from torchvision.models.resnet import Bottleneck, ResNet
 
-from core import graph, model
+from core.inference import model, onnx_graph
 
 ROOT = Path(__file__).resolve().parent.parent
 HEADER = ["id", "gender", "articleType", "baseColour", "season", "year", "usage", "productDisplayName"]
@@ -171,7 +171,7 @@ def _content(path: Path) -> Any:
 
 if __name__ == "__main__":
     model.GarmentNet = SmallNet
-    graph.BLOCKS_PER_LAYER = (1, 1, 1, 1)
+    onnx_graph.BLOCKS_PER_LAYER = (1, 1, 1, 1)
     from train.__main__ import main
 
     sys.exit(main())

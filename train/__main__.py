@@ -21,9 +21,9 @@ import argparse
 import sys
 from pathlib import Path
 
+from core.artifacts.run import RUNS_FOLDER
 from core.errors import GarmentError
 from core.feedback import feedback_file
-from core.runs import RUNS_FOLDER
 from train import feedback, pipeline
 from train.config import load_recipe
 from train.download import download

@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from core.artifacts.labels import LabelSet
 from core.errors import InvalidConfig
-from core.labels import LabelSet
-from core.model import BLOCKS
+from core.inference.model import BLOCKS
 from train.targets import ClassList
 
 RECIPES = Path(__file__).parent / "recipes"

@@ -1,6 +1,7 @@
 """From data sets on disk to an index of photos, and their decoded pixels in one memory-mapped file.
 
-The pixels are exactly what the product feeds its engine: decoded by `core.images`, framed and letterboxed as `core.preprocess` does.
+The pixels are exactly what the product feeds its engine: decoded by `core.images.decode`, framed and letterboxed by
+`core.images.letterbox.network_input`.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from filelock import FileLock
 from PIL import Image
 
 from core.errors import InvalidData
-from core.images import decode_photo
-from core.preprocess import network_input
+from core.images.decode import decode_photo
+from core.images.letterbox import network_input
 from train.catalogue import PRODUCT, SQUASHED, WHOLE, WORN, Source
 from train.folder import replaced, write_json
 from train.meter import meter

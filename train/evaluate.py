@@ -12,21 +12,20 @@ import numpy as np
 import onnxruntime
 import pandas as pd
 
-from core.decide import energy
-from core.engine import Engine
-from core.labels import LabelSet
-from core.metrics import (
+from core.analysis.metrics import (
     accuracy_with_interval,
     auroc,
     classification_table,
     expected_calibration_error,
     fit_temperature,
     macro_f1,
-    softmax,
     threshold_at_tpr,
     top_k_accuracy,
     wilson_interval,
 )
+from core.artifacts.labels import LabelSet
+from core.inference.engine import Engine
+from core.inference.postprocess import energy, softmax
 from train.batches import sampling_weights
 from train.catalogue import PHONE, WORN
 from train.meter import meter

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from core.engine import Engine
+from core.artifacts.run import SCHEMA, Run, sha256_of
 from core.errors import TrainingStopped
-from core.graph import QUANTISATION
-from core.metrics import softmax
-from core.model import IMAGENET_MEAN, IMAGENET_STD, against_background, load_network, save_weights
-from core.runs import SCHEMA, Run, sha256_of
+from core.inference.engine import Engine
+from core.inference.model import IMAGENET_MEAN, IMAGENET_STD, against_background, load_network, save_weights
+from core.inference.onnx_graph import QUANTISATION
+from core.inference.postprocess import softmax
 from train.catalogue import PHONE, WORN
 from train.checkpoint import load_checkpoint
 from train.config import Recipe, Stage

@@ -18,8 +18,8 @@ import pandas as pd
 from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 
+from core.artifacts.run import runs_folder
 from core.errors import TrainingStopped
-from core.runs import runs_folder
 
 HEARTBEAT_SECONDS = 2.0
 HISTORY_COLUMNS = [

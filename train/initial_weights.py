@@ -12,9 +12,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torchvision.models import ResNet50_Weights
 
+from core.artifacts.run import Run
 from core.errors import GarmentError, InvalidConfig
-from core.model import GarmentNet
-from core.runs import Run
+from core.inference.model import GarmentNet
 from train.checkpoint import load_checkpoint
 
 OFFLINE_HINT = (

@@ -19,7 +19,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from core.errors import TrainingStopped
-from core.model import IMAGENET_MEAN, IMAGENET_STD, GarmentNet, against_background
+from core.inference.model import IMAGENET_MEAN, IMAGENET_STD, GarmentNet, against_background
 from train.augment import Augment, mixing
 from train.batches import PixelDataset, epoch_batches, epoch_seed, epoch_size, loader
 from train.catalogue import PHONE, WORN

@@ -1,4 +1,4 @@
-"""The index of similar products that a run carries, from its training photos; `core.neighbours` reads it."""
+"""The index of similar products that a run carries, from its training photos; `core.artifacts.neighbours` reads it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import numpy as np
 from safetensors.numpy import save_file
 from sklearn.decomposition import PCA
 
-from core.engine import Engine
-from core.neighbours import COLUMNS, INDEX_FILE, TABLE_FILE
+from core.artifacts.neighbours import COLUMNS, INDEX_FILE, TABLE_FILE
+from core.inference.engine import Engine
 from train.evaluate import BATCH
 from train.folder import replaced, write_csv
 from train.meter import meter

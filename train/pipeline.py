@@ -18,9 +18,9 @@ import numpy as np
 import pandas as pd
 import torch
 
+from core.artifacts.run import Run
 from core.errors import InvalidData, TrainingStopped
-from core.model import GarmentNet
-from core.runs import Run
+from core.inference.model import GarmentNet
 from train import batches
 from train.batches import PixelDataset, check_kinds, check_shares
 from train.catalogue import PHONE, PRODUCT, WORN, Source

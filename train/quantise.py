@@ -8,10 +8,10 @@ import numpy as np
 import onnxruntime
 from onnx import TensorProto, helper
 
-from core.engine import Engine
-from core.graph import QUANTISATION, Ranges, network_graph, ranged_outputs
-from core.providers import CPU
-from core.runs import Run, sha256_of
+from core.artifacts.run import Run, sha256_of
+from core.inference.engine import Engine
+from core.inference.onnx_graph import QUANTISATION, Ranges, network_graph, ranged_outputs
+from core.inference.providers import CPU
 from train.catalogue import PHONE, WORN
 from train.evaluate import BATCH, score
 from train.folder import write_json

@@ -5,8 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from core.artifacts.run import Run, current_run
 from core.errors import InvalidData
-from core.runs import Run, current_run
 from train.folder import write_json
 
 RECORD = (

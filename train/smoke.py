@@ -7,8 +7,8 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from core.labels import LabelSet
-from core.samples import out_of_scope, sample
+from core.artifacts.labels import LabelSet
+from core.samples.garments import out_of_scope, sample
 from train.catalogue import COLUMNS
 from train.folder import replaced
 

@@ -13,8 +13,8 @@ import pandas as pd
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
+from core.artifacts.labels import LabelSet
 from core.errors import InvalidData
-from core.labels import LabelSet
 from train.catalogue import HASHED_IDS_FROM, PHONE, PRODUCT, WORN
 from train.config import Recipe
 from train.dataset import OUT_OF_SCOPE, Index, cached_pixels

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from core.errors import InvalidConfig
-from core.model import BLOCKS, GarmentNet, block_of
+from core.inference.model import BLOCKS, GarmentNet, block_of
 from train.config import Recipe, Stage
 
 
@@ -35,7 +35,9 @@ def freeze(network: GarmentNet, blocks: tuple[str, ...]) -> int:
         if not parameter.requires_grad:
             parameter.grad = None
     if strangers:
-        raise InvalidConfig(f"These parameters belong to no block of core.model.BLOCKS: {', '.join(strangers)}")
+        raise InvalidConfig(
+            f"These parameters belong to no block of core.inference.model.BLOCKS: {', '.join(strangers)}"
+        )
     return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pandas as pd
 
+from core.artifacts.run import Run
 from core.errors import InvalidData
-from core.runs import Run
 from train.folder import has_trainer, resume_command
 
 

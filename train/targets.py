@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from core.artifacts.labels import LabelSet
 from core.errors import InvalidConfig
-from core.labels import LabelSet
 from train.worn import PREFIX
 
 CLASS_LISTS = Path(__file__).parent / "classes"

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from core.samples import GALLERY_SEEDS, outfit, sample
-from core.samples import OUTFIT as GALLERY_OUTFIT
+from core.samples.garments import GALLERY_SEEDS, outfit, sample
+from core.samples.garments import OUTFIT as GALLERY_OUTFIT
 from tests.browser.conftest import CHROMIUM_OPTIONS, PATIENCE, ROOT, running_server
 
 FOLDER = ROOT / "docs" / "screenshots"

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from playwright.sync_api import expect
 
-from core import samples
+from core.samples import garments
 from tests.browser.waiting import shown
 
 pytestmark = pytest.mark.browser
@@ -19,9 +19,9 @@ def photos(tmp_path_factory) -> Path:
     """A zip of drawn garments, one broken photo among them."""
     path = tmp_path_factory.mktemp("batch") / "wardrobe.zip"
     with zipfile.ZipFile(path, "w") as archive:
-        for number, name in enumerate(samples.SAMPLE_NAMES * 3):
+        for number, name in enumerate(garments.SAMPLE_NAMES * 3):
             buffer = io.BytesIO()
-            samples.sample(name, number, (240, 320)).save(buffer, "JPEG")
+            garments.sample(name, number, (240, 320)).save(buffer, "JPEG")
             archive.writestr(f"{number:02} {name}.jpg", buffer.getvalue())
         archive.writestr("broken.jpg", b"\xff\xd8 and no more")
     return path
@@ -32,7 +32,7 @@ def test_a_zip_is_classified_and_the_csv_holds_every_photo(server, open_page, ph
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.locator("input[type=file]").first.set_input_files(str(photos))
-    count = len(samples.SAMPLE_NAMES) * 3
+    count = len(garments.SAMPLE_NAMES) * 3
     expect(page.locator("[data-testid=stMetricValue]").first).to_have_text(str(count), timeout=90_000)
     shown(page.get_by_text("1 could not be read; the others are classified."))
     expect(page.locator("[data-testid=stDataFrame]")).to_have_count(2)

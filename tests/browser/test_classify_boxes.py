@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from core import samples
+from core.samples import garments
 from tests.browser.test_classify_page import draw, upload
 from tests.browser.waiting import canvas_shown, shown
 
@@ -21,7 +21,7 @@ TOLERANCE = 12  # pixels of the photo: four of the canvas, for its lines and han
 def page(server, open_page, tmp_path: Path) -> Page:
     """A photo with one box on it."""
     path = tmp_path / "shirt.png"
-    samples.sample("Shirts", size=SIZE).save(path)
+    garments.sample("Shirts", size=SIZE).save(path)
     page = open_page(f"{server}/Classify")
     upload(page, path)
     canvas_shown(page)

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from core import samples
 from core.feedback import latest
+from core.samples import garments
 from tests.browser.conftest import running_server
 from tests.browser.test_classify_page import draw, upload
 from tests.browser.waiting import at_rest, canvas_shown, shown
@@ -25,7 +25,7 @@ COPY_AN_IMAGE = """async ([width, height]) => {
 @pytest.fixture(scope="module")
 def shirt(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("photos") / "shirt.png"
-    samples.sample("Shirts").save(path)
+    garments.sample("Shirts").save(path)
     return path
 
 
@@ -84,7 +84,7 @@ def test_single_keys_rest_while_typing(server, open_page, shirt):
 def test_arrows_switch_photos_and_go_round_at_the_ends(server, open_page, tmp_path):
     paths = [tmp_path / f"{name}.png" for name in ("first", "second", "third")]
     for path, width in zip(paths, (300, 320, 340), strict=True):
-        samples.sample("Jeans", size=(width, 400)).save(path)
+        garments.sample("Jeans", size=(width, 400)).save(path)
     page = open_page(f"{server}/Classify")
     upload(page, *paths)
     shown(page.get_by_text("Whole photo · 300 × 400 pixels"))

@@ -12,9 +12,9 @@ import pytest
 from PIL import Image, ImageChops, ImageColor
 from playwright.sync_api import Locator, Page, expect
 
-from core import samples
-from core.palette import REGION
-from core.ui_keys import SEND
+from core.plots.palette import REGION
+from core.samples import garments
+from core.ui.classify.keys import SEND
 from tests.browser.waiting import canvas_shown, shown
 
 pytestmark = pytest.mark.browser
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.browser
 @pytest.fixture(scope="module")
 def outfit(tmp_path_factory) -> tuple[Path, dict]:
     """A photo of two garments as a file, and where they lie."""
-    image, boxes = samples.outfit(size=(960, 1280))
+    image, boxes = garments.outfit(size=(960, 1280))
     path = tmp_path_factory.mktemp("photos") / "outfit.png"
     image.save(path)
     return path, boxes
@@ -130,8 +130,8 @@ def choose(page: Page, label: str, option: str) -> None:
 def test_damaged_files_between_two_photos_are_named_and_the_photos_go_on(server, open_page, outfit, tmp_path):
     fake, half, second = tmp_path / "notes.jpg", tmp_path / "half.jpg", tmp_path / "second.png"
     fake.write_text("this is no photo")
-    samples.sample("Skirts").save(second)
-    samples.sample("Jeans").save(half)
+    garments.sample("Skirts").save(second)
+    garments.sample("Jeans").save(half)
     half.write_bytes(half.read_bytes()[: half.stat().st_size // 2])
     page = open_page(f"{server}/Classify")
     upload(page, outfit[0], fake, half, second)
@@ -145,7 +145,7 @@ def test_damaged_files_between_two_photos_are_named_and_the_photos_go_on(server,
 
 def test_boxes_survive_switching_photos(server, open_page, outfit, tmp_path):
     second = tmp_path / "second.png"
-    samples.sample("Skirts").save(second)
+    garments.sample("Skirts").save(second)
     page = open_page(f"{server}/Classify")
     upload(page, outfit[0])
     canvas_shown(page)
@@ -276,7 +276,7 @@ def test_a_phone_sized_window_shows_canvas_and_answer_without_cutting_them(serve
 def test_a_photo_of_twelve_megapixels_is_answered(server, open_page, tmp_path):
     path = tmp_path / "phone.jpg"
     noise = Image.effect_noise((3000, 4000), 40).convert("RGB")
-    Image.blend(samples.sample("Tshirts", size=(3000, 4000)), noise, 0.15).save(path, quality=92)
+    Image.blend(garments.sample("Tshirts", size=(3000, 4000)), noise, 0.15).save(path, quality=92)
     page = open_page(f"{server}/Classify")
     expect(page.locator("input[type=file]").first).to_be_attached()
     upload(page, path)

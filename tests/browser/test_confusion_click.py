@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from core.labels import LabelSet
+from core.artifacts.labels import LabelSet
 from tests.browser.conftest import running_server
 from tests.browser.waiting import at_rest, shown
 from tests.conftest import GROUPS

@@ -15,7 +15,7 @@ from urllib.request import urlopen
 import pytest
 from playwright.sync_api import Page
 
-from core.samples import sample
+from core.samples.garments import sample
 from tests.browser.conftest import ROOT, free_port, running_server, wait_for
 from tests.browser.waiting import canvas_shown, shown
 

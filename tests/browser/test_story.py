@@ -14,7 +14,7 @@ import pytest
 from PIL import Image, ImageChops
 from playwright.sync_api import Page, expect
 
-from core.runs import current_run
+from core.artifacts.run import current_run
 from tests.browser.layout import BASELINES, MOST_CHANGED, changed, shrunk
 from tests.browser.waiting import at_rest, canvas_shown, shown
 

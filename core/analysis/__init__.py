@@ -1,0 +1,1 @@
+"""What predictions and trainings say, as numbers, plain tables and sentences."""

@@ -1,0 +1,266 @@
+"""Trainings as read from their folders: finished runs, runs in progress, and the published reference.
+
+Their tables are in `core.analysis.history`, their sentences in `core.analysis.text`, their charts in `core.plots.history`. A value
+nobody knows is NaN and stays so; nothing is interpolated. Accuracies and losses are as in `history.csv` (docs/architecture.md).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shlex
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from core.artifacts.run import RESTORE_HINT, RUNS_FOLDER, Run
+from core.errors import BrokenRun
+
+FILES = ("manifest.json", "config.json", "history.csv", "data.json", "metrics.json")  # what is read of a finished run
+PROJECT = RUNS_FOLDER.parent.parent
+HEARTBEAT_LOST = (
+    30.0  # seconds without a sign of life after which a trainer elsewhere counts as dead; it gives one every 2 s
+)
+LONGEST_SILENCE = 3600.0  # likewise while its process is there: it is silent while it validates and exports
+IN_TRAINING = "in training"
+TEXTS = ("stage_name", "device")
+SHARES = ("train_accuracy", "val_accuracy", "val_macro_f1")
+COLUMNS = (
+    "epoch", "stage", "stage_name", "trainable_parameters", "lr", "train_loss", "train_accuracy", "val_loss", "val_accuracy",
+    "val_macro_f1", "images", "seconds", "images_per_second", "device",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training, finished or not. Read-only, shared between visitors.
+
+    Args:
+        folder: its run folder.
+        name: to be shown.
+        epochs: one row an epoch: `COLUMNS`, and counted from the start `images_seen`, `steps` of the optimizer, and `hours`.
+        config: settings as resolved, by dotted name.
+        data: what was indexed, as in `data.json`; empty if unknown.
+        manifest: of a finished run; empty while it trains.
+        metrics: as in `metrics.json`; empty while it trains.
+        progress: what the trainer last said of itself; empty for a finished run.
+    """
+
+    folder: Path
+    name: str
+    epochs: pd.DataFrame
+    config: dict[str, Any]
+    data: dict[str, Any]
+    manifest: dict[str, Any]
+    metrics: dict[str, Any]
+    progress: dict[str, Any]
+
+    @property
+    def run_id(self) -> str:
+        """Name of its folder."""
+        return self.folder.name
+
+    def column(self, name: str) -> pd.Series:
+        """One value an epoch, as floats."""
+        return pd.Series(self.epochs[name], dtype=float)
+
+    @cached_property
+    def best(self) -> pd.Series | None:
+        """The row of the epoch with the best validation accuracy, the first of equals; None if none is known."""
+        known = self.epochs["val_accuracy"].dropna()
+        return None if known.empty else self.epochs.loc[known.idxmax()]
+
+    @cached_property
+    def best_accuracy(self) -> float:
+        """Validation accuracy of the best epoch; NaN if none is known."""
+        return math.nan if self.best is None else float(self.best.at["val_accuracy"])
+
+    @property
+    def test_accuracy(self) -> dict[str, Any]:
+        """`value`, `low` and `high` (95% interval); of a publication `low`, `high` and `as_published`; empty if not measured."""
+        return self.metrics.get("test", {}).get("accuracy", {})
+
+    @cached_property
+    def seconds(self) -> float:
+        """Training time in all; NaN if an epoch's is unknown and no total was published."""
+        return self._total("seconds")
+
+    @cached_property
+    def images_per_second(self) -> float:
+        """Photos trained on over training time; NaN or as published likewise."""
+        rate = self._total("images") / self.seconds
+        return self._published("images_per_second") if math.isnan(rate) else rate
+
+    def _total(self, column: str) -> float:
+        values = self.column(column).to_numpy()
+        known = len(values) > 0 and not np.isnan(values).any()
+        return float(values.sum()) if known else self._published(column)
+
+    def _published(self, name: str) -> float:
+        return float(self.metrics.get("training", {}).get(name, math.nan))
+
+
+def read_training(folder: Path) -> Training:
+    """The training in a run folder, finished or in progress.
+
+    Raises:
+        BrokenRun: a file of it is missing, damaged, or does not hold what it should.
+    """
+    if is_unfinished(folder):
+        return in_progress(folder)
+    return finished(Run.load(folder))
+
+
+def is_unfinished(folder: Path) -> bool:
+    """Whether a trainer has begun a run in this folder and not finished it. Raises BrokenRun if the folder may not be entered."""
+    try:
+        return (folder / "progress.json").is_file() and not (folder / "manifest.json").is_file()
+    except PermissionError as error:
+        raise BrokenRun(
+            f"{folder} cannot be read ({error.strerror}). Let the server read it, or move it away."
+        ) from None
+
+
+def finished(run: Run) -> Training:
+    """The training behind a whole run. Raises BrokenRun if one of its files is missing or damaged."""
+    config, data, metrics = (
+        _object(run.read_json(name), run.folder / name) if name in run.manifest.get("files", {}) else {}
+        for name in ("config.json", "data.json", "metrics.json")
+    )
+    settings = flattened(config.get("resolved", {}))
+    epochs = _checked(run.read_csv("history.csv"), run.folder / "history.csv", settings)
+    return Training(run.folder, run.manifest["name"], epochs, settings, data, run.manifest, metrics, {})
+
+
+def in_progress(folder: Path) -> Training:
+    """The training that is being made in a folder. Raises BrokenRun if a file of it cannot be read."""
+    told, config, data = (_read_object(folder / name) for name in ("progress.json", "config.json", "data.json"))
+    settings, history = flattened(config.get("resolved", {})), folder / "history.csv"
+    try:
+        epochs = pd.read_csv(history) if history.is_file() else pd.DataFrame(columns=list(COLUMNS))
+    except (OSError, ValueError) as error:
+        raise BrokenRun(f"{history} cannot be read ({error}).") from None
+    return Training(folder, folder.name, _checked(epochs, history, settings), settings, data, {}, {}, told)
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    """A JSON object from a file; empty if there is no such file."""
+    if not path.is_file():
+        return {}
+    try:
+        return _object(json.loads(path.read_text(encoding="utf-8")), path)
+    except (OSError, ValueError) as error:
+        raise BrokenRun(f"{path} cannot be read ({error}).") from None
+
+
+def _object(value: Any, path: Path) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise BrokenRun(f"{path} holds a {type(value).__name__} where a JSON object is expected. {RESTORE_HINT}")
+    return value
+
+
+def find_trainings(
+    folder: Path, read: Callable[[Path], Training] = read_training
+) -> tuple[list[Training], dict[str, str]]:
+    """Every training below a folder, those being made first, then the newest; and what is wrong with the others, by folder name.
+
+    Args:
+        folder: of run folders; files in it are no concern of this.
+        read: reads one, `read_training` or a cache of it.
+    """
+    trainings, problems = [], {}
+    for child in sorted(folder.iterdir()) if folder.is_dir() else []:
+        if not child.is_dir():
+            continue
+        try:
+            trainings.append(read(child))
+        except BrokenRun as error:
+            problems[child.name] = str(error)
+    trainings.sort(key=lambda training: (status(training) == IN_TRAINING, made_on(training)), reverse=True)
+    return trainings, problems
+
+
+def _checked(epochs: pd.DataFrame, path: Path, settings: dict[str, Any]) -> pd.DataFrame:
+    """The table with its running totals. Raises BrokenRun, naming what is wrong with it."""
+    missing = [column for column in COLUMNS if column not in epochs]
+    if missing:
+        raise BrokenRun(f"{path} lacks the column(s) {', '.join(missing)}. {RESTORE_HINT}")
+    if epochs.empty:
+        epochs = epochs.astype(float)
+    words = [name for name in COLUMNS if name not in TEXTS and not pd.api.types.is_numeric_dtype(epochs[name])]
+    if words:
+        raise BrokenRun(f"{path} holds something other than numbers in {', '.join(words)}. {RESTORE_HINT}")
+    if epochs[["epoch", "stage"]].isna().to_numpy().any() or (np.diff(epochs["epoch"].to_numpy(float)) < 1).any():
+        raise BrokenRun(f"{path}: epochs must count up, each with its stage. {RESTORE_HINT}")
+    strange = [name for name in SHARES if not epochs[name].dropna().between(0, 1).all()]
+    if strange:
+        raise BrokenRun(f"{path}: {', '.join(strange)} must lie between 0 and 1. {RESTORE_HINT}")
+    seen = np.cumsum(epochs["images"].to_numpy(float))  # from the first unknown value on nobody knows the sum
+    steps = seen / settings.get("batch_size", math.nan)
+    return epochs.assign(images_seen=seen, steps=steps, hours=np.cumsum(epochs["seconds"].to_numpy(float)) / 3600)
+
+
+def flattened(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings by dotted name; a list of stages becomes `stages.1.lr` and so on."""
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            value = {str(i): child for i, child in enumerate(value, 1)}
+        if isinstance(value, dict):
+            flat |= flattened(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def status(training: Training) -> str:
+    """`published`, `finished`, `in training`, `stopped` or `trainer died`."""
+    if training.progress:
+        return state_of(training.progress)
+    return "published" if training.manifest.get("origin") == "published" else "finished"
+
+
+def state_of(progress: dict[str, Any], now: float | None = None) -> str:
+    """How an unfinished run stands: `in training`, `stopped` (its trainer said so) or `trainer died` (it says nothing any more)."""
+    if progress.get("state") == "stopped":
+        return "stopped"
+    silence = (time.time() if now is None else now) - progress.get("updated", 0.0)
+    lives = _process_lives(progress)
+    patience = HEARTBEAT_LOST if lives is None else LONGEST_SILENCE if lives else 0.0
+    return IN_TRAINING if silence < patience else "trainer died"
+
+
+def _process_lives(progress: dict[str, Any]) -> bool | None:
+    """Whether the trainer's process exists; None if it is on another machine, or on Windows, where asking would end it."""
+    if os.name != "posix" or progress.get("host") != socket.gethostname() or "pid" not in progress:
+        return None
+    try:
+        os.kill(progress["pid"], 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def made_on(training: Training) -> str:
+    """When it was finished, or told of last: date and time as ISO 8601 in UTC; empty if unknown."""
+    if "updated" in training.progress:
+        return datetime.fromtimestamp(training.progress["updated"], UTC).isoformat(timespec="seconds")
+    return training.manifest.get("created", "")
+
+
+def resume_command(training: Training) -> str:
+    """What to type, from the project's folder, to go on with a training that ended early."""
+    folder = training.folder.resolve()
+    shown = folder.relative_to(PROJECT) if folder.is_relative_to(PROJECT) else folder
+    return f"python -m train --resume {shlex.quote(shown.as_posix())}"

@@ -1,0 +1,157 @@
+"""Classify many photos in batches, decoding while the network runs, in bounded memory."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from PIL import Image
+
+from core.errors import GarmentError
+from core.images.decode import Photo, decode_photo
+from core.images.region import Region, clamp
+from core.images.sources import PhotoFile
+from core.inference.classifier import Answer, Classifier, Input, Reading
+from core.inference.postprocess import Controls
+
+BATCH = 32
+BATCHES_AHEAD = 3  # begun while the results of another are taken
+THREADS = 4  # that decode
+PASSES = 2  # of the network at once: each fills the gaps in which the other waits for its slowest thread
+
+Decode = Callable[[bytes, str, tuple[int, int] | None], Photo]  # as `core.images.decode.decode_photo`
+RECORD_FIELDS = (
+    "file", "label", "probability", "group", "in_scope", "in_scope_score", "top_k", "width", "height", "milliseconds", "error",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Request:
+    """How photos are to be classified.
+
+    Args:
+        controls: group filter and upper-body bias.
+        k: how many classes a record lists.
+        region: the part of every photo to look at, in pixels of the upright photo; the whole photo if None.
+        picture: (width, height) into which a picture of the part looked at is fitted for each result; none is made if None.
+    """
+
+    controls: Controls = Controls()
+    k: int = 5
+    region: Region | None = None
+    picture: tuple[int, int] | None = None
+
+
+class Result(NamedTuple):
+    """What became of one photo.
+
+    Args:
+        record: values by RECORD_FIELDS; `error` says why a photo has no label. `milliseconds` is the photo's own decoding and its share
+            of the forward pass.
+        picture: if the request asked for one and the photo could be read.
+        reading: what the network saw; None if the photo could not be read.
+    """
+
+    record: dict[str, Any]
+    picture: Image.Image | None
+    reading: Reading | None
+
+
+def predict(
+    classifier: Classifier,
+    batches: Iterable[Sequence[PhotoFile]],
+    request: Request,
+    decode: Decode = decode_photo,
+) -> Iterator[list[Result]]:
+    """The results of one batch after another, in the order given; strangers' photos are decoded by `core.images.sandbox.decode_apart`.
+
+    Decoded photos become the network's small input at once, so that at most THREADS of them are in memory at their own size, and
+    BATCHES_AHEAD + 1 batches of inputs or results, however many photos there are.
+    """
+    decoders, network = ThreadPoolExecutor(THREADS), ThreadPoolExecutor(PASSES)
+    waiting: deque[Future[list[Result]]] = deque()
+    try:
+        for batch in batches:
+            decoded = [decoders.submit(_decode, classifier, file, request, decode) for file in batch]
+            waiting.append(network.submit(_classify, classifier, decoded, request))
+            if len(waiting) > BATCHES_AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for pool in (decoders, network):
+            pool.shutdown(cancel_futures=True)
+
+
+class _Decoded(NamedTuple):
+    name: str
+    milliseconds: float
+    error: str = ""
+    size: tuple[int | None, int | None] = (None, None)
+    input: Input | None = None
+    picture: Image.Image | None = None
+
+
+def _decode(classifier: Classifier, file: PhotoFile, request: Request, decode: Decode) -> _Decoded:
+    start = time.perf_counter()
+    try:
+        photo = decode(file.read(), file.name, _enough(classifier, request))
+        prepared = classifier.prepare(photo, request.region)
+    except GarmentError as problem:
+        return _Decoded(file.name, 1000 * (time.perf_counter() - start), str(problem))
+    picture = _picture(photo, request)
+    return _Decoded(file.name, 1000 * (time.perf_counter() - start), "", photo.size, prepared, picture)
+
+
+def _enough(classifier: Classifier, request: Request) -> tuple[int, int] | None:
+    """Pixels that are enough of a whole photo; a region may be small and needs all that there are."""
+    if request.region:
+        return None
+    (width, height), (shown_width, shown_height) = classifier.enough, request.picture or (0, 0)
+    return max(width, shown_width), max(height, shown_height)
+
+
+def _picture(photo: Photo, request: Request) -> Image.Image | None:
+    if request.picture is None:
+        return None
+    box = request.region and clamp(request.region, *photo.size).box_in(photo.image.size, photo.size)
+    picture = photo.image.crop(box) if box else photo.image.copy()
+    picture.thumbnail(request.picture)
+    return picture
+
+
+def _classify(classifier: Classifier, batch: list[Future[_Decoded]], request: Request) -> list[Result]:
+    decoded = [future.result() for future in batch]
+    inputs = [item.input for item in decoded if item.input]
+    start = time.perf_counter()
+    readings = iter(classifier.read_inputs(inputs))
+    share = 1000 * (time.perf_counter() - start) / max(1, len(inputs))
+    return [_result(classifier, item, next(readings) if item.input else None, share, request) for item in decoded]
+
+
+def _result(classifier: Classifier, item: _Decoded, reading: Reading | None, share: float, request: Request) -> Result:
+    if reading is None:
+        return Result(_record(item, None, item.milliseconds), None, None)
+    answer = classifier.answer(reading, request.controls, request.k)
+    return Result(_record(item, answer, item.milliseconds + share), item.picture, reading)
+
+
+def _record(item: _Decoded, answer: Answer | None, milliseconds: float) -> dict[str, Any]:
+    width, height = item.size
+    return {
+        "file": item.name,
+        "label": answer.label if answer else "",
+        "probability": answer.probability if answer else None,
+        "group": answer.group if answer else "",
+        "in_scope": answer.in_scope if answer else None,
+        "in_scope_score": answer.score if answer else None,
+        "top_k": dict(answer.ranking) if answer else {},
+        "width": width,
+        "height": height,
+        "milliseconds": round(milliseconds, 2),
+        "error": item.error,
+    }

@@ -1,0 +1,139 @@
+"""Where photos come from: files, folders, zip files and lists of them, found one after another, read only when asked for."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+import zipfile
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import IO, BinaryIO, NamedTuple, NoReturn
+
+from core.errors import GarmentError, InvalidData, UnreadablePhoto
+from core.images.decode import ACCEPTED_SUFFIXES, MAX_BYTES, display_name
+
+
+class PhotoFile(NamedTuple):
+    """A photo not yet read.
+
+    Args:
+        name: for its record; always valid UTF-8.
+        read: gives its bytes, at most one more than the decoder accepts; raises UnreadablePhoto.
+    """
+
+    name: str
+    read: Callable[[], bytes]
+
+
+class Inventory(NamedTuple):
+    """How many photos there are, and a SHA-256 over their names in order, which tells one list of photos from another."""
+
+    photos: int
+    names: str
+
+
+def find_photos(paths: Iterable[Path]) -> Iterator[PhotoFile]:
+    """Photos named by paths, in their order: files as they are, folders and zip files searched for the accepted suffixes.
+
+    A folder gives its own photos by name, then those of its subfolders by name; a zip file gives its photos by name. What cannot be
+    read is given too, and says so when it is read. Never holds more than the names of one folder or the contents of one zip file.
+    """
+    for path in paths:
+        if path.is_dir():
+            yield from _photos_in_folder(path)
+        elif path.suffix.lower() == ".zip" and path.is_file():
+            yield from _photos_in_zip_file(path)
+        else:
+            yield _on_disk(path)
+
+
+def listed_paths(list_file: Path) -> Iterator[Path]:
+    """The paths in a text file, one a line, relative to the current folder; empty lines are passed over. Raises OSError."""
+    with list_file.open(encoding="utf-8-sig", errors="surrogateescape") as file:
+        for line in file:
+            if line.strip():
+                yield Path(line.rstrip("\n"))
+
+
+def take_inventory(files: Iterable[PhotoFile]) -> Inventory:
+    """Count photos without reading them."""
+    digest, count = hashlib.sha256(), 0
+    for file in files:
+        digest.update(file.name.encode() + b"\0")
+        count += 1
+    return Inventory(count, digest.hexdigest())
+
+
+def photos_in_zip(source: Path | BinaryIO, name: str) -> Iterator[tuple[PhotoFile, int]]:
+    """Photos of a zip file by name, each with the number of bytes it claims to unpack to; nothing is unpacked to disk.
+
+    Raises:
+        InvalidData: it is no readable zip file.
+    """
+    try:
+        archive = zipfile.ZipFile(source)  # closed when the last of its photos is forgotten
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise InvalidData(
+            f"{display_name(name)} is no readable zip file ({error}). Pack or download it again."
+        ) from None
+    members = [member for member in archive.infolist() if _is_photo(member.filename)]
+    members.sort(key=lambda member: member.filename)
+    return (
+        (_photo(f"{name}/{member.filename}", partial(archive.open, member)), member.file_size) for member in members
+    )
+
+
+def batched(files: Iterable[PhotoFile], size: int) -> Iterator[list[PhotoFile]]:
+    """Groups of `size` photos in order, the last one perhaps smaller."""
+    iterator = iter(files)
+    while batch := list(itertools.islice(iterator, size)):
+        yield batch
+
+
+def _photos_in_folder(folder: Path) -> Iterator[PhotoFile]:
+    refused: list[OSError] = []
+    for path, subfolders, names in os.walk(folder, onerror=refused.append):
+        subfolders.sort()
+        for name in sorted(filter(_is_photo, names)):
+            yield _on_disk(Path(path, name))
+    for error in refused:
+        yield _photo(str(error.filename), partial(_refuse, error))
+
+
+def _photos_in_zip_file(path: Path) -> Iterator[PhotoFile]:
+    try:
+        yield from (file for file, _ in photos_in_zip(path, str(path)))
+    except InvalidData as error:
+        yield _photo(str(path), partial(_refuse, error))
+
+
+def _is_photo(name: str) -> bool:
+    """By its suffix; macOS's companion files (`._shirt.jpg`) carry it too and are none."""
+    path = PurePosixPath(name)
+    return path.suffix.lower() in ACCEPTED_SUFFIXES and not path.name.startswith("._")
+
+
+def _on_disk(path: Path) -> PhotoFile:
+    return _photo(str(path), partial(path.open, "rb"))
+
+
+def _photo(name: str, open_: Callable[[], IO[bytes]]) -> PhotoFile:
+    name = name.encode("utf-8", "backslashreplace").decode()  # a file name may hold bytes that are no text
+    return PhotoFile(name, partial(_read, name, open_))
+
+
+def _read(name: str, open_: Callable[[], IO[bytes]]) -> bytes:
+    try:
+        with open_() as file:
+            return file.read(MAX_BYTES + 1)  # one more than allowed, so that the decoder refuses it by its size
+    except GarmentError:
+        raise
+    except Exception as problem:  # each of zip's methods of compression raises its own types on damaged bytes
+        reason = getattr(problem, "strerror", None) or problem
+        raise UnreadablePhoto(f"{display_name(name)} cannot be read ({reason}).") from problem
+
+
+def _refuse(error: Exception) -> NoReturn:
+    raise error

@@ -1,0 +1,1 @@
+"""The network and its answers, without PyTorch where ONNX Runtime serves."""

@@ -1,0 +1,1 @@
+"""Garments drawn in code, for pages and tests that have no photo at hand."""

@@ -1,0 +1,186 @@
+"""The widgets of the batch page: dropping many photos, watching them being classified, and the table of answers."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+from PIL import Image
+
+from core.artifacts.labels import NO_KIND, LabelSet
+from core.bulk.pipeline import Request, predict
+from core.bulk.table import (
+    MAX_PHOTOS,
+    THUMBNAIL,
+    UNSURE,
+    Upload,
+    answered,
+    as_csv,
+    class_counts,
+    out_of_scope,
+    photos_of,
+    row,
+    table,
+    unsure,
+    verdicts,
+)
+from core.images import sandbox
+from core.images.decode import ACCEPTED_SUFFIXES
+from core.images.sources import PhotoFile, batched
+from core.inference.classifier import Classifier
+from core.plots.bars import count_bars
+from core.samples import garments
+from core.ui.markdown import told
+from core.ui.session import shown_since
+
+BATCH = 16  # photos between two looks at the clock
+ROW_HEIGHT = 64
+METRIC_WIDTH = 150
+EVERYTHING, TO_LOOK_AT = "All", "Worth a look"
+
+
+def upload() -> dict[str, PhotoFile]:
+    """Drop zone for photos and zip files; gives the photos in them and names what is left out."""
+    files = st.file_uploader(
+        "Photos of clothes, or zip files of them",
+        type=["zip", *(suffix.lstrip(".") for suffix in ACCEPTED_SUFFIXES)],
+        accept_multiple_files=True,
+        key="batch_upload",
+        help=f"At most {MAX_PHOTOS} photos at once. They stay in this session and are never stored.",
+    )
+    sandbox.start()
+    photos, problems = photos_of(Upload(file.file_id, file.name, file.getvalue()) for file in files)
+    for problem in problems:
+        st.error(told(problem), icon=":material/folder_zip:")
+    return photos or (drawn() if st.session_state.get("batch_drawn") and not files else {})
+
+
+def invite() -> None:
+    """What to do on the empty page, and drawn garments for those who have no photos at hand."""
+    st.info(
+        "Drop photos or a zip file of photos above: each gets its kind, and the doubtful ones come first.",
+        icon=":material/arrow_upward:",
+    )
+    st.button("Take drawn garments", icon=":material/draw:", on_click=_take_drawn)
+
+
+def _take_drawn() -> None:
+    st.session_state["batch_drawn"] = True
+
+
+@st.cache_resource(show_spinner=False)
+def drawn() -> dict[str, PhotoFile]:
+    """Garments of the kinds that Home shows and a few other things, by an id as `upload` gives it."""
+    pictures = {f"{name} {seed}": garments.sample(name, seed) for name in garments.SHOWN for seed in range(1, 3)}
+    pictures |= {f"Something else {seed}": garments.out_of_scope(seed) for seed in range(1, 4)}
+    return {f"drawn {name}": PhotoFile(f"{name}.png", _png(picture)) for name, picture in pictures.items()}
+
+
+def _png(picture: Image.Image) -> Callable[[], bytes]:
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    return buffer.getvalue
+
+
+def classify(classifier: Classifier, photos: dict[str, PhotoFile]) -> pd.DataFrame:
+    """Answers for the photos as `core.bulk.table.table`; those new in this session are classified before the visitor's eyes."""
+    rows = _rows_of_this_session(classifier.run.run_id)
+    for gone in rows.keys() - photos.keys():
+        del rows[gone]
+    waiting = {key: photo for key, photo in photos.items() if key not in rows}
+    if waiting:
+        _classify(classifier, waiting, rows)
+    return table(rows[key] for key in photos)
+
+
+def _rows_of_this_session(run_id: str) -> dict[str, dict[str, Any]]:
+    kept = st.session_state.setdefault("batch", {})
+    if run_id not in kept:  # another run took the place of the one that answered
+        kept.clear()
+    return kept.setdefault(run_id, {})
+
+
+def _classify(classifier: Classifier, waiting: dict[str, PhotoFile], rows: dict[str, dict[str, Any]]) -> None:
+    """Rows grow with each batch, so that a run which the visitor interrupts is continued by the next one."""
+    bar = st.progress(0.0, f"0 of {len(waiting)} photos")
+    keys, done, start = iter(waiting), 0, time.perf_counter()
+    for results in predict(
+        classifier, batched(waiting.values(), BATCH), Request(picture=THUMBNAIL), sandbox.decode_apart
+    ):
+        rows.update((next(keys), row(result)) for result in results)
+        done += len(results)
+        bar.progress(done / len(waiting), _progress(done, len(waiting), time.perf_counter() - start))
+    bar.empty()
+
+
+def _progress(done: int, total: int, seconds: float) -> str:
+    left = round((total - done) * seconds / done)
+    return f"{done} of {total} photos · {done / seconds:.1f} images/s · {left // 60}:{left % 60:02} left"
+
+
+def summary(answers: pd.DataFrame) -> None:
+    """How many photos there are, and how many need a second look."""
+    good = answered(answers)
+    figures = (
+        ("Classified", len(good), None),
+        (NO_KIND, int(out_of_scope(good).sum()), "They do not look like any of the kinds."),
+        ("Unsure", int(unsure(good).sum()), f"Less than {UNSURE:.0%} probable."),
+        ("Not readable", len(answers) - len(good), None),
+    )
+    with st.container(horizontal=True):  # two by two on a phone
+        for label, number, explanation in figures:
+            st.metric(label, number, help=explanation, width=METRIC_WIDTH)
+
+
+def answers_table(answers: pd.DataFrame) -> None:
+    """The answers with thumbnails, those to look at first."""
+    shown = answered(answers)
+    choice = st.segmented_control(
+        "Photos", [EVERYTHING, TO_LOOK_AT], default=EVERYTHING, required=True, key="batch_shown", bind="query-params"
+    )
+    if choice == TO_LOOK_AT:
+        shown = shown.loc[out_of_scope(shown) | unsure(shown)]
+    st.dataframe(
+        verdicts(shown),
+        hide_index=True,
+        row_height=ROW_HEIGHT,
+        column_config={
+            "thumbnail": st.column_config.ImageColumn("Photo", width="small"),
+            "kind": st.column_config.TextColumn("Kind"),
+            "probability": st.column_config.ProgressColumn("Probability", format="percent", min_value=0, max_value=1),
+            "guess": st.column_config.TextColumn(
+                "Next guess", help=f"The second most probable kind; where it is {NO_KIND.lower()}, the most probable."
+            ),
+            "file": st.column_config.TextColumn("File"),
+        },
+    )
+
+
+def kinds(answers: pd.DataFrame, labels: LabelSet) -> None:
+    """How many photos of each kind there are."""
+    counts = class_counts(answered(answers), labels)
+    st.html(count_bars([*counts.itertuples(index=False, name=None)]))
+
+
+def unreadable(answers: pd.DataFrame) -> None:
+    """The photos that could not be read, with the reason."""
+    bad = answers[answers["error"] != ""]
+    if bad.empty:
+        return
+    st.warning(f"{len(bad)} could not be read; the others are classified.", icon=":material/broken_image:")
+    columns = {
+        "file": st.column_config.TextColumn("File", width="small"),
+        "error": st.column_config.TextColumn("Why", width="large"),
+    }
+    st.dataframe(bad[["file", "error"]], hide_index=True, column_config=columns)
+
+
+def download(answers: pd.DataFrame) -> None:
+    """All answers as CSV, in the order of the photos."""
+    csv = as_csv(answers)
+    name = f"garments-{shown_since('batch_shown_since', csv):%Y%m%d-%H%M%S}.csv"
+    st.download_button("CSV", csv, name, "text/csv", icon=":material/table:", on_click="ignore")

@@ -1,0 +1,46 @@
+"""How one process serves many visitors: whose turn it is, and what becomes of freed memory."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import os
+import platform
+import sys
+import threading
+
+M_MMAP_THRESHOLD = -3  # of glibc's malloc.h
+LARGE = 2**20  # bytes; a photo's pixels are more, what else there is mostly less
+
+
+def give_back_large_blocks() -> None:
+    """Let blocks of LARGE bytes and more go back to the system as soon as they are freed.
+
+    glibc raises that bound by itself as photos are freed, up to 32 MB, and from then on keeps their memory in pieces, for each thread's
+    pool anew. Other C libraries are left as they are.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, LARGE)
+
+
+# Visitors answered at once: one more than processors, for one may wait for the network. The others wait for their turn; all at once would
+# all be late, each with a photo being decoded.
+TURNS = 1 + (os.cpu_count() or 1)
+turns = threading.BoundedSemaphore(TURNS)
+
+
+_modules_seen = 0
+
+
+def spare_collector() -> None:
+    """Where modules were loaded, take all that is here now out of sight of Python's garbage collector.
+
+    Streamlit collects after every run of a page, and nobody else's page goes on meanwhile: with every module to look through, that took
+    longer than the answer to a photo.
+    """
+    global _modules_seen
+    if len(sys.modules) > _modules_seen:
+        _modules_seen = len(sys.modules)
+        gc.unfreeze()
+        gc.collect()
+        gc.freeze()

@@ -1,0 +1,97 @@
+"""The run and the classifier of this session, and since when it shows what it shows."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from core.artifacts.run import Run, current_run, runs_folder, sha256_of
+from core.errors import BrokenRun
+from core.ui.markdown import told
+from core.ui.server import give_back_large_blocks
+
+if TYPE_CHECKING:
+    from core.inference.classifier import Classifier
+
+CLASSIFIER = "classifier"  # where a session keeps its (SHA-256 of the manifest, classifier)
+
+
+def shipped_run() -> Run:
+    """The run the product classifies with. Raises BrokenRun."""
+    return current_run(runs_folder())
+
+
+def shipped_run_id() -> str:
+    """Name of the run the product classifies with; empty if there is none."""
+    try:
+        return shipped_run().run_id
+    except BrokenRun:
+        return ""
+
+
+def session_run() -> Run:
+    """The run that this session classifies with, without waiting for its network. Raises BrokenRun."""
+    kept: tuple[str, Classifier] | None = st.session_state.get(CLASSIFIER)
+    return kept[1].run if kept else shipped_run()
+
+
+def classifier() -> Classifier:
+    """The classifier of this session: the shipped run's. Where another run takes its place, the visitor is offered the change.
+
+    Networks are shared by all sessions. A session goes on with its own while `artifacts` is being replaced, or is damaged.
+
+    Raises:
+        BrokenRun: the shipped run cannot be loaded, and the session has none from before.
+    """
+    kept: tuple[str, Classifier] | None = st.session_state.get(CLASSIFIER)
+    try:
+        run = shipped_run()
+        sha256 = sha256_of(run.folder / "manifest.json")
+        if kept is None:
+            kept = (sha256, _classifier(run, str(run.folder), sha256))
+        elif kept[0] != sha256 and _taken(run):
+            st.session_state[CLASSIFIER] = (sha256, _classifier(run, str(run.folder), sha256))
+            st.rerun()
+    except (BrokenRun, OSError) as error:
+        if kept is None:
+            raise
+        st.warning(
+            f"The run that is shipped now cannot be loaded; this session goes on with “{kept[1].run.manifest['name']}”. {told(error)}"
+        )
+    st.session_state[CLASSIFIER] = kept
+    return kept[1]
+
+
+def _taken(run: Run) -> bool:
+    """Offer a run that has taken the place of this session's; whether the visitor takes it now."""
+    st.info(f"Another run is shipped now: “{run.manifest['name']}”. This session goes on with the one it began with.")
+    return st.button("Use the new run", key="use_new_run", icon=":material/update:")
+
+
+@st.cache_resource(show_spinner="Loading the network…", max_entries=2)
+def _classifier(_run: Run, folder: str, manifest_sha256: str) -> Classifier:
+    give_back_large_blocks()
+    from threadpoolctl import threadpool_limits
+
+    from core.inference.classifier import (
+        Classifier,  # ONNX Runtime comes with it, which a page may draw itself before it has
+    )
+
+    # Visitors are what goes on at once; threads of BLAS stay busy for 20 ms after each small product.
+    threadpool_limits(1, "blas")
+    return Classifier(_run, shared=True)
+
+
+def shown_since(key: str, content: str) -> datetime:
+    """When this session came to show a content, in local time; reruns that show the same keep it.
+
+    It dates the files to take away: with the time of each rerun in their names they would get new addresses at each, and one clicked just
+    then would be gone.
+    """
+    since, shown = st.session_state.get(key, (None, None))
+    if since is None or shown != hash(content):
+        since = datetime.now().astimezone()
+        st.session_state[key] = (since, hash(content))
+    return since

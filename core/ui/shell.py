@@ -1,0 +1,83 @@
+"""What every page shares: its frame, error messages, and the width of a column on the visitor's screen."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import streamlit as st
+import streamlit.components.v2 as components
+from PIL import Image
+
+from core.errors import GarmentError
+from core.samples.garments import sample
+from core.ui.markdown import told
+from core.ui.server import spare_collector
+
+APP_NAME = "Garment Lens"
+# Streamlit writes the axes of a light chart in a grey too pale to read, and redraws no chart when the system turns dark (white is for text
+# on colour). Its tags are white on the primary colour, which is light in the dark.
+INK = (
+    "<style>.stPlotlyChart :is([class$=tick] text, [class*=title] text, .heatmap-label text, .bartext-outside, "
+    ".annotation text:not([style*='255, 255, 255'])) {fill: currentColor !important}"
+    ".stMultiSelect [data-tag] :is(span, button) {color: light-dark(#fff, #0e1218)}</style>"
+)
+CLASSIFY_PAGE = "pages/1_Classify.py"
+HISTORY_PAGE = "pages/2_Training_history.py"
+CONFUSION_PAGE = "pages/3_Confusion_matrix.py"
+BATCH_PAGE = "pages/4_Batch.py"
+log = logging.getLogger(__name__)
+
+
+def page(title: str) -> None:
+    """Configure a page; the first call of each. Its icon is drawn here: Streamlit's own would be fetched from another site."""
+    st.set_page_config(page_title=f"{title} · {APP_NAME}", page_icon=_icon(), layout="wide")
+    st.html(INK)
+
+
+@st.cache_resource(show_spinner=False)
+def _icon() -> Image.Image:
+    return sample("Tshirts", size=(48, 64))
+
+
+@contextmanager
+def errors_shown() -> Generator[None]:
+    """Show errors as messages and end the page there: our own as they are, any other with an id that stands in the log as well."""
+    try:
+        yield
+    except GarmentError as error:
+        st.error(told(error), icon=":material/error:")
+        st.stop()
+    except Exception:
+        error_id = uuid.uuid4().hex[:8]
+        log.exception("error %s", error_id)
+        st.error(
+            f"Something went wrong that nobody foresaw (error {error_id}). Reload the page; if it comes back, send that id with the log.",
+            icon=":material/error:",
+        )
+        st.stop()
+    finally:
+        spare_collector()
+
+
+_MEASURE = """
+export default function({ parentElement, setStateValue }) {
+  let last = 0;
+  const observer = new ResizeObserver(() => {
+    const host = parentElement.host ?? parentElement;
+    const width = Math.floor(host.getBoundingClientRect().width);
+    if (width > 0 && Math.abs(width - last) > 8) { last = width; setStateValue("width", width); }
+  });
+  observer.observe(parentElement.host ?? parentElement);
+  return () => observer.disconnect();
+}
+"""
+_measure = components.component("column_width", html="<div></div>", js=_MEASURE)
+
+
+def column_width(key: str) -> int | None:
+    """Width in pixels of the container this is called in, as the visitor's browser lays it out; None until it has told."""
+    result = _measure(key=key, default={"width": None}, on_width_change=lambda: None, height=1)
+    return result.width and int(result.width)

@@ -1,0 +1,59 @@
+"""A journal is taken up where it was left, and never by another task."""
+
+import pytest
+
+from core.bulk.journal import Journal
+from core.errors import InvalidData
+
+TASK = {"run": "a", "photos": 3}
+BATCHES = [[{"file": "1"}, {"file": "2"}], [{"file": "ä\n3"}]]
+
+
+@pytest.fixture
+def journal(tmp_path) -> Journal:
+    journal = Journal(tmp_path / "out.csv.part", TASK)
+    assert journal.resume() == 0
+    for batch in BATCHES:
+        journal.append(batch)
+    return journal
+
+
+def test_what_was_appended_is_read_back_in_order(journal):
+    assert list(journal.batches()) == BATCHES
+    assert journal.finished() == 2
+
+
+def test_it_is_taken_up_with_what_it_holds(journal):
+    again = Journal(journal.path, TASK)
+    assert again.resume() == 2
+    again.append([{"file": "4"}])
+    assert list(again.batches()) == [*BATCHES, [{"file": "4"}]]
+
+
+def test_a_kill_at_any_byte_leaves_whole_batches(journal):
+    data = journal.path.read_bytes()
+    for length in range(len(data) + 1):
+        journal.path.write_bytes(data[:length])
+        whole = max(0, data[:length].count(b"\n") - 1)
+        assert journal.finished() == whole
+        assert journal.resume() == whole
+        assert list(journal.batches()) == BATCHES[:whole]
+
+
+def test_another_tasks_journal_is_refused_and_kept(journal):
+    other = Journal(journal.path, TASK | {"photos": 4})
+    with pytest.raises(InvalidData, match=r"unfinished results of another command \(different: photos\)"):
+        other.resume()
+    with pytest.raises(InvalidData, match="another command"):
+        list(other.batches())
+    assert list(journal.batches()) == BATCHES
+
+
+def test_a_file_that_is_no_journal_is_refused(journal):
+    journal.path.write_bytes(b"some text\n")
+    with pytest.raises(InvalidData, match="another command"):
+        journal.resume()
+
+
+def test_nothing_is_finished_before_there_is_a_file(tmp_path):
+    assert Journal(tmp_path / "none.part", TASK).finished() == 0

@@ -1,0 +1,66 @@
+"""The bars of an answer show its names as text, in order, with lengths in proportion."""
+
+import re
+
+import pytest
+
+from core.artifacts.labels import LabelSet
+from core.plots.bars import count_bars, probability_bars, rounded
+from core.plots.palette import GROUP
+from tests.conftest import GROUPS
+
+LABELS = LabelSet.from_json(GROUPS)
+RANKING = [("Tshirts", 0.8), ("Jeans", 0.15), ("Track Pants", 0.05)]
+
+
+def test_names_values_and_lengths_follow_the_ranking():
+    html = probability_bars(RANKING, LABELS)
+    assert re.findall(r'bar-name"[^>]*>([^<]+)<', html) == ["Tshirts", "Jeans", "Track Pants"]
+    assert re.findall(r'bar-value">([^<]+)<', html) == ["80.0%", "15.0%", "5.0%"]
+    assert [float(share) for share in re.findall(r"\* ([\d.]+)\)", html)] == [0.8, 0.15, 0.05]
+
+
+def test_colours_are_the_groups():
+    html = probability_bars(RANKING, LABELS)
+    assert re.findall(r"background:(#\w+)", html) == [GROUP["Tops"], GROUP["Bottoms"], GROUP["Bottoms"]]
+
+
+def test_a_legend_says_which_colour_is_which_group_where_there_are_several():
+    counts = [("Jeans", "Bottoms", 4), ("Shirts", "Tops", 1), ("None of these", "", 2)]
+    for html, groups in (
+        (probability_bars(RANKING[:1], LABELS), ["Tops", "Bottoms"]),
+        (count_bars(counts), ["Bottoms", "Tops"]),
+    ):
+        legend = re.findall(r"color:(#\w+)\">■</span> (\w+)<", html)
+        assert legend == [(GROUP[group], group) for group in groups]
+    for html in (
+        probability_bars([("a", 1.0)], LabelSet.from_json({"Shoes": ["a"]})),
+        count_bars(counts[:1] + counts[2:]),
+    ):
+        assert "■" not in html
+
+
+def test_an_answer_out_of_scope_is_faded():
+    assert "opacity:1" in probability_bars(RANKING, LABELS) and "opacity:0.4" in probability_bars(
+        RANKING, LABELS, in_scope=False
+    )
+
+
+def test_a_class_named_in_html_is_shown_as_text():
+    hostile = LabelSet.from_json({"Tops": ["<script>alert(1)</script>"]})
+    assert "<script>" not in probability_bars([("<script>alert(1)</script>", 1.0)], hostile)
+
+
+def test_counts_have_the_most_longest_and_leave_none_out():
+    html = count_bars([("Jeans", "Bottoms", 4), ("Tops", "Tops", 0), ("<b>", "", 1)])
+    assert html.count('role="listitem"') == 2 and "&lt;b&gt;" in html
+    assert "* 1.0000" in html and "* 0.2500" in html
+    assert '<span class="bar-value">4</span>' in html
+    assert "listitem" not in count_bars([("Jeans", "Bottoms", 0)])
+
+
+@pytest.mark.parametrize(
+    ("probability", "shown"), [(0.0, "0%"), (0.994, "99%"), (0.995, "over 99%"), (1.0, "over 99%")]
+)
+def test_no_answer_is_called_certain(probability, shown):
+    assert rounded(probability) == shown

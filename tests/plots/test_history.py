@@ -1,0 +1,186 @@
+"""Charts of trainings hold what their tables hold, and nothing that is not known."""
+
+import numpy as np
+import pytest
+
+from core.analysis import history
+from core.artifacts.run import RUNS_FOLDER, Run
+from core.artifacts.training import Training, finished
+from core.plots.history import (
+    AXES,
+    BLOCKS,
+    CURVES,
+    blocks_figure,
+    curves_figure,
+    gap_figure,
+    is_known,
+    stage_bands,
+    stages_figure,
+)
+from tests.run_factory import history_table, write_run
+
+ALL = list(CURVES)
+
+
+@pytest.fixture(scope="module")
+def published() -> Training:
+    return finished(Run.load(RUNS_FOLDER / "published-reference"))
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory) -> Training:
+    return finished(write_run(tmp_path_factory.mktemp("runs"), "measured"))
+
+
+def drawn(figure) -> dict:
+    """Traces with values, by name."""
+    return {trace.name: trace for trace in figure.data if len(trace.x) > 1}
+
+
+def test_curves_hold_what_the_table_holds(measured):
+    traces = drawn(curves_figure([measured], ALL, "Epoch", 0.0, False))
+    columns = {
+        "Accuracy, training": "train_accuracy",
+        "Accuracy, validation": "val_accuracy",
+        "Loss, training": "train_loss",
+        "Loss, validation": "val_loss",
+        "Macro-F1": "val_macro_f1",
+        "Learning rate": "lr",
+        "Images a second": "images_per_second",
+        "Seconds": "seconds",
+    }
+    assert set(traces) == set(columns)
+    for name, column in columns.items():
+        np.testing.assert_array_equal(traces[name].y, measured.epochs[column])
+        np.testing.assert_array_equal(traces[name].x, measured.epochs["epoch"])
+
+
+@pytest.mark.parametrize("axis", list(AXES))
+def test_every_axis_holds_its_column(measured, axis):
+    traces = drawn(curves_figure([measured], ["Loss"], axis, 0.0, False))
+    np.testing.assert_array_equal(traces["Loss, validation"].x, measured.epochs[AXES[axis]])
+
+
+def test_an_unknown_epoch_is_a_gap(published):
+    trace = drawn(curves_figure([published], ["Accuracy"], "Epoch", 0.0, False))["Accuracy, validation"]
+    assert np.isnan(trace.y[3]) and trace.x[3] == 4 and trace.connectgaps is False
+
+
+def test_zoom_and_hover_go_through_all_charts(measured):
+    figure = curves_figure([measured], ALL, "Epoch", 0.0, False)
+    assert {trace.xaxis for trace in figure.data} == {None}  # all on the one x axis
+    assert figure.layout.hoversubplots == "axis" and figure.layout.hovermode == "x unified"
+    domains = [figure.layout[f"yaxis{row if row > 1 else ''}"].domain for row in range(1, len(ALL) + 1)]
+    assert all(lower[1] < upper[0] for upper, lower in zip(domains, domains[1:], strict=False))
+
+
+def test_the_learning_rate_is_never_smoothed(measured):
+    traces = drawn(curves_figure([measured], ["Learning rate"], "Epoch", 0.9, False))
+    assert list(traces) == ["Learning rate"]
+    np.testing.assert_array_equal(traces["Learning rate"].y, measured.epochs["lr"])
+
+
+def test_smoothed_curves_keep_their_raw_values_behind(measured):
+    traces = [trace for trace in curves_figure([measured], ["Macro-F1"], "Epoch", 0.5, False).data if len(trace.x) > 1]
+    assert [trace.mode for trace in traces] == ["markers", "lines+markers"]
+    np.testing.assert_array_equal(traces[0].y, measured.epochs["val_macro_f1"])
+    np.testing.assert_array_equal(traces[1].y, history.smoothed(measured.column("val_macro_f1"), 0.5))
+    assert "(smoothed)" in traces[1].hovertemplate
+
+
+def test_smoothing_comes_before_thinning(tmp_path):
+    training = finished(write_run(tmp_path, "long", history=history_table((500, 500, 500, 500))))
+    trace = [t for t in curves_figure([training], ["Macro-F1"], "Epoch", 0.5, False).data if len(t.x) > 1][-1]
+    smooth = history.smoothed(training.column("val_macro_f1"), 0.5)
+    assert len(trace.y) < 700
+    np.testing.assert_array_equal(trace.y, smooth[np.asarray(trace.x) - 1])
+
+
+def test_log_scale_is_for_losses_and_learning_rates_alone(measured):
+    layout = curves_figure([measured], ALL, "Epoch", 0.0, True).layout
+    types = {title: layout[f"yaxis{row if row > 1 else ''}"].type for row, title in enumerate(ALL, 1)}
+    assert {title for title, kind in types.items() if kind == "log"} == {"Loss", "Learning rate"}
+
+
+def test_two_runs_are_overlaid_in_a_colour_each_with_one_entry_of_the_legend(measured, published):
+    figure = curves_figure([measured, published], ["Accuracy"], "Epoch", 0.0, False)
+    colours = {}
+    for trace in drawn(figure).values():
+        colours.setdefault(trace.legendgroup, set()).add(trace.line.color)
+    assert len(colours) == 2 and all(len(found) == 1 for found in colours.values())
+    assert len(set.union(*colours.values())) == 2
+    entries = [trace.name for trace in figure.data if trace.showlegend is not False]
+    assert entries == ["Run measured", "published reference", "training", "validation"]
+
+
+def test_the_best_epoch_is_starred(published):
+    figure = curves_figure([published], ["Accuracy"], "Epoch", 0.0, False)
+    (star,) = [trace for trace in figure.data if trace.marker.symbol == "star"]
+    assert (star.x[0], star.y[0], star.name) == (9, 0.9145, "best epoch: 9")
+
+
+def test_stages_are_bands_without_holes(published):
+    bands = stage_bands(published.epochs, "epoch")
+    assert bands == [("head", 0.5, 2.5), ("+ layer4", 2.5, 4.5), ("+ layer3", 4.5, 7.5), ("everything", 7.5, 12.5)]
+
+
+def test_bands_on_a_running_axis_start_at_zero_and_end_where_the_training_ends(measured):
+    bands = stage_bands(measured.epochs, "hours")
+    assert bands[0][1] == 0 and bands[-1][2] == measured.epochs["hours"].iloc[-1]
+    assert [start for _, start, _ in bands[1:]] == [end for _, _, end in bands[:-1]]
+
+
+def test_stages_are_not_placed_where_that_is_unknown(published):
+    assert stage_bands(published.epochs, "hours") == [] == stage_bands(published.epochs.iloc[:0], "epoch")
+
+
+def test_bands_are_drawn_over_several_runs_only_where_they_share_them(measured, published, tmp_path):
+    def rectangles(*trainings):
+        shapes = curves_figure(list(trainings), ["Accuracy"], "Epoch", 0.0, False).layout.shapes
+        return sum(shape.type == "rect" for shape in shapes)
+
+    twin = finished(write_run(tmp_path, "twin"))
+    assert rectangles(measured) == rectangles(measured, twin) == 4
+    assert rectangles(measured, published) == 0
+
+
+def test_what_is_known_is_told(measured, published):
+    assert [curve for curve in ALL if not is_known([published], curve)] == ["Loss", "Macro-F1", "Learning rate"]
+    assert all(is_known([published, measured], curve) for curve in ALL)
+
+
+def test_a_run_without_epochs_is_drawn_empty(measured):
+    empty = Training(measured.folder, "empty", measured.epochs.iloc[:0], {}, {}, {}, {}, {})
+    assert drawn(curves_figure([empty], ["Accuracy"], "Epoch", 0.5, True)) == {}
+    assert len(gap_figure([empty]).data[0].x) == 0
+
+
+def test_the_gap_is_in_points(published):
+    np.testing.assert_allclose(gap_figure([published]).data[0].y, 100 * history.gap(published.epochs))
+
+
+def test_the_gap_shows_both_zones(published):
+    figure = gap_figure([published])
+    low, high = figure.layout.yaxis.range
+    assert low < 48.95 - 79.90 and high > 5
+    assert [shape.y0 for shape in figure.layout.shapes][0] == 5
+    assert [text.text for text in figure.layout.annotations] == ["overfitting", "underfitting"]
+
+
+def test_a_stage_whose_training_is_unknown_says_so(published):
+    bars = {trace.name: trace for trace in stages_figure(history.stage_table(published)).data}
+    assert list(bars["final training"].hovertext) == ["59.9%", "not known", "91.8%", "94.9%"]
+    assert list(bars["best validation"].text) == ["82.7", "82.8", "89.8", "91.5"]
+
+
+def test_the_block_picture_tells_what_joins_what_trains_and_what_is_frozen():
+    texts = [text.text for text in blocks_figure(["head", "layer4"], ["layer4"]).layout.annotations]
+    words = {"head": "trains", "layer4": "joins"}
+    assert [text for text in texts if text != "›"] == [f"<b>{b}</b><br>{words.get(b, 'frozen')}" for b in BLOCKS]
+
+
+def test_names_are_shown_as_text(tmp_path):
+    hostile = finished(write_run(tmp_path, "h", name="<b>bold</b>"))
+    twin = finished(write_run(tmp_path, "t"))
+    for figure in (curves_figure([hostile, twin], ALL, "Epoch", 0.0, False), gap_figure([hostile, twin])):
+        assert "<b>bold" not in str([[trace.name, trace.hovertemplate, trace.legendgroup] for trace in figure.data])

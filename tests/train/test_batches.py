@@ -1,0 +1,121 @@
+"""Which photos an epoch sees: sampling frequencies, seeded order, and shards that together are the batch of one process."""
+
+import numpy as np
+import pytest
+import torch
+
+from core.errors import InvalidConfig
+from tests.train_cases import settings
+from train.batches import (
+    PixelDataset,
+    check_kinds,
+    check_shares,
+    epoch_batches,
+    epoch_size,
+    loader,
+    sampling_weights,
+    shared_weights,
+)
+from train.config import Shares, parse_recipe
+from train.distributed import World
+
+TARGETS = np.repeat([0, 1, 2], [300, 90, 10])
+CPU = torch.device("cpu")
+ALONE = World(0, 1, CPU)
+
+
+def recipe(**changes):
+    return parse_recipe(settings(**changes), "test")
+
+
+def test_natural_sampling_sees_each_photo_at_most_once_and_leaves_out_only_an_incomplete_batch():
+    batches = epoch_batches(TARGETS, recipe(sampler="natural", batch_size=32), 1, ALONE)
+    seen = sum(batches, [])
+    assert [len(batch) for batch in batches] == [32] * (400 // 32)
+    assert len(set(seen)) == len(seen) == 384
+
+
+@pytest.mark.parametrize(
+    ("sampler", "expected"),
+    [("inverse", [1 / 3, 1 / 3, 1 / 3]), ("square_root", [np.sqrt(300), np.sqrt(90), np.sqrt(10)])],
+)
+def test_weighted_sampling_draws_classes_as_often_as_it_says(sampler, expected):
+    drawn = sum((sum(epoch_batches(TARGETS, recipe(sampler=sampler), epoch, ALONE), []) for epoch in range(100)), [])
+    shares = np.bincount(TARGETS[drawn]) / len(drawn)
+    assert shares == pytest.approx(np.array(expected) / np.sum(expected), abs=0.01)
+
+
+def test_within_a_class_weighted_sampling_draws_every_photo_alike():
+    weights = sampling_weights(TARGETS, "inverse")
+    assert weights.sum() == pytest.approx(1)
+    assert all(np.ptp(weights[target == TARGETS]) == 0 for target in range(3))
+
+
+@pytest.mark.parametrize("sampler", ["natural", "inverse"])
+@pytest.mark.parametrize("size", [2, 4])
+def test_the_shards_of_several_processes_are_together_the_batches_of_one(sampler, size):
+    one = epoch_batches(TARGETS, recipe(sampler=sampler), 3, ALONE)
+    shards = [epoch_batches(TARGETS, recipe(sampler=sampler), 3, World(rank, size, CPU)) for rank in range(size)]
+    for batch, *parts in zip(one, *shards, strict=True):
+        assert [len(part) for part in parts] == [16 // size] * size
+        assert sorted(sum(parts, [])) == sorted(batch)
+
+
+def test_an_epochs_order_depends_on_seed_and_epoch_alone():
+    first = epoch_batches(TARGETS, recipe(), 1, ALONE)
+    assert epoch_batches(TARGETS, recipe(), 1, ALONE) == first
+    assert epoch_batches(TARGETS, recipe(), 2, ALONE) != first
+    assert epoch_batches(TARGETS, recipe(seed=8), 1, ALONE) != first
+
+
+def test_fewer_photos_than_a_batch_make_one_smaller_batch():
+    assert [len(batch) for batch in epoch_batches(TARGETS[:7], recipe(), 1, ALONE)] == [7]
+    assert [len(batch) for batch in epoch_batches(TARGETS[:7], recipe(), 1, World(1, 2, CPU))] == [3]
+
+
+@pytest.mark.parametrize(("size", "accumulation"), [(3, 1), (2, 16), (32, 1)])
+def test_a_batch_that_does_not_divide_evenly_is_refused(size, accumulation):
+    with pytest.raises(InvalidConfig, match=f"batch_size 16 is no multiple of {size} processes times accumulation"):
+        check_shares(recipe(accumulation=accumulation), World(0, size, CPU))
+
+
+def test_batches_carry_the_right_pixels_and_targets(tmp_path):
+    np.save(tmp_path / "pixels.npy", np.arange(20, dtype=np.uint8).repeat(2 * 2 * 3).reshape(20, 2, 2, 3))
+    rows = np.array([3, 5, 8, 13])
+    dataset = PixelDataset(np.load(tmp_path / "pixels.npy", mmap_mode="r"), rows, np.array([0, 1, 2, 3]))
+    (first, first_targets), (second, second_targets) = loader(dataset, [[2, 0], [3, 3]], CPU)
+    assert first.dtype == torch.uint8
+    assert first[:, 1, 1, 2].tolist() == [8, 3]
+    assert first_targets.tolist() == [2, 0]
+    assert second[:, 0, 0, 0].tolist() == [13, 13]
+    assert second_targets.tolist() == [3, 3]
+
+
+def test_on_cuda_batches_come_through_pinned_memory_and_workers():
+    dataset = PixelDataset(np.zeros((4, 2, 2, 3), np.uint8), np.arange(4), np.arange(4))
+    on_gpu, on_cpu = (loader(dataset, [[0, 1]], torch.device(kind)) for kind in ("cuda", "cpu"))
+    assert (on_gpu.pin_memory, on_gpu.num_workers) == (True, 2)
+    assert (on_cpu.pin_memory, on_cpu.num_workers) == (False, 0)
+
+
+def test_each_kind_has_its_share_whatever_its_number():
+    kinds = np.repeat([0, 1, 2], [310, 80, 10])
+    weights = shared_weights(
+        TARGETS, kinds, "square_root", Shares(photos=100, products=3.0, other_products=1.0, phone=1.0)
+    )
+    assert [weights[kinds == kind].sum() for kind in range(3)] == pytest.approx([0.6, 0.2, 0.2])
+    inside = weights[:300].sum() / weights[300:310].sum()
+    assert inside == pytest.approx(np.sqrt(300) / np.sqrt(10))
+
+
+def test_a_kind_with_a_share_and_no_photo_is_refused():
+    with pytest.raises(InvalidConfig, match="ask for phone photos, and the data has none"):
+        check_kinds(np.zeros(400, int), Shares(photos=100, products=0.5, phone=0.5))
+    check_kinds(np.zeros(400, int), Shares(photos=100, products=0.5))
+
+
+def test_shares_set_the_length_of_an_epoch():
+    shares = {"photos": 640, "products": 1.0}
+    batches = epoch_batches(TARGETS, recipe(shares=shares), 1, ALONE, np.zeros(400, int))
+    assert sum(map(len, batches)) == 640 == epoch_size(400, recipe(shares=shares))
+    assert epoch_size(400, recipe()) == 400

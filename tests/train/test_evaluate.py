@@ -1,0 +1,188 @@
+"""The evidence of a run: calibrated on validation, measured once on test, honest where there is nothing to measure."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from core.inference.postprocess import energy, softmax
+from tests.train_cases import CLASSES, settings
+from train import evaluate, export
+from train.config import parse_recipe
+from train.dataset import OUT_OF_SCOPE, Index
+from train.evaluate import (
+    Scored,
+    best_strength,
+    calibrate,
+    metrics,
+    phone_metrics,
+    predictions_table,
+    sampling_shift,
+    scope_by_kind,
+    score,
+)
+from train.splits import SplitData
+
+CLASS_LIST = parse_recipe(settings(), "test").class_list()
+LABELS = CLASS_LIST.labels
+
+
+def scored(n: int = 400, others: int = 200, sharpness: float = 3.0, seed: int = 0) -> Scored:
+    """Logits too sure of themselves by the factor `sharpness`; those of other products are flat.
+
+    Normal deviates of variance 1 whose mean is 2.5 for the true class have exactly 2.5 times themselves as calibrated logits.
+    """
+    rng = np.random.default_rng(seed)
+    targets = rng.integers(0, 15, n)
+    logits = rng.normal(0, 1, (n, 15))
+    logits[np.arange(n), targets] += 2.5
+    flat = rng.normal(0, 0.3, (others, 15))
+    return Scored(
+        np.arange(n + others),
+        (sharpness * np.concatenate([2.5 * logits, flat])).astype(np.float32),
+        np.concatenate([targets, np.full(others, OUT_OF_SCOPE)]),
+    )
+
+
+def test_the_temperature_takes_back_the_overconfidence_and_lowers_the_calibration_error():
+    temperature, scope = calibrate(scored())
+    assert temperature == pytest.approx(3.0, rel=0.15)
+    error = metrics(scored(seed=1), LABELS, temperature, scope["threshold"])["calibration_error"]
+    assert error["after"] < error["before"] / 2
+
+
+def test_the_threshold_lets_95_percent_of_our_classes_pass():
+    data = scored()
+    _, scope = calibrate(data)
+    assert (energy(data.known.logits) >= scope["threshold"]).mean() == pytest.approx(0.95, abs=0.01)
+    assert scope["false_positive_rate"] == pytest.approx((energy(data.others.logits) >= scope["threshold"]).mean())
+    assert scope["measured_on"] == "400 validation photos of the classes, 200 of other products"
+
+
+def test_metrics_of_our_classes_do_not_depend_on_other_products():
+    with_others, without = (metrics(scored(others=n), LABELS, 1.0, 0.0) for n in (200, 0))
+    for key in ("photos", "accuracy", "macro_f1", "top3_accuracy", "calibration_error", "classes"):
+        assert with_others[key] == without[key], key
+
+
+def test_what_other_products_would_tell_is_unknown_without_any():
+    _, scope = calibrate(scored(others=0))
+    assert scope["false_positive_rate"] is None
+    found = metrics(scored(others=0), LABELS, 1.0, scope["threshold"])["in_scope"]
+    assert (found["auroc"], found["false_positive_rate"], found["other_products"]) == (None, None, 0)
+
+
+def test_a_class_without_photos_has_no_recall_rather_than_zero():
+    data = scored()
+    few = Scored(data.rows, data.logits, np.where(data.targets == 6, OUT_OF_SCOPE, data.targets))
+    row = next(row for row in metrics(few, LABELS, 1.0, 0.0)["classes"] if row["class"] == CLASSES[6])
+    assert row["recall"] is None
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Ten photos, the last two of other products, and pixels that hold their number."""
+    photos = pd.DataFrame(
+        {
+            "id": np.arange(100, 110),
+            "articleType": [*CLASSES[:8], "Kurtas", "Watches"],
+            "phone": False,
+            "target": [*range(8), OUT_OF_SCOPE, OUT_OF_SCOPE],
+            "productDisplayName": [f"Product {i}, blue" for i in range(10)],
+            "baseColour": "Blue",
+            "usage": "Casual",
+        }
+    )
+    splits = pd.DataFrame({"split": ["train", "test"] * 5, "duplicate_group": np.arange(10) * 7})
+    np.save(tmp_path / "0123456789abcdef-4x3.npy", np.arange(10, dtype=np.uint8).repeat(36).reshape(10, 4, 3, 3))
+    return SplitData(Index(photos, [], [], "0123456789abcdef", []), splits, tmp_path)
+
+
+class Recording:
+    """An engine that answers with the number in the pixels and counts what it was shown."""
+
+    height, width = 4, 3
+
+    def __init__(self):
+        self.seen = []
+
+    def run(self, pixels):
+        self.seen += pixels[:, 0, 0, 0].tolist()
+        return type("Activations", (), {"logits": np.eye(15, dtype=np.float32)[pixels[:, 0, 0, 0]]})
+
+
+def test_a_split_is_scored_once_with_other_products_in_it(data, monkeypatch):
+    monkeypatch.setattr(evaluate, "BATCH", 2)
+    engine = Recording()
+    found = score(engine, data, data.rows("test"))
+    assert engine.seen == [1, 3, 5, 7, 9]
+    assert found.targets.tolist() == [1, 3, 5, 7, OUT_OF_SCOPE]
+    assert found.known.rows.tolist() == [1, 3, 5, 7]
+    assert found.logits.argmax(axis=1).tolist() == [1, 3, 5, 7, 9]
+
+
+def test_predictions_carry_what_is_known_of_a_photo_and_calibrated_probabilities(data):
+    rows = data.known_rows("test")
+    logits = np.random.default_rng(0).normal(size=(len(rows), 15)).astype(np.float32)
+    table = predictions_table(logits, rows, data, LABELS, temperature=2.0)
+    first = table.iloc[0]
+    assert first[["id", "label", "product", "group", "colour", "usage", "duplicate_group"]].tolist() == [
+        *(101, "Shirts", "Product 1, blue", "Tops", "Blue", "Casual", 7)
+    ]
+    np.testing.assert_allclose(table[CLASSES].to_numpy(), softmax(logits, 2.0), rtol=1e-6)
+
+
+def test_the_test_split_is_looked_at_once(monkeypatch, tmp_path, data):
+    """Calibration and threshold come from validation; the test split is scored by one call."""
+    asked = []
+    data.splits["split"] = ["val", "test"] * 5
+
+    def watch(engine, data, rows):
+        asked.append(set(data.splits["split"].iloc[rows]))
+        return scored()
+
+    monkeypatch.setattr(export, "score", watch)
+    monkeypatch.setattr(export, "latency", lambda *_: {})
+    monkeypatch.setattr(export, "predictions_table", lambda *_: pd.DataFrame())
+    monkeypatch.setattr(export, "scope_by_kind", lambda *_: {})
+    monkeypatch.setattr(export, "write_index", lambda *_: None)
+    monkeypatch.setattr(SplitData, "pixels", lambda *_: np.zeros((600, 1), np.uint8))
+    export._evaluated(tmp_path, parse_recipe(settings(), "test"), data, Recording())
+    assert asked == [{"val"}, {"test"}]
+
+
+def test_the_shift_turns_sampled_frequencies_into_natural_ones():
+    targets = np.repeat([0, 1, 2], [900, 90, 10])
+    drawn = np.sqrt([900, 90, 10])
+    expected = np.log(np.array([0.9, 0.09, 0.01]) / (drawn / drawn.sum()))
+    np.testing.assert_allclose(sampling_shift(targets, 4, "square_root"), [*expected, 0], atol=1e-12)
+    np.testing.assert_allclose(sampling_shift(targets, 3, "natural"), 0, atol=1e-12)
+
+
+def test_a_correction_is_applied_only_as_far_as_it_serves():
+    data = scored(others=0)
+    assert best_strength(data, np.zeros(15)) == 0
+    wrong = np.linspace(-50, 50, 15)
+    assert best_strength(data, wrong) == 0
+    spoiled = Scored(data.rows, data.logits - wrong.astype(np.float32), data.targets)
+    assert best_strength(spoiled, wrong) == 1
+
+
+def test_other_products_are_measured_by_kind(data):
+    found = score(Recording(), data, np.arange(10))
+    kinds = scope_by_kind(found, data, CLASS_LIST, 0.0)
+    assert list(kinds) == ["apparel", "accessories"]
+    assert [kind["other_products"] for kind in kinds.values()] == [1, 1]
+
+
+def test_a_phone_photo_is_right_if_its_label_allows_the_class():
+    labels = np.array(["t-shirt", "t-shirt", "pants", "pants", "dress"])
+    answers = [LABELS.index(name) for name in ("Tshirts", "Shirts", "Jeans", "Shorts", "Tops")]
+    logits = 9 * np.eye(15, dtype=np.float32)[answers]
+    logits[-1] = -9
+    found = phone_metrics(logits, labels, CLASS_LIST, 1.0, threshold=0.0)
+    assert (found["photos"], found["exact"]["n"], found["allowed_set"]["n"]) == (5, 2, 4)
+    assert found["exact"]["value"] == found["allowed_set"]["value"] == 0.5
+    by_label = {row["label"]: row["value"] for row in found["labels"]}
+    assert (by_label["t-shirt"], by_label["pants"], by_label["skirt"]) == (0.5, 0.5, None)
+    assert (found["in_scope"]["auroc"], found["in_scope"]["other_products"]) == (1.0, 1)
+    assert "dress" not in by_label

@@ -1,0 +1,291 @@
+"""The training history page as a script: selection, overlay, live, missing and broken runs, and its numbers against the files."""
+
+import csv
+import json
+import os
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core.artifacts import training
+from core.artifacts.run import RUNS_FOLDER
+from core.ui import history as tables
+from tests.conftest import ROOT
+from tests.run_factory import history_table, write_live_run, write_run
+
+
+@pytest.fixture
+def runs(tmp_path, monkeypatch):
+    """A folder of runs with the published one in it."""
+    shutil.copytree(RUNS_FOLDER / "published-reference", tmp_path / "published-reference")
+    monkeypatch.setenv("GARMENTS_RUNS", str(tmp_path))
+    return tmp_path
+
+
+def opened(**address: str | list[str]) -> AppTest:
+    page = AppTest.from_file(str(ROOT / "pages" / "2_Training_history.py"), default_timeout=60)
+    for name, value in address.items():
+        page.query_params[name] = value
+    return page.run()
+
+
+def metrics(page: AppTest) -> dict[str, str]:
+    return {metric.label: metric.value for metric in page.metric}
+
+
+def table_with(page: AppTest, column: str):
+    """The first table of the page with a column."""
+    return next(frame.value for frame in page.dataframe if column in frame.value.columns)
+
+
+def texts(page: AppTest) -> str:
+    kinds = (page.subheader, page.markdown, page.caption, page.info, page.warning, page.error)
+    return " ".join(element.value.replace("\\", "") for kind in kinds for element in kind)
+
+
+def quiet(page: AppTest) -> bool:
+    return not page.exception and not page.error
+
+
+def test_the_published_run_shows_its_own_figures(runs):
+    page = opened()
+    assert metrics(page) == {
+        "Best validation": "91.45%",
+        "Test accuracy": "≈ 90–91%",
+        "Gained by unfreezing": "+8.8 pts",
+        "Training time": "81 min",
+    }
+    assert quiet(page) and "nothing here was measured by this project" in texts(page)
+
+
+def test_the_numbers_are_those_of_the_files(runs):
+    write_run(runs, "ours")
+    page = opened(runs="ours")
+    with (runs / "ours" / "history.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    validation = [float(row["val_accuracy"]) for row in rows]
+    first = max(float(row["val_accuracy"]) for row in rows if row["stage"] == "1")
+    seconds = sum(float(row["seconds"]) for row in rows)
+    test = json.loads((runs / "ours" / "metrics.json").read_text())["test"]["accuracy"]["value"]
+    assert metrics(page) == {
+        "Best validation": f"{100 * max(validation):.2f}%",
+        "Test accuracy": f"{100 * test:.1f}%",
+        "Gained by unfreezing": f"{100 * (max(validation) - first):+.1f} pts",
+        "Training time": f"{seconds / 60:.0f} min",
+    }
+    stages = table_with(page, "peak_lr")
+    assert stages["epochs"].tolist() == [1, 2, 1, 4]
+    assert stages["final_train"].iloc[-1] == float(rows[-1]["train_accuracy"])
+    row = table_with(page, "initial_weights").set_index("run_id").loc["ours"]
+    assert row["best_epoch"] == 1 + validation.index(max(validation)) and row["hours"] == pytest.approx(seconds / 3600)
+
+
+def test_a_curve_nobody_knows_is_named_instead_of_drawn_empty(runs):
+    assert "Not known of this run: loss." in texts(opened())
+
+
+def test_an_axis_that_cannot_be_counted_is_named(runs):
+    assert "Hours cannot be counted beyond an epoch without it" in texts(opened(axis="Hours"))
+
+
+def test_no_run_at_all_says_how_to_make_one(tmp_path, monkeypatch):
+    monkeypatch.setenv("GARMENTS_RUNS", str(tmp_path))
+    page = opened()
+    assert "python -m train --smoke" in page.info[0].value and quiet(page)
+
+
+def test_a_folder_of_runs_that_is_not_there_says_the_same(tmp_path, monkeypatch):
+    monkeypatch.setenv("GARMENTS_RUNS", str(tmp_path / "nowhere"))
+    assert "python -m train --smoke" in opened().info[0].value
+
+
+def test_no_run_chosen_asks_for_one(runs):
+    page = opened()
+    page.multiselect("runs").set_value([]).run()
+    assert "Choose a run" in page.info[0].value and quiet(page)
+
+
+def test_the_address_chooses_runs_and_says_which_are_not_here(runs):
+    write_run(runs, "ours")
+    page = opened(runs=["ours", "gone"])
+    assert page.multiselect("runs").value == ["ours"]
+    assert "Not among the runs here: gone." in texts(page)
+
+
+def test_a_chosen_run_may_vanish(runs):
+    write_run(runs, "ours")
+    page = opened(runs="ours")
+    shutil.rmtree(runs / "ours")
+    page.run()
+    assert quiet(page)
+
+
+def test_several_runs_are_compared(runs):
+    write_run(runs, "ours")
+    page = opened(runs=["published-reference", "ours"])
+    assert "Best of 2: published reference with 91.45%" in texts(page)
+    assert table_with(page, "test_high")["run"].tolist() == ["published reference", "Run ours"]
+    assert "published reference: At epoch 12" in texts(page).replace("*", "")
+    assert "Run ours: At epoch 8" in texts(page).replace("*", "") and quiet(page)
+
+
+def test_only_settings_that_differ_can_be_shown(runs):
+    write_run(runs, "a")
+    write_run(runs, "b", settings={"batch_size": 32})
+    page = opened(runs=["a", "b"])
+    assert len(table_with(page, "setting")) > 10
+    page.toggle("differences").set_value(True).run()
+    assert table_with(page, "setting")[["setting", "a", "b"]].values.tolist() == [["batch_size", "64", "32"]]
+
+
+def test_a_broken_folder_is_named_and_the_rest_goes_on(runs):
+    shutil.copytree(runs / "published-reference", runs / "broken")
+    (runs / "broken" / "manifest.json").write_text("{")
+    write_run(runs, "percent", history=history_table().assign(val_accuracy=90.0))
+    page = opened()
+    warnings = [warning.value.replace("\\", "") for warning in page.warning]
+    assert any("broken" in warning and "cannot be read" in warning for warning in warnings)
+    assert any("val_accuracy must lie between 0 and 1" in warning for warning in warnings)
+    assert metrics(page)["Best validation"] == "91.45%" and quiet(page)
+
+
+def test_only_broken_folders_are_still_named(tmp_path, monkeypatch):
+    (tmp_path / "empty").mkdir()
+    monkeypatch.setenv("GARMENTS_RUNS", str(tmp_path))
+    assert "empty: " in opened().warning[0].value
+
+
+def test_a_run_in_training_shows_how_far_it_is_wherever_one_looks(runs):
+    write_live_run(runs, "live", 2)
+    assert [bar.value for bar in opened().get("progress")] == [int(100 * (2 + 5 / 10) / 8)]
+
+
+def test_a_run_that_only_begins_can_be_chosen(runs):
+    write_live_run(runs, "live")
+    page = opened(runs="live")
+    assert "No epoch has been validated yet." in texts(page) and "No epoch is finished yet." in texts(page)
+    assert quiet(page)
+
+
+def test_a_new_run_and_a_new_epoch_are_news(runs):
+    def news():
+        return tables._news(training.find_trainings(runs)[0])
+
+    before = news()
+    folder = write_live_run(runs, "live", 1)
+    begun = news()
+    history_table()[:2].to_csv(folder / "history.csv", index=False)
+    assert before != begun != news()
+    progress = json.loads((folder / "progress.json").read_text())
+    going_on = news()
+    (folder / "progress.json").write_text(json.dumps(progress | {"step": 6, "updated": time.time()}))
+    assert news() == going_on
+
+
+def test_a_dead_trainer_is_called_dead_with_the_way_to_go_on(runs):
+    folder = write_live_run(runs, "live", 2, updated=time.time() - 3600)
+    page = opened(runs="live")
+    assert "no sign of life" in page.error[0].value
+    assert f"python -m train --resume {folder}" in page.error[0].value and not page.exception
+
+
+def test_a_dead_trainer_of_another_run_is_no_alarm(runs):
+    write_live_run(runs, "live", 2, updated=time.time() - 3600)
+    assert quiet(opened()) and "trainer died" in table_with(opened(), "initial_weights")["status"].tolist()
+
+
+def test_a_trainer_that_stopped_says_why(runs):
+    write_live_run(runs, "live", state="stopped", message="The disk is full.")
+    assert "The disk is full." in opened(runs="live").error[0].value
+
+
+def test_names_are_shown_as_text(runs):
+    write_run(runs, "ours", name="*x* $a$ <b>", notes=["[click](http://a.b)"])
+    page = opened(runs=["ours", "published-reference"])
+    shown = [element.value for kind in (page.markdown, page.caption) for element in kind]
+    assert not [text for text in shown if "[click](" in text or "*x*" in text.replace("\\*", "") or " $a$" in text]
+
+
+def test_the_selector_names_runs_as_the_tables_do_and_an_address_by_id_still_opens_them(runs):
+    write_run(runs, "a", name="twin")
+    write_run(runs, "b", name="twin")
+    page = opened(runs=["b", "published-reference"])
+    assert page.multiselect("runs").value == ["b", "published-reference"]
+    assert set(page.multiselect("runs").options) == {"twin (a)", "twin (b)", "published reference"}
+    every_run = [frame.value for frame in page.dataframe if "initial_weights" in frame.value.columns][-1]
+    assert set(every_run["run"]) == {"twin (a)", "twin (b)", "published reference"}
+    page.run()
+    assert page.multiselect("runs").value == ["b", "published-reference"] and quiet(page)
+    assert opened(runs="twin (a)").multiselect("runs").value == ["a"]
+
+
+def test_a_training_that_is_looked_at_stays_chosen_when_it_is_finished_and_gets_its_name(runs):
+    page = opened(runs=write_live_run(runs, "live", 2).name)
+    page.multiselect("runs").set_value(["live"]).run()
+    shutil.rmtree(runs / "live")
+    write_run(runs, "live", name="smoke recipe")
+    page.run()
+    assert page.multiselect("runs").value == ["live"] and "smoke recipe" in page.multiselect("runs").options
+
+
+def test_following_a_training_logs_no_warning(runs, set_twice):
+    write_live_run(runs, "live", 2)
+    page = opened()
+    page.button("follow_live").click().run()
+    assert page.multiselect("runs").value == ["live"]
+    page.run()
+    assert page.multiselect("runs").value == ["live"] and quiet(page)
+    assert not set_twice
+
+
+def test_a_run_that_went_on_from_another_says_so_under_its_headline(runs):
+    write_run(runs, "before")
+    write_run(runs, "after", initial_weights="before")
+    assert "It went on from Run before (best validation" in texts(opened(runs="after"))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("curves", ["Loss", "Seconds", "Learning rate"]),
+        ("axis", "Step"),
+        ("smoothing", "0.5"),
+        ("log", "true"),
+        ("picture", "PNG"),
+        ("tab", "Data"),
+    ],
+)
+def test_every_control_can_be_set_by_the_address(runs, key, value):
+    write_run(runs, "ours")
+    page = opened(runs="ours", **{key: value})
+    assert quiet(page) and len(page.metric) == 4
+    shown = page.session_state[key]
+    assert shown == {"smoothing": 0.5, "log": True}.get(key, value)
+
+
+def test_no_curve_chosen_asks_for_one(runs):
+    assert "Choose at least one curve." in texts(opened(curves=""))
+
+
+def test_the_blocks_follow_the_chosen_stage(runs):
+    page = opened()
+    page.button_group("stage-published-reference").set_value("2: + layer4").run()
+    alts = [chart.proto.alt for chart in page.get("plotly_chart")]
+    assert "Blocks of ResNet50 that train in stage 2: head, layer4" in alts
+
+
+def test_a_finished_run_is_read_once_and_again_when_a_file_changes(runs, monkeypatch):
+    read = []
+    original = tables.read_training
+    monkeypatch.setattr(tables, "read_training", lambda folder: read.append(folder.name) or original(folder))
+    opened()
+    opened()
+    assert read.count("published-reference") <= 1
+    manifest = Path(runs / "published-reference" / "manifest.json")
+    os.utime(manifest, (time.time() + 10, time.time() + 10))
+    read.clear()
+    opened()
+    assert read == ["published-reference"]
