@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
-import pandas as pd
 from PIL import Image
 
+from core.images.decode import decode_photo
 from train import worn
-from train.catalogue import PHONE, PRODUCT, WORN, Source
-from train.find.scenes import Scene, beside, phone, product, recoloured, street, zoomed
+from train.catalogue import PHONE, PRODUCT, WHOLE, WORN, Source
+from train.dataset import photo_at
+from train.find.scenes import Scene, Targets, beside, phone, product, recoloured, street, zoomed
 from train.splits import SplitData
 from train.targets import ClassList
 
-STREET_VIEWS = 2  # parts of a street photo that are taught besides the whole and its mirror image
-SHEETS = 500  # of products
-PHONE_PHOTOS = 600
-ENLARGED = 4  # times the catalogue's small photos, where nothing sharper is at hand
-PRODUCT_SIZE = (240, 320)  # of a product on a sheet
+STREET_PARTS = 1  # of a street photo that are taught, besides the whole and its mirror image
+CROWDS = 0.15  # pictures of several street photos side by side, as a share of the street photos
+SHEETS = 0.4  # of products, likewise
+PHONE_PHOTOS = 0.5  # likewise
+PRODUCT_SIZE = (240, 320)  # of a product on a sheet, in pixels
 
 
 @dataclass(frozen=True)
@@ -31,17 +31,41 @@ class Examples:
     Args:
         data: the photos, in the splits of the run.
         classes: with the finder's groups.
+        seed: of what is drawn at random.
     """
 
     data: SplitData
     classes: ClassList
+    seed: int = 0
 
     @cached_property
     def group_of(self) -> dict[str, int]:
         """Group of each label that is taught, 0 for the background."""
-        return {worn.BACKDROP: 0} | {
-            label: number for number, labels in enumerate(self.classes.finder.values(), 1) for label in labels
-        }
+        groups = [*self.classes.garments.values(), *self.classes.others.values()]
+        return {worn.BACKDROP: 0} | {label: number for number, labels in enumerate(groups, 1) for label in labels}
+
+    @property
+    def garment_groups(self) -> Sequence[int]:
+        """Those groups that are garments."""
+        return range(1, len(self.classes.garments) + 1)
+
+    @cached_property
+    def plan(self) -> list[Callable[[np.random.Generator], Scene | None]]:
+        """How to make each scene that the finder learns from, given what is random in it; some turn out to tell nothing."""
+        files = self.street_files("train")
+        wholes = [partial(self._whole, *file, mirrored) for file in files for mirrored in (False, True)]
+        parts = [partial(self._part, *file) for file in files for _ in range(STREET_PARTS)]
+        crowds = [partial(self._crowd, files)] * round(CROWDS * len(files))
+        sheets = [self._sheet] * round(SHEETS * len(files)) if self._products else []
+        rows = self.phone_rows("train")
+        chosen = np.random.default_rng(self.seed).permutation(rows)[: round(PHONE_PHOTOS * len(files))]
+        plan = [*wholes, *parts, *crowds, *sheets, *(partial(self._phone, row) for row in chosen)]
+        return [plan[i] for i in np.random.default_rng(self.seed).permutation(len(plan))]
+
+    def targets(self, number: int) -> Targets | None:
+        """The scene of that number in the plan, always the same."""
+        scene = self.plan[number](np.random.default_rng([self.seed, number]))
+        return scene and scene.targets()
 
     def street_files(self, part: str) -> list[tuple[Source, str]]:
         """Source and file name of each street photo of a split."""
@@ -52,15 +76,71 @@ class Examples:
 
     def street_photo(self, source: Source, file: str) -> tuple[Image.Image, np.ndarray]:
         """The photo and its mask."""
-        return source.photo(file), source.mask(file)
+        return decode_photo(source.read(f"images/{file}")).image, source.mask(file)
 
     def street_scene(self, source: Source, file: str) -> Scene:
-        """By its mask."""
-        image, mask = self.street_photo(source, file)
+        """A street photo by its mask."""
         group_of = {value: self.group_of[label] for value, label in source.values.items() if label in self.group_of}
-        return street(image, mask, group_of, self.garment_groups)
+        return street(*self.street_photo(source, file), group_of, self.garment_groups)
 
-    @property
-    def garment_groups(self) -> Sequence[int]:
-        """Those groups that are garments."""
-        return range(1, self.classes.garment_groups + 1)
+    def _crowd(self, files: list[tuple[Source, str]], random: np.random.Generator) -> Scene:
+        """Two or three people side by side, each photo cut at its sides."""
+        chosen = random.choice(len(files), int(random.integers(2, 4)), replace=False)
+        people = []
+        for i in chosen:
+            scene = self.street_scene(*files[i])
+            width, height = scene.image.size
+            cut = round(width * random.uniform(0, 0.18))
+            people.append(_sometimes_mirrored(scene.cropped((cut, 0, width - cut, height)), random))
+        height = people[0].image.height
+        return beside(
+            [p.resized(round(p.image.width * height / p.image.height), height) for p in people], upright=False
+        )
+
+    def _whole(self, source: Source, file: str, mirrored: bool, _: np.random.Generator) -> Scene:
+        scene = self.street_scene(source, file)
+        return scene.mirrored() if mirrored else scene
+
+    def _part(self, source: Source, file: str, random: np.random.Generator) -> Scene:
+        return _sometimes_mirrored(recoloured(zoomed(self.street_scene(source, file), random), random), random)
+
+    def _sheet(self, random: np.random.Generator) -> Scene:
+        """One to four products."""
+        members = self._products
+        number = int(random.choice([1, 2, 2, 2, 3, 4]))
+        products = [self._product(random.choice(members[random.integers(len(members))]), random) for _ in range(number)]
+        if number == 4:
+            return beside([beside(products[:2], False), beside(products[2:], False)], True)
+        return beside(products, bool(random.integers(2)))
+
+    @cached_property
+    def _products(self) -> list[np.ndarray]:
+        """Positions of the training products, for each group of garments that there are any of."""
+        photos = self.data.index.photos
+        usable = (photos["kind"] == PRODUCT) & (photos["view"] == WHOLE) & photos["articleType"].isin(self.group_of)
+        rows = np.flatnonzero(usable & (self.data.splits["split"] == "train"))
+        groups = photos["articleType"].iloc[rows].map(self.group_of).to_numpy()
+        return [rows[groups == group] for group in self.garment_groups if (groups == group).any()]
+
+    def _product(self, row: int, random: np.random.Generator) -> Scene:
+        image = photo_at(self.data.index, row).resize(PRODUCT_SIZE, Image.Resampling.BICUBIC)
+        label = self.data.index.photos["articleType"].iloc[row]
+        return _sometimes_mirrored(product(image, self.group_of[label]), random)
+
+    def phone_rows(self, part: str) -> np.ndarray:
+        """Positions of the phone photos of a split whose label is of one of the finder's groups of garments."""
+        photos = self.data.index.photos
+        known = photos["articleType"].map(self.group_of).isin(self.garment_groups).to_numpy()
+        return np.array([row for row in self.data.rows(part, PHONE) if known[row]], int)
+
+    def phone_scene(self, row: int) -> Scene | None:
+        """A phone photo by the colours of its border; None if they do not tell."""
+        return phone(photo_at(self.data.index, row), self.group_of[self.data.index.photos["articleType"].iloc[row]])
+
+    def _phone(self, row: int, random: np.random.Generator) -> Scene | None:
+        scene = self.phone_scene(row)
+        return scene and _sometimes_mirrored(scene, random)
+
+
+def _sometimes_mirrored(scene: Scene, random: np.random.Generator) -> Scene:
+    return scene.mirrored() if random.integers(2) else scene
