@@ -69,6 +69,10 @@ class ClassList:
         """Classes that a coarse label allows; none if it means something else."""
         return tuple(name for name in self.coarse[label] if name in self.labels.names)
 
+    def worn_classes(self, label: str) -> tuple[str, ...]:
+        """Classes that a label of street photos allows; none if it means something else or is unknown."""
+        return self.classes_of(PREFIX + label) if PREFIX + label in self.coarse else ()
+
 
 @dataclass(frozen=True)
 class Targets:

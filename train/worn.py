@@ -52,6 +52,7 @@ def main_parts(area: np.ndarray) -> np.ndarray:
 
 
 def bounds(area: np.ndarray) -> Box:
+    """left, top, right, bottom of what is true, at least one cell being so."""
     rows, columns = np.flatnonzero(area.any(axis=1)), np.flatnonzero(area.any(axis=0))
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 

@@ -18,7 +18,7 @@ from safetensors.numpy import load_file
 
 from core.artifacts.run import RESTORE_HINT, Run
 from core.errors import BrokenRun
-from core.inference.onnx_graph import Graph, QuantisedGraph, Ranges
+from core.inference.onnx_graph import QUANTISATION, Graph, QuantisedGraph
 
 DETECTOR = "detector.safetensors"  # file of a run with the head's weights, and in its metadata the settings
 DILATIONS = (1, 2, 4)  # of the head's blocks
@@ -34,14 +34,12 @@ class DetectorSettings:
         garments: how many of the groups after the background are garments.
         least_score: of a proposal.
         scope_threshold: of the in-scope score of a proposed garment; lower than that of any photo, for a garment was seen there.
-        ranges: of the network's layers on whole photos, for 8-bit integers; None to compute in float32.
     """
 
     groups: tuple[str, ...]
     garments: int
     least_score: float = 0.0
     scope_threshold: float = 0.0
-    ranges: Ranges | None = None
 
     def as_metadata(self) -> dict[str, str]:
         """For a safetensors file."""
@@ -52,46 +50,52 @@ class DetectorSettings:
         """Those of a detector's file."""
         with safe_open(path, framework="numpy") as file:
             found: dict[str, Any] = json.loads(file.metadata()["settings"])
-        ranges = found["ranges"] and {name: (low, high) for name, (low, high) in found["ranges"].items()}
-        return cls(**found | {"groups": tuple(found["groups"]), "ranges": ranges})
+        return cls(**found | {"groups": tuple(found["groups"])})
 
 
-def detector_graph(run: Run) -> tuple[onnx.ModelProto, DetectorSettings]:
-    """A run's detector: `cells` of `pixels`, as `build_detector` says, and its settings.
-
-    Raises:
-        BrokenRun: the run has no detector, or a file of it is damaged.
-    """
-    weights, head, given = run.path("model.safetensors"), run.path(DETECTOR), run.manifest["input"]
-    try:
-        settings = DetectorSettings.of(head)
-        return build_detector(weights, head, given["mean"], given["std"], settings.ranges), settings
-    except Exception as error:  # safetensors and numpy raise many types for foreign files
-        raise BrokenRun(f"{head} does not hold a detector for {weights} ({error!r:.200}). {RESTORE_HINT}") from error
-
-
-def build_detector(
-    weights_file: Path, head_file: Path, mean: list[float], std: list[float], ranges: Ranges | None = None
-) -> onnx.ModelProto:
-    """ONNX model of the network, layer4 not dilated, with the detector's head.
+def detector_graph(run: Run, quantised: bool = True) -> tuple[onnx.ModelProto, DetectorSettings]:
+    """A run's detector: its network, layer4 not dilated, with the detector's head, and its settings.
 
     Input `pixels`: uint8 of shape (B, H, W, 3), H and W multiples of 32. Output `cells`: float32 (B, groups + 5, H / 8, W / 8), as
     `train.find.head.DetectorHead` describes it.
 
     Args:
-        weights_file: of the network.
-        head_file: of the detector.
-        mean: of the network's input, RGB in [0, 1].
-        std: likewise.
-        ranges: of every layer of the network, to compute it in 8-bit integers; the head always computes in float32.
+        run: with a detector.
+        quantised: whether the network's layers may compute in 8-bit integers, where the run has what that needs. The head never does.
+
+    Raises:
+        BrokenRun: the run has no detector, or a file of it is damaged.
     """
-    weights = {name: np.asarray(value, np.float32) for name, value in load_file(weights_file).items()}
-    weights |= {f"head.{name}": np.asarray(value, np.float32) for name, value in load_file(head_file).items()}
-    graph = Graph(weights) if ranges is None else QuantisedGraph(weights, ranges)
-    _, second, third, fourth = graph.layers("pixels", mean, std)
-    n_outputs = _lay_head(graph, second, third, fourth)
+    path = run.path(DETECTOR)
+    try:
+        settings = DetectorSettings.of(path)
+        head = {f"head.{name}": np.asarray(value, np.float32) for name, value in load_file(path).items()}
+        graph = _graph(run, quantised, head)
+        n_outputs = _lay_head(graph, *_layers(graph, run))
+    except Exception as error:  # safetensors and numpy raise many types for foreign files
+        raise BrokenRun(f"{path} does not hold a detector for its network ({error!r:.200}). {RESTORE_HINT}") from error
     shape = ["batch", n_outputs, "rows", "columns"]
-    return graph.model("detector", [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, shape)])
+    return graph.model("detector", [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, shape)]), settings
+
+
+def layers_graph(run: Run, quantised: bool = True) -> onnx.ModelProto:
+    """What the detector's head sees: the maps of layer2, layer3 and layer4 of `pixels`, (B, 512, H / 8, W / 8), (B, 1024, H / 16, W / 16)
+    and (B, 2048, H / 32, W / 32)."""
+    graph = _graph(run, quantised)
+    outputs = _layers(graph, run)
+    return graph.model("layers", [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs])
+
+
+def _graph(run: Run, quantised: bool, head: dict[str, np.ndarray] | None = None) -> Graph:
+    weights = {name: np.asarray(value, np.float32) for name, value in load_file(run.path("model.safetensors")).items()}
+    if quantised and QUANTISATION in run.manifest["files"]:
+        return QuantisedGraph(weights | (head or {}), run.read_json(QUANTISATION)["ranges"])
+    return Graph(weights | (head or {}))
+
+
+def _layers(graph: Graph, run: Run) -> list[str]:
+    _, *deeper = graph.layers("pixels", run.manifest["input"]["mean"], run.manifest["input"]["std"])
+    return deeper
 
 
 def _lay_head(graph: Graph, second: str, third: str, fourth: str) -> int:

@@ -42,10 +42,12 @@ class Graph:
         self.initializers: list[onnx.TensorProto] = []
 
     def constant(self, name: str, value: np.ndarray) -> str:
+        """Name of a tensor that the graph carries."""
         self.initializers.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
         return name
 
     def node(self, operator: str, inputs: list[str], output: str, **attributes: Any) -> str:
+        """Add an operator; name of its output."""
         self.nodes.append(helper.make_node(operator, inputs, [output], name=output, **attributes))
         return output
 
@@ -57,6 +59,7 @@ class Graph:
         return helper.make_model(proto, opset_imports=opset, ir_version=IR_VERSION, producer_name="garment-lens")
 
     def convolution(self, x: str, conv: str, norm: str, stride: int = 1, dilation: int = 1) -> str:
+        """A convolution with its BatchNorm folded in, padded so that a stride of 1 keeps the size."""
         weight, bias = self.folded(conv, norm)
         kernel = weight.shape[-1]
         inputs = [x, *self.parameters(x, conv, weight, bias)]
@@ -74,12 +77,15 @@ class Graph:
         return [self.constant(f"{conv}.folded_weight", weight), self.constant(f"{conv}.folded_bias", bias)]
 
     def relu(self, x: str) -> str:
+        """What is positive."""
         return self.node("Relu", [x], f"{x}.relu")
 
     def max_pool(self, x: str) -> str:
+        """The pooling after the first convolution."""
         return self.node("MaxPool", [x], "maxpool", kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])
 
     def bottleneck(self, x: str, name: str, stride: int, dilation: int = 1) -> str:
+        """A residual block of three convolutions."""
         y = self.relu(self.convolution(x, f"{name}.conv1", f"{name}.bn1"))
         y = self.relu(self.convolution(y, f"{name}.conv2", f"{name}.bn2", stride, dilation))
         y = self.convolution(y, f"{name}.conv3", f"{name}.bn3")
@@ -137,24 +143,29 @@ class QuantisedGraph(Graph):
         self.scales: dict[str, np.ndarray] = {}  # rounded tensor to its scale
 
     def rounded(self, x: str, low: float, high: float) -> str:
+        """A tensor rounded to 256 steps over a range."""
         scale = np.array(max(high - low, SMALLEST_RANGE) / 255, np.float32)
         zero = np.array(round(-low / float(scale)), np.uint8)
         return self.rounded_like(x, scale, [self.constant(f"{x}.scale", scale), self.constant(f"{x}.zero", zero)])
 
     def rounded_like(self, x: str, scale: np.ndarray, step: list[str]) -> str:
+        """A tensor rounded to given steps."""
         y = self.node("DequantizeLinear", [self.node("QuantizeLinear", [x, *step], f"{x}.int8"), *step], f"{x}.rounded")
         self.scales[y], self.steps[y] = scale, step
         return y
 
     def normalised(self, pixels: str, mean: list[float], std: list[float]) -> str:
+        """As of `Graph`, rounded."""
         ends = [(colour - m) / s for m, s in zip(mean, std, strict=True) for colour in (0, 1)]
         return self.rounded(super().normalised(pixels, mean, std), min(ends), max(ends))
 
     def convolution(self, x: str, conv: str, norm: str, stride: int = 1, dilation: int = 1) -> str:
+        """A convolution with its BatchNorm folded in, padded so that a stride of 1 keeps the size."""
         y = super().convolution(x, conv, norm, stride, dilation)
         return self.rounded(y, *self.ranges[y]) if y in self.ranges else y
 
     def parameters(self, x: str, conv: str, weight: np.ndarray, bias: np.ndarray) -> list[str]:
+        """As of `Graph`, in integers."""
         largest = np.maximum(np.abs(weight).max(axis=(1, 2, 3)), SMALLEST_RANGE)
         scale = (largest / LARGEST_WEIGHT).astype(np.float32)
         sums = scale * self.scales[x]
@@ -174,9 +185,11 @@ class QuantisedGraph(Graph):
         return self.node("DequantizeLinear", inputs, name, axis=0)
 
     def relu(self, x: str) -> str:
+        """What is positive."""
         return self.rounded(x, 0.0, self.ranges[f"{x}.relu"][1])
 
     def max_pool(self, x: str) -> str:
+        """The pooling after the first convolution."""
         return self.rounded_like(
             super().max_pool(x), self.scales[x], self.steps[x]
         )  # the largest of rounded values is one

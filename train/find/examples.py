@@ -17,10 +17,10 @@ from train.find.scenes import Scene, Targets, beside, phone, product, recoloured
 from train.splits import SplitData
 from train.targets import ClassList
 
-STREET_PARTS = 1  # of a street photo that are taught, besides the whole and its mirror image
-CROWDS = 0.15  # pictures of several street photos side by side, as a share of the street photos
-SHEETS = 0.4  # of products, likewise
-PHONE_PHOTOS = 0.5  # likewise
+STREET_PARTS = 0.6  # of street photos that are taught, besides the wholes, as a share of these
+CROWDS = 0.1  # pictures of several street photos side by side, as a share of the street photos
+SHEETS = 0.25  # of products, likewise
+PHONE_PHOTOS = 0.35  # likewise
 PRODUCT_SIZE = (240, 320)  # of a product on a sheet, in pixels
 
 
@@ -53,8 +53,8 @@ class Examples:
     def plan(self) -> list[Callable[[np.random.Generator], Scene | None]]:
         """How to make each scene that the finder learns from, given what is random in it; some turn out to tell nothing."""
         files = self.street_files("train")
-        wholes = [partial(self._whole, *file, mirrored) for file in files for mirrored in (False, True)]
-        parts = [partial(self._part, *file) for file in files for _ in range(STREET_PARTS)]
+        wholes = [partial(self._whole, *file) for file in files]
+        parts = [partial(self._part, *file) for file in files[: round(STREET_PARTS * len(files))]]
         crowds = [partial(self._crowd, files)] * round(CROWDS * len(files))
         sheets = [self._sheet] * round(SHEETS * len(files)) if self._products else []
         rows = self.phone_rows("train")
@@ -97,9 +97,8 @@ class Examples:
             [p.resized(round(p.image.width * height / p.image.height), height) for p in people], upright=False
         )
 
-    def _whole(self, source: Source, file: str, mirrored: bool, _: np.random.Generator) -> Scene:
-        scene = self.street_scene(source, file)
-        return scene.mirrored() if mirrored else scene
+    def _whole(self, source: Source, file: str, random: np.random.Generator) -> Scene:
+        return _sometimes_mirrored(self.street_scene(source, file), random)
 
     def _part(self, source: Source, file: str, random: np.random.Generator) -> Scene:
         return _sometimes_mirrored(recoloured(zoomed(self.street_scene(source, file), random), random), random)
@@ -115,17 +114,27 @@ class Examples:
 
     @cached_property
     def _products(self) -> list[np.ndarray]:
-        """Positions of the training products, for each group of garments that there are any of."""
+        return self.products("train")
+
+    def products(self, part: str) -> list[np.ndarray]:
+        """Positions of a split's products, for each group of garments that there are any of."""
         photos = self.data.index.photos
         usable = (photos["kind"] == PRODUCT) & (photos["view"] == WHOLE) & photos["articleType"].isin(self.group_of)
-        rows = np.flatnonzero(usable & (self.data.splits["split"] == "train"))
+        rows = np.flatnonzero(usable & (self.data.splits["split"] == part))
         groups = photos["articleType"].iloc[rows].map(self.group_of).to_numpy()
         return [rows[groups == group] for group in self.garment_groups if (groups == group).any()]
 
+    def product_photo(self, row: int) -> Image.Image:
+        """The product at a position of the index."""
+        return photo_at(self.data.index, row)
+
+    def label_of(self, row: int) -> str:
+        """Article type or label of the photo at a position of the index."""
+        return str(self.data.index.photos["articleType"].iloc[row])
+
     def _product(self, row: int, random: np.random.Generator) -> Scene:
-        image = photo_at(self.data.index, row).resize(PRODUCT_SIZE, Image.Resampling.BICUBIC)
-        label = self.data.index.photos["articleType"].iloc[row]
-        return _sometimes_mirrored(product(image, self.group_of[label]), random)
+        image = self.product_photo(row).resize(PRODUCT_SIZE, Image.Resampling.BICUBIC)
+        return _sometimes_mirrored(product(image, self.group_of[self.label_of(row)]), random)
 
     def phone_rows(self, part: str) -> np.ndarray:
         """Positions of the phone photos of a split whose label is of one of the finder's groups of garments."""
@@ -135,7 +144,7 @@ class Examples:
 
     def phone_scene(self, row: int) -> Scene | None:
         """A phone photo by the colours of its border; None if they do not tell."""
-        return phone(photo_at(self.data.index, row), self.group_of[self.data.index.photos["articleType"].iloc[row]])
+        return phone(photo_at(self.data.index, row), self.group_of[self.label_of(row)])
 
     def _phone(self, row: int, random: np.random.Generator) -> Scene | None:
         scene = self.phone_scene(row)

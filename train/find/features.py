@@ -2,40 +2,46 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from core.inference.model import IMAGENET_MEAN, IMAGENET_STD, GarmentNet
+from core.artifacts.run import Run
+from core.inference.detector_graph import layers_graph
+from core.inference.providers import CPU
 from train.find.examples import Examples
 from train.find.scenes import Targets
 from train.folder import replaced
 from train.meter import meter
 
 KEPT = (128, 256, 512)  # directions of most variance of the maps of layer2, layer3 and layer4
-SAMPLED_SCENES, SAMPLED_CELLS = 100, 64  # from which those directions are found
-SCENES_A_FILE = 64
+SAMPLED_SCENES, SAMPLED_CELLS = 60, 100  # from which those directions are found
+SCENES_A_FILE = 32
+THREADS = 1  # of the processor, others may be training on it
 
-Maps = tuple[Tensor, Tensor, Tensor]
 
+class Network:
+    """The frozen network as the detector serves it, on one thread: what it says of a photo trains the head, roundings included.
 
-@torch.inference_mode()
-def feature_maps(network: GarmentNet, pixels: Tensor) -> Maps:
-    """Maps of layer2, layer3 and layer4 for uint8 (B, H, W, 3).
-
-    Returns:
-        float32 (B, 512, H/8, W/8), (B, 1024, H/16, W/16) and (B, 2048, H/32, W/32), layer4 not being dilated.
+    Args:
+        run: with a network.
     """
-    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
-    x = ((pixels.permute(0, 3, 1, 2) / 255 - mean) / std).contiguous(memory_format=torch.channels_last)
-    with torch.autocast("cpu", torch.bfloat16, enabled=bool(torch.cpu.get_capabilities().get("avx512_bf16", False))):
-        second = network.layer2(network.layer1(network.maxpool(network.relu(network.bn1(network.conv1(x))))))
-        third = network.layer3(second)
-        return second.float(), third.float(), network.layer4(third).float()
+
+    def __init__(self, run: Run):
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = THREADS
+        self._session = onnxruntime.InferenceSession(layers_graph(run).SerializeToString(), options, providers=[CPU])
+
+    def maps(self, scene: Targets) -> list[Tensor]:
+        """Of layer2, layer3 and layer4, float32 (channels, h, w) each."""
+        outputs = self._session.run(None, {"pixels": scene.pixels[None]})
+        return [torch.from_numpy(np.asarray(values)[0]) for values in outputs]
 
 
 class Projection:
@@ -68,14 +74,12 @@ class Projection:
         ]
 
 
-def projection(network: GarmentNet, examples: Examples, folder: Path) -> Projection:
+def projection(network: Network, examples: Examples, folder: Path) -> Projection:
     """Main directions of the network's maps of training scenes, from `folder` if they are there."""
     path = folder / "projection.safetensors"
     if not path.exists():
-        numbers = np.linspace(0, len(examples.plan) - 1, min(SAMPLED_SCENES, len(examples.plan))).astype(int)
-        shown = meter(numbers, "finding directions", "scenes")
-        scenes = [scene for number in shown if (scene := examples.targets(number))]
-        cells = [_cells(feature_maps(network, torch.from_numpy(scene.pixels)[None])) for scene in scenes]
+        scenes = itertools.islice(filter(None, map(examples.targets, range(len(examples.plan)))), SAMPLED_SCENES)
+        cells = [_cells(network.maps(scene)) for scene in meter(scenes, "finding directions", "scenes", SAMPLED_SCENES)]
         samples = [torch.cat(layer) for layer in zip(*cells, strict=True)]
         found = Projection.fitted(samples, [min(n, sample.shape[1]) for n, sample in zip(KEPT, samples, strict=True)])
         tensors = {f"mean{i}": mean for i, mean in enumerate(found.means)}
@@ -85,13 +89,13 @@ def projection(network: GarmentNet, examples: Examples, folder: Path) -> Project
     return Projection(*([tensors[f"{name}{i}"] for i in range(3)] for name in ("mean", "directions")))
 
 
-def _cells(maps: Maps) -> list[Tensor]:
+def _cells(maps: Sequence[Tensor]) -> list[Tensor]:
     """Some cells of each layer, (n, channels)."""
-    flat = [values[0].flatten(1).T for values in maps]
+    flat = [values.flatten(1).T for values in maps]
     return [cells[:: max(1, len(cells) // SAMPLED_CELLS)] for cells in flat]
 
 
-def cached(network: GarmentNet, project: Projection, examples: Examples, folder: Path) -> list[Path]:
+def cached(network: Network, project: Projection, examples: Examples, folder: Path) -> list[Path]:
     """Files with the projected maps and targets of the scenes of the plan, those that are missing made first."""
     paths: list[Path] = []
     for start in meter(range(0, len(examples.plan), SCENES_A_FILE), "computing features", "files"):
@@ -99,20 +103,21 @@ def cached(network: GarmentNet, project: Projection, examples: Examples, folder:
         if not paths[-1].exists():
             numbers = range(start, min(start + SCENES_A_FILE, len(examples.plan)))
             scenes = ((number, scene) for number in numbers if (scene := examples.targets(number)))
-            tensors = {f"{n}.{name}": t for n, scene in scenes for name, t in _stored(network, project, scene).items()}
+            tensors = {f"{n}.{name}": t for n, scene in scenes for name, t in stored(network, project, scene).items()}
             with replaced(paths[-1]) as partial:
                 save_file(tensors, partial)
     return paths
 
 
-def _stored(network: GarmentNet, project: Projection, scene: Targets) -> dict[str, Tensor]:
-    maps = project(feature_maps(network, torch.from_numpy(scene.pixels)[None]))
+def stored(network: Network, project: Projection, scene: Targets) -> dict[str, Tensor]:
+    """A scene's projected maps and targets: `maps0`, `maps1` and `maps2` (kept, h, w), `groups` (h, w) and `boxes` (h, w, 4)."""
+    maps = project([values[None] for values in network.maps(scene)])
     tensors = {f"maps{i}": values[0].half().contiguous() for i, values in enumerate(maps)}
     return tensors | {"groups": torch.from_numpy(scene.groups.copy()), "boxes": torch.from_numpy(scene.boxes).half()}
 
 
 def loaded(paths: Sequence[Path]) -> Iterator[dict[str, Tensor]]:
-    """The scenes of the files: `maps0`, `maps1` and `maps2` (kept, h, w), `groups` (h, w) and `boxes` (h, w, 4)."""
+    """The scenes of the files, as `stored` makes them."""
     for path in paths:
         scenes: dict[str, dict[str, Tensor]] = {}
         for key, tensor in load_file(path).items():

@@ -18,6 +18,7 @@ from core.inference.detect import CELL, grid_size
 from train.worn import bounds, main_parts
 
 BACKGROUND, UNKNOWN = 0, 255  # values of a group: no garment, and a pixel that is not taught
+MASK_STEP = 2  # pixels of a mask at which bounds are taken
 LEAST_PART = 0.004  # share of the photo below which a garment is no target
 WHITE = 240  # the least of a colour's three values from which on it is the catalogue's white
 SKIN_SHARE = 0.03  # of a product's pixels, from which on a person wears it
@@ -66,10 +67,11 @@ class Scene:
         rows, columns = height // CELL, width // CELL
         boxes = np.zeros((rows, columns, 4), np.float32)
         garments = _nearest(self.garments, columns, rows)
-        for number in np.unique(self.garments)[1:]:
-            area = self.garments == number
+        coarse = self.garments[::MASK_STEP, ::MASK_STEP]
+        for number in np.unique(coarse)[1:]:
+            area = coarse == number
             if area.mean() >= LEAST_PART:
-                boxes[garments == number] = bounds(main_parts(area)) / np.tile(self.image.size, 2)
+                boxes[garments == number] = MASK_STEP * np.array(bounds(main_parts(area))) / np.tile(self.image.size, 2)
         return Targets(np.asarray(seen), _nearest(self.groups, columns, rows), boxes)
 
 
