@@ -28,6 +28,12 @@ CLASSIFY_PAGE = "pages/1_Classify.py"
 HISTORY_PAGE = "pages/2_Training_history.py"
 CONFUSION_PAGE = "pages/3_Confusion_matrix.py"
 BATCH_PAGE = "pages/4_Batch.py"
+PAGES = {  # file to its name and icon in the navigation
+    CLASSIFY_PAGE: ("Classify", ":material/checkroom:"),
+    HISTORY_PAGE: ("Training history", ":material/show_chart:"),
+    CONFUSION_PAGE: ("Confusion matrix", ":material/grid_on:"),
+    BATCH_PAGE: ("Batch", ":material/photo_library:"),
+}
 log = logging.getLogger(__name__)
 
 
