@@ -1,13 +1,13 @@
 """The way to every page. Start it with `make run`.
 
-Where there is a folder `pages`, Streamlit 1.67 makes a navigation of its own from it, of the same pages at the same addresses but without
-icons, until a visitor of the server opens this page for the first time.
+Where there is a folder `pages`, Streamlit 1.67 makes a navigation of its own from it, of the same pages, names and addresses, until this
+script runs on the server for the first time.
 """
 
 import streamlit as st
 
 from core.ui import home, shell
 
-first = st.Page(home.page, title="Home", icon=":material/home:", url_path="Home", default=True)
-others = [st.Page(path, title=title, icon=icon) for path, (title, icon) in shell.PAGES.items()]
+first = st.Page(home.page, title="Home", url_path="Home", default=True)
+others = [st.Page(path, title=title) for path, title in shell.PAGES.items()]
 st.navigation([first, *others]).run()

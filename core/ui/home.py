@@ -19,7 +19,7 @@ from core.images.encode import data_url, jpeg
 from core.plots.bars import probability_bars, rounded
 from core.samples import garments
 from core.ui import markdown, session, shell
-from core.ui.shell import BATCH_PAGE, CLASSIFY_PAGE, CONFUSION_PAGE, HISTORY_PAGE, PAGES
+from core.ui.shell import BATCH_PAGE, CLASSIFY_PAGE, CONFUSION_PAGE, HISTORY_PAGE
 
 if TYPE_CHECKING:
     from core.inference.batching import Dispatcher
@@ -30,10 +30,10 @@ TOP_K = 5
 GRAIN = 2  # of 255
 ALIGNED = "<style>.st-key-doors a {padding-inline: 0}</style>"  # a link is indented; a door's title is to stand above its text
 DOORS = (
-    (CLASSIFY_PAGE, "Classify a photo", "Upload or shoot one, and draw boxes in it."),
-    (HISTORY_PAGE, "Training history", "How the network learned, stage by stage."),
-    (CONFUSION_PAGE, "Confusion matrix", "What it takes for what, photo by photo."),
-    (BATCH_PAGE, "Batch", "Many photos at once, the doubtful ones first."),
+    (CLASSIFY_PAGE, "Classify a photo", ":material/checkroom:", "Upload or shoot one, and draw boxes in it."),
+    (HISTORY_PAGE, "Training history", ":material/show_chart:", "How the network learned, stage by stage."),
+    (CONFUSION_PAGE, "Confusion matrix", ":material/grid_on:", "What it takes for what, photo by photo."),
+    (BATCH_PAGE, "Batch", ":material/photo_library:", "Many photos at once, the doubtful ones first."),
 )
 
 
@@ -222,7 +222,7 @@ def doors() -> None:
     """The pages, with what each is for."""
     st.html(ALIGNED)
     with st.container(horizontal=True, vertical_alignment="distribute", key="doors"):
-        for path, label, text in DOORS:
+        for path, label, icon, text in DOORS:
             with st.container(border=True, gap=None):
-                st.page_link(path, label=f"**{label}**", icon=PAGES[path][1])
+                st.page_link(path, label=f"**{label}**", icon=icon)
                 st.caption(text)

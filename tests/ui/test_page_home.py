@@ -55,7 +55,7 @@ def test_home_links_to_every_page():
 
 def test_the_navigation_has_every_page_in_the_order_of_the_files():
     assert list(PAGES) == sorted(f"pages/{path.name}" for path in (ROOT / "pages").glob("*.py"))
-    for path, (title, _) in PAGES.items():
+    for path, title in PAGES.items():
         page = AppTest.from_file(str(ROOT / "Home.py"), default_timeout=60).run().switch_page(path).run()
         assert page.title[0].value == title and not page.exception
 
