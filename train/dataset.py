@@ -11,6 +11,7 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -248,3 +249,17 @@ def _unsquashed(image: Image.Image, view: View, sources: list[Source]) -> Image.
     return image.resize(
         (round(image.height * original.width / original.height), image.height), Image.Resampling.LANCZOS
     )
+
+
+def decoded(index: Index, rows: np.ndarray) -> Iterator[Image.Image]:
+    """What the photos at these positions of the index show, at their own size, one after another."""
+    return (_shown(view, index.sources) for view in _views(index.photos.iloc[rows]))
+
+
+def decoded_product(sources: list[Source], photo_id: int) -> Image.Image:
+    """A product as it is measured, without an index: from the last data set that has it. Raises KeyError or OSError if none has."""
+    file = f"{photo_id}.jpg"
+    for position in range(len(sources) - 1, 0, -1):
+        with suppress(KeyError, OSError):
+            return _shown(View(position, file, PRODUCT, WHOLE, (0, 0, 0, 0), ""), sources)
+    return _shown(View(0, file, PRODUCT, WHOLE, (0, 0, 0, 0), ""), sources)
