@@ -27,7 +27,7 @@ Record = dict[str, Any]
 
 def save_csv(path: Path, records: Iterable[Record]) -> None:
     """One row a record; `top_k` as JSON. Raises OSError."""
-    with _whole(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+    with whole(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, list[str](RECORD_FIELDS))
         writer.writeheader()
         writer.writerows(map(_row, records))
@@ -36,7 +36,7 @@ def save_csv(path: Path, records: Iterable[Record]) -> None:
 def save_parquet(path: Path, records: Iterable[Record]) -> None:
     """The columns of the CSV, with types. Raises OSError."""
     rows = map(_row, records)
-    with _whole(path) as partial, pq.ParquetWriter(partial, SCHEMA) as writer:
+    with whole(path) as partial, pq.ParquetWriter(partial, SCHEMA) as writer:
         while chunk := list(itertools.islice(rows, ROWS_AT_ONCE)):
             writer.write_batch(pa.RecordBatch.from_pylist(chunk, SCHEMA))
 
@@ -46,7 +46,8 @@ def _row(record: Record) -> Record:
 
 
 @contextmanager
-def _whole(path: Path) -> Generator[Path]:
+def whole(path: Path) -> Generator[Path]:
+    """A path to write to, whose file takes the place of `path` once it is whole; nothing stays of one that is not."""
     partial = path.with_name(f"{path.name}.tmp")
     try:
         yield partial
