@@ -116,7 +116,7 @@ def evaluate(folder: Path, data: list[str], cache: Path) -> str:
         InvalidData: the data set is not the one that the run was trained on.
     """
     run = Run.load(folder)
-    recipe, photos = _trained_on(run, data, cache)
+    recipe, photos = trained_on(run, data, cache)
     found = remeasure(run, recipe, photos).manifest["quantisation"]
     verdict = "is served in 8-bit integers" if found["accepted"] else "is served in float32: integers lose too much"
     shares = f"{found['float32']:.2%} of the validation photos right in float32, {found['int8']:.2%} in 8-bit integers"
@@ -131,7 +131,7 @@ def find(folder: Path, data: list[str], cache: Path) -> str:
         InvalidData: the data set is not the one that the run was trained on, or has no street photos.
     """
     run = Run.load(folder)
-    recipe, photos = _trained_on(run, data, cache)
+    recipe, photos = trained_on(run, data, cache)
     with only_trainer(folder):
         return in_words(_with_detector(run, recipe, photos, recipe.detector or DetectorTraining(), cache))
 
@@ -142,7 +142,7 @@ def _with_detector(
     return add_detector(run, Examples(photos, recipe.class_list(), training.seed), training, cache)
 
 
-def _trained_on(run: Run, data: list[str], cache: Path) -> tuple[Recipe, SplitData]:
+def trained_on(run: Run, data: list[str], cache: Path) -> tuple[Recipe, SplitData]:
     """A finished run's recipe, and its photos in their splits. Raises InvalidData if the data set is another one."""
     settings = run.read_json("config.json")["resolved"]
     settings.pop("init")
