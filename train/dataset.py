@@ -224,6 +224,11 @@ def _write_pixels(index: Index, height: int, width: int, path: Path) -> None:
             file.write(photo.tobytes())
 
 
+def photo_at(index: Index, position: int) -> Image.Image:
+    """What the photo at a position of the index shows, decoded."""
+    return _shown(_views(index.photos.iloc[[position]])[0], index.sources)
+
+
 def _shown(view: View, sources: list[Source]) -> Image.Image:
     """What a view shows of its photo."""
     source = sources[view.source]
