@@ -13,7 +13,7 @@ from tests.conftest import ROOT
 
 # The packages of core, bottom to top: each imports from those below it only, never from one beside it.
 LAYERS = (
-    ("errors", "settings", "samples"),
+    ("errors", "settings", "files", "samples"),
     ("images", "artifacts"),
     ("inference", "feedback", "analysis"),
     ("plots",),

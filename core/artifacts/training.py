@@ -22,11 +22,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from core.artifacts.run import RESTORE_HINT, RUNS_FOLDER, Run
+from core.artifacts.run import RESTORE_HINT, Run
 from core.errors import BrokenRun
+from core.settings import PROJECT
 
 FILES = ("manifest.json", "config.json", "history.csv", "data.json", "metrics.json")  # what is read of a finished run
-PROJECT = RUNS_FOLDER.parent.parent
 HEARTBEAT_LOST = (
     30.0  # seconds without a sign of life after which a trainer elsewhere counts as dead; it gives one every 2 s
 )

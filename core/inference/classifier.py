@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 
 from core.artifacts.labels import LabelSet
-from core.artifacts.run import Run, current_run, runs_folder
+from core.artifacts.run import Run, current_run
 from core.errors import DetectorMissing, InvalidRegion, UnknownClass
 from core.images.decode import Photo, as_decoded, decode_photo
 from core.images.letterbox import BACKGROUND, Box, Input, network_input
@@ -162,7 +162,7 @@ class Classifier:
     @classmethod
     def load(cls, folder: str | Path | None = None) -> Classifier:
         """The classifier of a run folder, or of the shipped run. Raises BrokenRun."""
-        return cls(current_run(runs_folder()) if folder is None else Run.load(folder))
+        return cls(current_run() if folder is None else Run.load(folder))
 
     def read(self, inputs: Sequence[tuple[Photo, Region | None]]) -> list[Reading]:
         """One batched forward pass over photos or regions of photos. Raises InvalidRegion as `prepare` does."""

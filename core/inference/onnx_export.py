@@ -8,6 +8,7 @@ from pathlib import Path
 import onnx
 
 from core.artifacts.run import Run
+from core.files import replaced
 from core.images.letterbox import BACKGROUND
 from core.inference.onnx_graph import network_graph
 
@@ -53,9 +54,5 @@ def export_onnx(run: Run, path: Path) -> None:
     model = network_graph(run)
     onnx.helper.set_model_props(model, metadata(run))
     onnx.checker.check_model(model)
-    partial = path.with_name(f"{path.name}.tmp")
-    try:
+    with replaced(path) as partial:
         onnx.save(model, partial)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

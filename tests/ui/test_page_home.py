@@ -3,7 +3,8 @@
 from streamlit.testing.v1 import AppTest
 
 from core.analysis.model_card import model_card
-from core.artifacts.run import RUNS_FOLDER, Run, current_run
+from core.artifacts.run import Run, current_run
+from core.settings import RUNS_FOLDER
 from core.ui.home import DOORS
 from core.ui.shell import PAGES
 from tests.conftest import ROOT
