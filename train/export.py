@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
@@ -70,7 +71,10 @@ def remeasure(run: Run, recipe: Recipe, data: SplitData) -> Run:
     """Measure a whole run again, with everything that this version measures, as it is then served: in 8-bit integers where that holds."""
     manifest = {key: value for key, value in run.manifest.items() if key != "files"}
     manifest["quantisation"] = quantise(_partial_run(run.folder, manifest), data, recipe.seed)
+    of_detector = {"detector": run.read_json("metrics.json")["detector"]} if "detector" in manifest else {}
     manifest |= _measured(_partial_run(run.folder, manifest), recipe, data)
+    metrics = json.loads((run.folder / "metrics.json").read_text(encoding="utf-8"))
+    write_json(run.folder / "metrics.json", metrics | of_detector)
     return _close(run.folder, manifest)
 
 

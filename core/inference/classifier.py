@@ -254,6 +254,14 @@ class Classifier:
         """Whether the run can find garments."""
         return has_detector(self.run)
 
+    def check_finds(self) -> None:
+        """Raise DetectorMissing if the run cannot find garments."""
+        if not self.finds:
+            raise DetectorMissing(
+                f"The run {self.run.run_id} cannot find garments: it has no {DETECTOR}. "
+                "`python -m train find --data … RUN` adds it."
+            )
+
     def find(
         self,
         photo: bytes | Image.Image | Photo,
@@ -271,11 +279,7 @@ class Classifier:
             UnreadablePhoto: it is no photo that we accept, or has pixels that are no colours.
             DetectorMissing: the run cannot find garments.
         """
-        if not self.finds:
-            raise DetectorMissing(
-                f"The run {self.run.run_id} cannot find garments: it has no {DETECTOR}. "
-                "`python -m train find --data … RUN` adds it."
-            )
+        self.check_finds()
         decoded = photo if isinstance(photo, Photo) else _as_photo(photo, FIND_ENOUGH)
         proposals = self._detector.propose(decoded)
         readings = self.read([(decoded, proposal.region) for proposal in proposals])
