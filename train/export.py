@@ -21,10 +21,12 @@ from train.catalogue import PHONE, WORN
 from train.checkpoint import load_checkpoint
 from train.config import Recipe, Stage
 from train.dataset import decoded
+from train.embedding import write_embedding
 from train.evaluate import (
     best_strength,
     calibrate,
     coarse_metrics,
+    coarse_predictions_table,
     latency,
     metrics,
     predictions_table,
@@ -77,7 +79,7 @@ def _measured(run: Run, recipe: Recipe, data: SplitData) -> dict[str, Any]:
 
 
 def _evaluated(folder: Path, recipe: Recipe, data: SplitData, engine: Engine) -> dict[str, Any]:
-    """Write metrics, predictions and the index of neighbours; returns what the manifest says of calibration and scope."""
+    """Write all evidence but the stages'; returns what the manifest says of calibration and scope."""
     classes, pixels = recipe.class_list(), data.pixels(engine.height, engine.width)
     labels = classes.labels
     validation = score(engine, data, data.rows("val"))
@@ -95,6 +97,7 @@ def _evaluated(folder: Path, recipe: Recipe, data: SplitData, engine: Engine) ->
         measured[kind] = {
             part: coarse_metrics(of, classes, temperature, scope["threshold"]) for part, of in both.items()
         }
+        write_csv(folder / f"predictions_{kind}.csv", coarse_predictions_table(both["test"], labels, temperature))
     known = test.known
     some = np.linspace(0, len(known.rows) - 1, min(len(known.rows), ROBUSTNESS_PHOTOS)).round().astype(int)
     measured["robustness"] = robustness.measure(
@@ -103,6 +106,7 @@ def _evaluated(folder: Path, recipe: Recipe, data: SplitData, engine: Engine) ->
     write_json(folder / "metrics.json", measured)
     write_csv(folder / "predictions.csv", predictions_table(known.logits, known.rows, data, labels, temperature))
     write_index(folder, data, engine)
+    write_embedding(folder, data, engine)
     return {"temperature": temperature, "in_scope": scope}
 
 

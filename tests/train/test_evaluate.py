@@ -145,6 +145,7 @@ def test_the_test_split_is_looked_at_once(monkeypatch, tmp_path, data):
     monkeypatch.setattr(export, "predictions_table", lambda *_: pd.DataFrame())
     monkeypatch.setattr(export, "scope_by_kind", lambda *_: {})
     monkeypatch.setattr(export, "write_index", lambda *_: None)
+    monkeypatch.setattr(export, "write_embedding", lambda *_: None)
     monkeypatch.setattr(SplitData, "pixels", lambda *_: np.zeros((600, 1), np.uint8))
     export._evaluated(tmp_path, parse_recipe(settings(), "test"), data, Recording())
     assert asked == [{"val"}, {"test"}]
