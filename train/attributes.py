@@ -88,10 +88,11 @@ def labels_of(photos: pd.DataFrame) -> pd.DataFrame:
     """
     product = (photos["kind"] == PRODUCT).to_numpy()
     names = photos["productDisplayName"].where(product, "")
-    known = {"colour": photos["baseColour"].map(FAMILY).where(product).fillna("")}
+    known = {"colour": photos["baseColour"].map(lambda colour: FAMILY.get(colour, "")).where(product, "")}
     for attribute, patterns in WORDS.items():
         said = names.map(lambda name, patterns=patterns: _only_match(name, patterns))
-        of_phone = photos["articleType"].map(PHONE_LABELS.get(attribute, {})).where(~product).fillna("")
+        taught = PHONE_LABELS.get(attribute, {})
+        of_phone = photos["articleType"].map(lambda label, taught=taught: taught.get(label, ""))
         known[attribute] = said.where(product, of_phone)
     return pd.DataFrame(known, index=photos.index)
 

@@ -47,7 +47,7 @@ from train.splits import SplitData
 
 PROOF_PHOTOS = 64
 LATENCY_PHOTOS = 16
-ROBUSTNESS_PHOTOS = 500  # each passes ten times
+ROBUSTNESS_PHOTOS = 300  # each passes ten times
 PRIVATE_FILES = ("checkpoint.safetensors", "best.safetensors", "resume.json", "progress.json", ".lock")
 
 
