@@ -6,7 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from train.attributes import FAMILY, LEAST_PHOTOS, Looked, fit_head, labels_of, measure_head
+from core.artifacts.run import Run, sha256_of
+from core.inference.attributes import ATTRIBUTES_FILE, HEADS_FILE, Attributes, garment_colours
+from train import attributes
+from train.attributes import FAMILY, LEAST_PHOTOS, Looked, fit_head, labels_of, measure_head, write_attributes
+from train.dataset import Index
+from train.splits import SplitData
+from train.targets import ClassList
 
 
 def products(*names: str, colour: str = "Navy Blue") -> pd.DataFrame:
@@ -87,3 +93,50 @@ def test_a_value_with_too_few_photos_is_left_out_and_so_is_a_class():
 def test_without_test_photos_nothing_is_shown():
     head = fit_head("pattern", looked(300, 4, 0), looked(0, 4, 1))
     assert head and measure_head(head, looked(0, 4, 2)) == {"photos": 0, "shown": False}
+
+
+class Engine:
+    """Only its input size is asked for here."""
+
+    height, width = 24, 18
+
+
+@pytest.fixture
+def catalogue(tmp_path, monkeypatch) -> SplitData:
+    """Red and navy shirts on white, striped, checked or solid, which the features tell apart."""
+    random = np.random.default_rng(0)
+    n = 600
+    colour, pattern = random.integers(0, 2, n), random.integers(0, 3, n)
+    photos = pd.DataFrame(
+        {
+            "id": np.arange(n),
+            "kind": "product",
+            "main": True,
+            "target": 1,
+            "articleType": "Shirts",
+            "baseColour": np.array(["Red", "Navy Blue"])[colour],
+            "productDisplayName": [f"Men {word} Shirt" for word in np.array(["Striped", "Check", "Solid"])[pattern]],
+        }
+    )
+    pixels = np.full((n, 24, 18, 3), 255, np.uint8)
+    pixels[:, 6:18, 4:14] = np.array([[190, 20, 30], [20, 25, 80]])[colour][:, None, None]
+    features = random.normal(size=(n, 2048))
+    features[np.arange(n), pattern] += 9
+    monkeypatch.setattr(attributes, "pooled_features", lambda _, __, rows: features[rows])
+    monkeypatch.setattr(SplitData, "pixels", lambda *_: pixels)
+    splits = pd.DataFrame({"split": random.permutation(["train"] * 300 + ["val"] * 150 + ["test"] * 150)})
+    return SplitData(Index(photos, [], [], "", []), splits, tmp_path)
+
+
+def test_the_heads_that_are_written_are_those_that_the_product_reads(catalogue, tmp_path):
+    found = write_attributes(tmp_path, catalogue, ClassList.load("garments15"), Engine())  # type: ignore[arg-type]
+    assert set(found["heads"]) == {"colour", "pattern"}  # all are of one section, so there is nothing to learn
+    assert all(head["accuracy"]["value"] > 0.9 and head["shown"] for head in found["heads"].values())
+    files = {name: sha256_of(tmp_path / name) for name in (ATTRIBUTES_FILE, HEADS_FILE)}
+    heads = Attributes.load(Run(tmp_path, {"run_id": "made up", "files": files}))
+    features = np.random.default_rng(1).normal(size=2048)
+    features[1] += 9
+    navy = np.full((24, 18, 3), 255, np.uint8)
+    navy[6:18, 4:14] = (20, 25, 80)
+    assert [said.value for said in heads.of("Shirts", features, garment_colours(navy))] == ["navy", "checked"]
+    assert heads.of("Jeans", features, garment_colours(navy)) == ()
