@@ -35,7 +35,7 @@ from tqdm import tqdm
 
 from core.analysis.model_card import model_card
 from core.artifacts.labels import ALL, NO_KIND
-from core.artifacts.run import Run, current_run, runs_folder
+from core.artifacts.run import Run, current_run
 from core.bulk.heatmaps import SIZE, save_heatmap
 from core.bulk.journal import Journal
 from core.bulk.pipeline import BATCH, Request, predict
@@ -49,6 +49,7 @@ from core.inference.attributes import ATTRIBUTES
 from core.inference.classifier import Classifier
 from core.inference.onnx_export import export_onnx
 from core.inference.postprocess import Controls
+from core.settings import DEFAULTS
 
 PHOTOS_WORTH_A_BAR = 20
 SECONDS_IN_A_LOG = 10  # between two lines of progress where nobody watches
@@ -94,7 +95,9 @@ def _add_predict(command: argparse.ArgumentParser) -> None:
     command.add_argument("--json", action="store_true", help="print one JSON object a photo")
     command.add_argument("--csv", type=Path, metavar="FILE", help="also write the records as CSV")
     command.add_argument("--parquet", type=Path, metavar="FILE", help="also write the records as Parquet")
-    command.add_argument("--top-k", type=int, default=5, metavar="N", help="classes listed (default: 5)")
+    command.add_argument(
+        "--top-k", type=int, default=DEFAULTS.top_k, metavar="N", help="classes listed (default: %(default)s)"
+    )
     command.add_argument(
         "--all-types",
         action="store_true",
@@ -129,7 +132,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _chosen_run(options: argparse.Namespace) -> Run:
-    return Run.load(options.folder) if options.folder else current_run(runs_folder())
+    return Run.load(options.folder) if options.folder else current_run()
 
 
 def _print_card(options: argparse.Namespace) -> int:
@@ -172,7 +175,7 @@ class _Job:
 
 
 def _predict(options: argparse.Namespace) -> int:
-    classifier = Classifier(current_run(runs_folder()), busy=True)
+    classifier = Classifier(current_run(), busy=True)
     try:
         request, shard = _request(options, classifier), Shard.from_environment()
         inventory = take_inventory(_photos(options))

@@ -22,9 +22,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from core.artifacts.run import RUNS_FOLDER
 from core.errors import GarmentError
-from core.feedback import feedback_file
+from core.settings import RUNS_FOLDER, feedback_file
 from train import feedback, pipeline
 from train.config import load_recipe
 from train.download import download

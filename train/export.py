@@ -13,6 +13,7 @@ import torch
 
 from core.artifacts.run import SCHEMA, Run, sha256_of
 from core.errors import TrainingStopped
+from core.files import replaced
 from core.inference.engine import Engine
 from core.inference.model import IMAGENET_MEAN, IMAGENET_STD, against_background, load_network, save_weights
 from core.inference.onnx_graph import QUANTISATION, head_of
@@ -39,7 +40,7 @@ from train.evaluate import (
     score_and_pool,
     score_coarse,
 )
-from train.folder import Progress, replaced, write_csv, write_json
+from train.folder import Progress, write_csv, write_json
 from train.loop import State, normalise, positions
 from train.neighbours import write_index
 from train.quantise import quantise

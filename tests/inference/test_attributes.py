@@ -67,7 +67,7 @@ def test_the_squares_of_the_colours_sum_to_one_whatever_the_photo():
     photos = [on((255, 255, 255)), np.full((96, 72, 3), 255, np.uint8), np.zeros((96, 72, 3), np.uint8)]
     photos += [
         random.integers(0, 256, (96, 72, 3), np.uint8),
-        np.where(np.eye(96, 72)[..., None], 0, 255).astype(np.uint8),
+        np.where(np.eye(96, 72)[..., None], 0, [255] * 3).astype(np.uint8),
     ]
     for photo in photos:
         colours = garment_colours(photo, np.zeros((3, 3), np.float32))
