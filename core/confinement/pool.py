@@ -20,13 +20,13 @@ import subprocess
 import sys
 import time
 from importlib import import_module
-from pathlib import Path
 from threading import Lock
 from typing import Any
 
 from core.confinement.kernel import Layer, undumpable
 from core.confinement.template import MESSAGE, NOTES, REPORT
 from core.errors import Unconfined
+from core.settings import CONFINEMENT, PROJECT, REQUIRED, confinement_required
 from core.turns import Turns
 
 LARGEST_TOLD = 2**20  # bytes of JSON
@@ -34,14 +34,11 @@ PATIENCE = 6  # times the processor time allowed, in seconds on the clock; a bus
 START_SECONDS = 120.0
 LONGEST_NOTE = 500
 PIECE = 2**20
-ROOT = Path(__file__).resolve().parents[2]
 NEEDED = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT")  # of the environment, to start an interpreter
 OWN = {  # environment of a template: it forks, so it must have one thread; and large blocks of memory come in large pages
     **{f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL")},
     "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
 }
-SETTING = "GARMENTS_CONFINEMENT"
-REQUIRED = "required"  # its value where photos and tables are refused unless the kernel has all layers
 CAN_FORK = hasattr(os, "fork") and hasattr(socket, "send_fds")
 log = logging.getLogger(__name__)
 
@@ -136,7 +133,7 @@ class _Slot:
                 self._command,
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
-                cwd=ROOT,
+                cwd=PROJECT,
                 env={name: os.environ[name] for name in NEEDED if name in os.environ} | OWN,
                 start_new_session=True,  # a Ctrl-C in the server's terminal is the server's; and the group is killed at once
             )
@@ -231,9 +228,9 @@ class _Slot:
 
 
 def _require(layers: Layer) -> None:
-    if os.environ.get(SETTING) == REQUIRED and Layer.LIMITS | Layer.SECCOMP not in layers:
+    if confinement_required() and Layer.LIMITS | Layer.SECCOMP not in layers:
         raise Unconfined(
-            f"No file is read here: {SETTING} is {REQUIRED}, and this machine's kernel confines the processes that read files by "
+            f"No file is read here: {CONFINEMENT} is {REQUIRED}, and this machine's kernel confines the processes that read files by "
             f"{layers} only. Let the container's profile allow seccomp, or start without that setting."
         )
 

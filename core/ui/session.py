@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from core.artifacts.run import Run, current_run, runs_folder, sha256_of
+from core.artifacts.run import Run, current_run, sha256_of
 from core.errors import BrokenRun
 from core.ui.markdown import told
 from core.ui.server import give_back_large_blocks
@@ -28,7 +28,7 @@ def visitor() -> str:
 
 def shipped_run() -> Run:
     """The run the product classifies with. Raises BrokenRun."""
-    return current_run(runs_folder())
+    return current_run()
 
 
 def shipped_run_id() -> str:

@@ -14,9 +14,10 @@ import pytest
 
 from core.confinement import pool
 from core.confinement.kernel import Layer
-from core.confinement.pool import ROOT, Confined, Ended
+from core.confinement.pool import Confined, Ended
 from core.confinement.template import MESSAGE
 from core.errors import Unconfined
+from core.settings import CONFINEMENT, PROJECT, REQUIRED
 
 MEMORY, SECONDS = 2**30, 1
 
@@ -176,7 +177,7 @@ def test_a_template_has_one_thread_when_it_forks(confined: Confined):
 
 
 def test_where_all_layers_are_required_nothing_is_read_without(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv(pool.SETTING, pool.REQUIRED)
+    monkeypatch.setenv(CONFINEMENT, REQUIRED)
     unfiltered = Confined("tests.confinement.unfiltered:attack", 2, MEMORY, SECONDS, 2**20)
     try:
         with pytest.raises(Unconfined, match="confines the processes that read files by limits only"):
@@ -203,7 +204,7 @@ def test_where_there_is_no_fork_it_is_called_here_with_a_warning(
     made = Confined("tests.confinement.attacks:attack", 2, MEMORY, SECONDS, 2**20)
     assert ask(made, "nothing", b"x")[1] == b"x" and made.level() == Layer(0)
     assert "confined by nothing" in caplog.text
-    monkeypatch.setenv(pool.SETTING, pool.REQUIRED)
+    monkeypatch.setenv(CONFINEMENT, REQUIRED)
     with pytest.raises(Unconfined):
         ask(made, "nothing")
 
@@ -214,7 +215,7 @@ def test_all_processes_end_with_a_server_that_is_killed():
         "made = Confined('tests.confinement.attacks:attack', 2, 2**30, 5, 2**20); made({'attack': 'nothing'}, b'')\n"
         "os.write(1, b'!'); time.sleep(60)"
     )
-    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, cwd=ROOT) as server:
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, cwd=PROJECT) as server:
         assert server.stdout and server.stdout.read(1) == b"!"
         started = psutil.Process(server.pid).children(recursive=True)
         os.kill(server.pid, signal.SIGKILL)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from core.confinement.kernel import MACHINES, PR_SET_NO_NEW_PRIVS, Layer
-from core.confinement.pool import ROOT
+from core.settings import PROJECT
 from tests.confinement.attacks import ATTEMPTS
 
 PR_CAPBSET_DROP = 24
@@ -45,7 +45,7 @@ def taken_over(folder: Path, *arguments: str) -> dict[str, Any]:
     """As the container runs it: no capabilities, no new privileges, one user for all."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.confinement.takeover", arguments[0], str(folder), *arguments[1:]],
-        cwd=ROOT,
+        cwd=PROJECT,
         capture_output=True,
         text=True,
         timeout=120,

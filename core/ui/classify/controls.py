@@ -14,6 +14,7 @@ from core.artifacts.run import Run
 from core.errors import GarmentError
 from core.inference.classifier import HOTTEST
 from core.inference.postprocess import BIASED_GROUP, Controls, apply_controls
+from core.settings import DEFAULTS
 from core.ui.markdown import told
 
 REFERENCE_BIAS = 0.6
@@ -125,7 +126,9 @@ def heat_controls(labels: LabelSet) -> HeatSettings:
         disabled=not shown,
         help="Shows what speaks for the one (blue) and what for the other (red).",
     )
-    opacity = st.slider("Opacity", 0.0, 1.0, 0.55, 0.05, key="opacity", bind="query-params", disabled=not shown)
+    opacity = st.slider(
+        "Opacity", 0.0, 1.0, DEFAULTS.opacity, 0.05, key="opacity", bind="query-params", disabled=not shown
+    )
     tested = st.toggle(
         "Test the map",
         False,
