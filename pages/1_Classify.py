@@ -8,7 +8,7 @@ from core.ui.classify import boxes, card, close_call, controls, export, feedback
 shell.page("Classify")
 st.title("Classify", anchor=False)
 
-with shell.errors_shown(), server.turns:
+with shell.errors_shown(), server.turns.taken(session.visitor()):
     classifier = session.classifier()
     with st.sidebar:
         set_to, top_k = controls.answer_controls(classifier.run)

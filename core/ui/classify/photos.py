@@ -16,6 +16,7 @@ from core.images import sandbox
 from core.images.decode import ACCEPTED_SUFFIXES, MAX_BYTES, Photo, display_name
 from core.images.encode import data_url, jpeg, png
 from core.samples import garments
+from core.ui import session
 from core.ui.classify import boxes, keys
 from core.ui.handover import LabelledPhoto, arriving, label_and_way_back
 from core.ui.markdown import told
@@ -54,7 +55,7 @@ def _in_memory(photo: Photo) -> int:
 
 @cached(LRUCache(DECODED, getsizeof=_in_memory), key=lambda sha256, name, data: (sha256, name), lock=Lock())
 def _decoded(sha256: str, name: str, data: bytes) -> Photo:
-    return sandbox.decode_apart(data, name, ENOUGH)
+    return sandbox.decode_apart(data, name, ENOUGH, session.visitor())
 
 
 def add_photo(data: bytes, name: str, origin: LabelledPhoto | None = None) -> None:
