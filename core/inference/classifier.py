@@ -126,8 +126,8 @@ class Classifier:
         self.labels: LabelSet = run.labels
         weight, bias = head_of(run.path("model.safetensors"))
         self.head_weight, self.head_bias = relative_head(weight[: len(self.labels)], bias[: len(self.labels)])
-        self.temperature: float = run.manifest["temperature"]
-        self.threshold: float = run.manifest["in_scope"]["threshold"]
+        self.temperature = run.temperature
+        self.threshold = run.threshold
 
     @classmethod
     def load(cls, folder: str | Path | None = None) -> Classifier:
