@@ -121,7 +121,7 @@ def _all_rows(sources: list[Source], classes: ClassList) -> tuple[pd.DataFrame, 
     problems: list[str] = []
     for position, source in enumerate(sources):
         table, wrong = source.photos(classes)
-        again = table["id"].isin(np.concatenate([earlier["id"] for earlier in tables])) if tables else False
+        again = table["id"].isin(pd.concat(tables)["id"]) if tables else False
         tables.append(table.assign(source=position))
         problems += wrong
         if np.any(again):  # a sharper copy, perhaps squashed to a square
@@ -149,7 +149,7 @@ def _verified(
     loads = np.array([isinstance(result, bytes) for result in of_row], dtype=bool)
     photos = rows[loads].assign(hash=[result for result in of_row if isinstance(result, bytes)])
     photos["hash"] = photos.groupby("id")["hash"].transform("first")
-    measured = photos[photos["view"].isin(MEASURED)].drop_duplicates("id", keep="last").index
+    measured = photos.loc[photos["view"].isin(MEASURED)].drop_duplicates("id", keep="last").index
     photos = photos.assign(main=photos.index.isin(measured)).reset_index(drop=True)
     messages = problems + [result for result in found if isinstance(result, str)]
     return photos, {"problems": messages, "failed": np.setdiff1d(rows["id"], photos["id"]).tolist()}
@@ -223,6 +223,11 @@ def _write_pixels(index: Index, height: int, width: int, path: Path) -> None:
         np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
         for photo in _in_parallel(decode, _views(index.photos), f"decoding at {height}x{width}"):
             file.write(photo.tobytes())
+
+
+def photo_at(index: Index, position: int) -> Image.Image:
+    """What the photo at a position of the index shows, decoded."""
+    return _shown(_views(index.photos.iloc[[position]])[0], index.sources)
 
 
 def _shown(view: View, sources: list[Source]) -> Image.Image:

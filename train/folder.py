@@ -17,17 +17,13 @@ from typing import Any
 import pandas as pd
 from filelock import FileLock, Timeout
 
+from core.artifacts.training import COLUMNS, ELSEWHERE
 from core.errors import TrainingStopped
 from core.files import replaced
 from core.settings import RUNS, runs_folder
 
 HEARTBEAT_SECONDS = 2.0
-HISTORY_COLUMNS = [
-    *("epoch", "stage", "stage_name", "trainable_parameters", "lr"),
-    *("train_loss", "train_accuracy", "val_loss", "val_accuracy", "val_macro_f1"),
-    *("images", "seconds", "images_per_second", "device"),
-    *("val_phone_accuracy", "val_worn_accuracy"),  # share with an allowed class; empty where there are no such photos
-]
+HISTORY_COLUMNS = [*COLUMNS, *ELSEWHERE]
 
 
 def resume_command(folder: Path) -> str:
