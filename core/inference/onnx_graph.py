@@ -8,6 +8,7 @@ PyTorch definition in `core.inference.model`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
