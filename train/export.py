@@ -132,7 +132,7 @@ def _all_types(
         validation: positions of the products in the index, and their pooled features.
         test: likewise.
     """
-    types, n_classes = (*run.labels.names, *run.manifest.get("background", ())), len(run.labels)
+    types, n_classes = (*run.labels.names, *run.facts.background), len(run.labels)
     weight, bias = head_of(run.path("model.safetensors"))
     known = data.index.photos["articleType"].to_numpy()
     (val_outputs, val_targets), (outputs, targets) = (

@@ -173,12 +173,12 @@ class Classifier:
         self.labels: LabelSet = run.labels
         weight, bias = head_of(run.path("model.safetensors"))
         self.head_weight, self.head_bias = relative_head(weight[: len(self.labels)], bias[: len(self.labels)])
-        self.types: tuple[str, ...] = (*self.labels.names, *run.manifest.get("background", ()))
+        self.types: tuple[str, ...] = (*self.labels.names, *run.facts.background)
         self._type_head = weight[: len(self.types)], bias[: len(self.types)]
         self._type_calibration = TypeCalibration(**run.manifest.get("all_types", {}))
         self._attributes = Attributes.load(run)
-        self.temperature: float = run.manifest["temperature"]
-        self.threshold: float = run.manifest["in_scope"]["threshold"]
+        self.temperature = run.temperature
+        self.threshold = run.threshold
 
     @classmethod
     def load(cls, folder: str | Path | None = None) -> Classifier:

@@ -66,7 +66,7 @@ def classifier() -> Classifier:
         if kept is None:
             raise
         st.warning(
-            f"The run that is shipped now cannot be loaded; this session goes on with “{kept[1].run.manifest['name']}”. {told(error)}"
+            f"The run that is shipped now cannot be loaded; this session goes on with “{kept[1].run.name}”. {told(error)}"
         )
     st.session_state[CLASSIFIER] = kept
     return kept[1]
@@ -74,7 +74,7 @@ def classifier() -> Classifier:
 
 def _taken(run: Run) -> bool:
     """Offer a run that has taken the place of this session's; whether the visitor takes it now."""
-    st.info(f"Another run is shipped now: “{run.manifest['name']}”. This session goes on with the one it began with.")
+    st.info(f"Another run is shipped now: “{run.name}”. This session goes on with the one it began with.")
     return st.button("Use the new run", key="use_new_run", icon=":material/update:")
 
 
