@@ -22,17 +22,6 @@ from core.artifacts.run import runs_folder
 from core.errors import TrainingStopped
 
 HEARTBEAT_SECONDS = 2.0
-HISTORY_COLUMNS = [
-    *("epoch", "stage", "stage_name", "trainable_parameters", "lr"),
-    *("train_loss", "train_accuracy", "val_loss", "val_accuracy", "val_macro_f1"),
-    *("images", "seconds", "images_per_second", "device"),
-    *("val_phone_accuracy", "val_worn_accuracy"),  # share with an allowed class; empty where there are no such photos
-]
-
-
-def resume_command(folder: Path) -> str:
-    """What to type to continue a run."""
-    return f"python -m train --resume {shlex.quote(str(folder))}"
 
 
 def history_command(folder: Path) -> str:

@@ -19,6 +19,7 @@ import pandas as pd
 import torch
 
 from core.artifacts.run import Run
+from core.artifacts.training import resume_command
 from core.errors import InvalidData, TrainingStopped
 from core.inference.model import GarmentNet
 from train import batches
@@ -28,7 +29,7 @@ from train.config import Recipe, parse_recipe
 from train.dataset import build_index, cached_pixels
 from train.distributed import World, join_world
 from train.export import drop_private_files, finish, requantise
-from train.folder import history_command, only_trainer, resume_command, write_csv, write_json
+from train.folder import history_command, only_trainer, write_csv, write_json
 from train.initial_weights import check_at_hand, initialise
 from train.loop import Splits, Trainer
 from train.splits import SplitData, report, split, summary

@@ -30,7 +30,7 @@ def runs_table(trainings: list[Training]) -> pd.DataFrame:
                 "made": made_on(training)[:10],
                 "recipe": manifest.get("recipe") or training.config.get("name", ""),
                 "input": input_size(training),
-                "initial_weights": initial_weights(training),
+                "initial_weights": training.initial_weights,
                 "best_validation": training.best_accuracy,
                 "best_epoch": math.nan if training.best is None else training.best["epoch"],
                 "epochs": len(training.epochs),
@@ -43,11 +43,6 @@ def runs_table(trainings: list[Training]) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
-
-
-def initial_weights(training: Training) -> str:
-    """What a training began with, such as `imagenet` or a run's id; empty if unknown."""
-    return training.manifest.get("initial_weights") or training.config.get("init", "")
 
 
 def input_size(training: Training) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from core.analysis.history import gain_by_unfreezing, gap, initial_weights, shown_names, stage_table
+from core.analysis.history import gain_by_unfreezing, gap, shown_names, stage_table
 from core.artifacts.training import IN_TRAINING, Training, resume_command, status
 
 OVERFITTING, UNDERFITTING = 0.05, -0.02  # gap of training over validation accuracy; augmentation makes it negative
@@ -79,7 +79,7 @@ def headline(training: Training) -> str:
 def went_on_from(training: Training, found: list[Training]) -> str:
     """What a training went on from that began with the network of another one found; empty if it did not."""
     names = shown_names(found)
-    before = next((other for other in found if other.run_id == initial_weights(training)), None)
+    before = next((other for other in found if other.run_id == training.initial_weights), None)
     if before is None:
         return ""
     reached = "" if before.best is None else f" (best validation {before.best_accuracy:.2%})"
@@ -138,16 +138,17 @@ def unfinished(training: Training) -> str:
             if "stage" in told
             else "still in training."
         )
-    return f"{state} before the end. Go on with `{resume_command(training)}`."
+    return f"{state} before the end. Go on with `{resume_command(training.folder)}`."
 
 
 def duration(seconds: float) -> str:
-    """A time for people: `42 s`, `7 min`, `1.6 h`; `not known` for NaN."""
+    """A time for people: `42 s`, `7 min`, `2 h 05 min`; `unknown` for NaN."""
     if math.isnan(seconds):
-        return "not known"
+        return "unknown"
     if seconds < 90:
         return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60:02} min"
 
 
 def comparison(trainings: list[Training]) -> str:

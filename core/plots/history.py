@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 
 from core.analysis.history import gap, kept_when_thinned, shown_names, smoothed
 from core.analysis.text import OVERFITTING, UNDERFITTING
-from core.artifacts.training import Training
+from core.artifacts.training import BLOCKS, Training
 from core.plots.palette import BAD, GOOD, OTHER, SERIES, TRAIN, VALIDATION, WARN
 
 TRAINS, JOINS, FROZEN = "#147a57", "#1f5fbf", "#667080"  # white text on each has a contrast of at least 4.5
@@ -21,7 +21,6 @@ ROW_HEIGHT, ROW_GAP, ABOVE, BELOW, TO_LEGEND = 210, 44, 56, 80, 48  # pixels
 TEXT_LINE = 13  # pixels; stages are named in two lines in turn, since on a phone neighbours have no room in one
 FEW_EPOCHS, MANY_EPOCHS = 15, 60  # up to so many each has a tick, a marker
 SYMBOLS = ("circle", "square", "diamond", "cross", "triangle-up")  # beside colours, which come back after six runs
-BLOCKS = ("stem", "layer1", "layer2", "layer3", "layer4", "head")
 AXES = {"Epoch": "epoch", "Step": "steps", "Images seen": "images_seen", "Hours": "hours"}
 
 

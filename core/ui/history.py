@@ -199,7 +199,7 @@ def _show_progress(training: Training, chosen: bool) -> None:
         reason = told.get("message") or "it gives no sign of life any more."
         st.error(
             f"The trainer of {literal(training.run_id)} {'stopped' if state == 'stopped' else 'died'}: {literal(reason)} "
-            f"Go on with `{resume_command(training)}`.",
+            f"Go on with `{resume_command(training.folder)}`.",
             icon=":material/heart_broken:",
         )
         return

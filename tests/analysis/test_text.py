@@ -74,7 +74,7 @@ def test_a_single_stage_gains_nothing_by_unfreezing(tmp_path):
 
 @pytest.mark.parametrize(
     ("seconds", "expected"),
-    [(89.4, "89 s"), (90, "2 min"), (5399, "90 min"), (5400, "1.5 h"), (float("nan"), "not known")],
+    [(0, "0 s"), (89.4, "89 s"), (90, "2 min"), (7140, "119 min"), (7500, "2 h 05 min"), (float("nan"), "unknown")],
 )
 def test_durations_are_readable(seconds, expected):
     assert words.duration(seconds) == expected
