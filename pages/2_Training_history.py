@@ -38,14 +38,16 @@ with shell.errors_shown():
     with above:
         exports.export(first, found, story.stage_rows(chosen, parts))
         share.copy_link("history-link")
+    wish = story.controls(drawn)
     left, right = st.columns([3, 2], gap="medium")
     with left:
-        story.curves(drawn)
+        story.curves(drawn, wish)
     with right:
         story.stage_dots(chosen, parts)
     if several:
         story.compare(chosen)
     story.stage_table(chosen, parts)
+    story.notes(first)
     stages.repeats(first, found, runs.choose_all)
 
     names = ["Stages", "Epochs", "Overfitting", *["Earlier runs"] * (len(parts) > 1), "Settings", "Data", "All runs"]

@@ -69,11 +69,20 @@ def _size(training: Training, stage: int) -> str:
 
 def lineage(training: Training, found: list[Training]) -> list[Training]:
     """The training after those it continued from, the first one first, as far as they are among the trainings found."""
-    by_id = {other.run_id: other for other in found}
     parts = [training]
-    while (before := by_id.get(parts[0].initial_weights)) and before not in parts:
+    while (before := _begun_with(parts[0], found)) and all(before.run_id != part.run_id for part in parts):
         parts.insert(0, before)
     return parts
+
+
+def _begun_with(training: Training, found: list[Training]) -> Training | None:
+    """The training whose run, or a file named after it, gave the initial weights."""
+    origins = [
+        other
+        for other in found
+        if training.initial_weights == other.run_id or training.initial_weights.startswith(f"{other.run_id}-")
+    ]
+    return max(origins, key=lambda other: len(other.run_id), default=None)
 
 
 def joined(parts: list[Training]) -> Training:

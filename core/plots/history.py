@@ -19,7 +19,7 @@ from core.plots.palette import BAD, GOOD, OTHER, SERIES, TRAIN, VALIDATION, WARN
 
 TRAINS, JOINS, FROZEN = "#147a57", "#1f5fbf", "#667080"  # white text on each has a contrast of at least 4.5
 ONE_ROW, ROW_HEIGHT, ROW_GAP, ABOVE, BELOW, TO_LEGEND = 300, 210, 44, 56, 80, 48  # pixels
-STAGE_HEIGHT = 46  # pixels of a row of the dot plot
+STAGE_HEIGHT, LOW_STAGE_HEIGHT = 46, 34  # pixels of a row of the dot plot, of few and of many stages
 TEXT_LINE = 13  # pixels; stages are named in two lines in turn, since on a phone neighbours have no room in one
 FEW_EPOCHS, MANY_EPOCHS = 15, 60  # up to so many each has a tick, a marker
 FEW_BANDS = 8  # up to so many stages are named above their bands
@@ -119,10 +119,20 @@ def curves_figure(
     _mark_stages(figure, trainings, AXES[axis])
     if not any(len(group) > 1 for group in groups):
         _mark_best(figure, trainings, curves, AXES[axis])
-    if axis == "Epoch" and max((len(training.epochs) for training in trainings), default=0) <= FEW_EPOCHS:
-        figure.update_xaxes(dtick=1)
+    if axis == "Epoch":
+        _fit_epochs(figure, trainings)
     figure.update_layout(uirevision=f"{[training.run_id for training in trainings]} {curves} {axis} {log_scale}")
     return figure
+
+
+def _fit_epochs(figure: go.Figure, trainings: list[Training]) -> None:
+    """An axis from the first epoch to the last, the one in progress among them; a tick for each of few."""
+    last = max((float(training.epochs["epoch"].max()) for training in trainings if len(training.epochs)), default=0.0)
+    last += any(len(points_in_epoch(training)) for training in trainings)
+    if last:
+        figure.update_xaxes(range=[0.5, last + 0.5])
+    if last <= FEW_EPOCHS:
+        figure.update_xaxes(dtick=1)
 
 
 def _groups(trainings: list[Training]) -> list[list[Training]]:
@@ -389,25 +399,24 @@ def stages_figure(tables: dict[str, pd.DataFrame]) -> go.Figure:
         tables: by the name of the training, as `core.analysis.history.stage_table`; of a single training the final values are drawn too.
     """
     figure, single = go.Figure(), len(tables) == 1
-    labels = _stage_labels(list(tables.values()))
+    labels, (low, high) = _stage_labels(list(tables.values())), _range(list(tables.values()), single)
     for number, (run, table) in enumerate(tables.items()):
         colour = VALIDATION if single else SERIES[number % len(SERIES)]
         rows = [labels[stage] for stage in table["stage"]]
         if single:
-            _add_dots(figure, table["final_train"], rows, "final training", TRAIN, "circle-open")
-            _add_dots(figure, table["final_validation"], rows, "final validation", VALIDATION, "diamond-open")
+            _add_dots(figure, table["final_train"], rows, "final training", TRAIN, "circle-open", (low, high))
+            _add_dots(
+                figure, table["final_validation"], rows, "final validation", VALIDATION, "diamond-open", (low, high)
+            )
         name = "best validation" if single else escape(run)
-        _add_dots(figure, table["best_validation"], rows, name, colour, "circle", written=single)
-    columns = ["final_train", "final_validation", "best_validation"] if single else ["best_validation"]
-    values = np.concatenate([table[columns].to_numpy(float).ravel() for table in tables.values()])
-    low, high = (np.nanmin(values), np.nanmax(values)) if not np.isnan(values).all() else (0.0, 1.0)
-    margin = max(0.12 * (high - low), 0.005)
-    figure.update_xaxes(tickformat=".0%", range=[low - margin, min(high + 1.6 * margin, 1.03)], nticks=6)
+        _add_dots(figure, table["best_validation"], rows, name, colour, "circle", (low, high), written=single)
+    figure.update_xaxes(tickformat=".0%", range=[low, high], nticks=6)
+    row = STAGE_HEIGHT if len(labels) <= FEW_BANDS else LOW_STAGE_HEIGHT
     figure.update_yaxes(categoryorder="array", categoryarray=list(labels.values())[::-1])
     figure.update_layout(
-        height=STAGE_HEIGHT * len(labels) + 120,
+        height=row * len(labels) + 130,
         margin={"l": 10, "r": 10, "t": 40, "b": 30},  # above it is where the toolbar appears
-        legend={"orientation": "h", "yanchor": "top", "y": -30 / (STAGE_HEIGHT * len(labels) + 50), "x": 0},
+        legend={"orientation": "h", "yanchor": "top", "y": -36 / (row * len(labels) + 60), "x": 0},
     )
     return figure
 
@@ -424,20 +433,42 @@ def _stage_labels(tables: list[pd.DataFrame]) -> dict[int, str]:
     }
 
 
+def _range(tables: list[pd.DataFrame], single: bool) -> tuple[float, float]:
+    """Of an axis that shows the differences of validation accuracies; training accuracies far below are drawn at its edge."""
+    columns = ["final_validation", "best_validation"] if single else ["best_validation"]
+    values = np.concatenate([table[columns].to_numpy(float).ravel() for table in tables])
+    low, high = (np.nanmin(values), np.nanmax(values)) if not np.isnan(values).all() else (0.0, 1.0)
+    margin = max(0.15 * (high - low), 0.01)
+    return float(low - margin), float(min(high + margin, 1.03))
+
+
 def _add_dots(
-    figure: go.Figure, values: pd.Series, rows: list[str], name: str, colour: str, symbol: str, written: bool = False
+    figure: go.Figure,
+    values: pd.Series,
+    rows: list[str],
+    name: str,
+    colour: str,
+    symbol: str,
+    ends: tuple[float, float],
+    written: bool = False,
 ) -> None:
+    """Dots of a value; one beyond the axis is an arrowhead at its edge, with the value on hover."""
     known = values.notna().to_numpy()
+    symbols = [
+        "triangle-left-open" if value < ends[0] else "triangle-right-open" if value > ends[1] else symbol
+        for value in values[known]
+    ]
     figure.add_scatter(
-        x=values[known],
+        x=values[known].clip(*ends),
+        customdata=values[known],
         y=[row for row, is_known in zip(rows, known, strict=True) if is_known],
         name=name,
         mode="markers+text" if written else "markers",
         text=[f"{value:.1%}" for value in values[known]] if written else None,
         textposition="top center",
         cliponaxis=False,
-        marker={"symbol": symbol, "size": 11, "color": colour, "line": {"width": 2, "color": colour}},
-        hovertemplate=f"{name}: %{{x:.2%}}<extra></extra>",
+        marker={"symbol": symbols, "size": 11, "color": colour, "line": {"width": 2, "color": colour}},
+        hovertemplate=f"{name}: %{{customdata:.2%}}<extra></extra>",
     )
 
 

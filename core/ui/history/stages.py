@@ -91,10 +91,10 @@ def changed_photos(change: Comparison, predictions: dict[int, Predictions], befo
             "selection_mode": "single-row",
         },
     )
-    _open(event.selection.rows, rows, found)
+    _open(event.selection.rows, rows, found, f"{key}-{kind}")
 
 
-def _open(selected: list[int], rows: pd.DataFrame, found: dict[str, bytes]) -> None:
+def _open(selected: list[int], rows: pd.DataFrame, found: dict[str, bytes], key: str) -> None:
     if not found:
         st.caption(f"To see the photos, set `{SETTING}` to the data set's zip or folder.")
         return
@@ -104,6 +104,7 @@ def _open(selected: list[int], rows: pd.DataFrame, found: dict[str, bytes]) -> N
         "Open in Classify",
         icon=":material/open_in_new:",
         disabled=data is None,
+        key=f"{key}-open",
         help="Select a row first, at its left edge.",
     )
     if pressed and data:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import streamlit as st
@@ -57,6 +57,10 @@ def summary(training: Training) -> None:
         with st.container(horizontal=True):
             for label, value, explanation in _figures(training):
                 st.metric(label, value, help=explanation, width=METRIC_WIDTH)
+
+
+def notes(training: Training) -> None:
+    """How the training went, and what its run folder notes."""
     facts = [words.circumstances(training), words.total_in_words(training), *training.manifest.get("notes", [])]
     st.caption(literal(" ".join(fact for fact in facts if fact)))
 
@@ -104,8 +108,18 @@ def compare(chosen: list[Training]) -> None:
     table(history.runs_table(chosen), COMPARED)
 
 
-def curves(chosen: list[Training]) -> None:
-    """The curves, with their controls."""
+class Wish(NamedTuple):
+    """Which curves a visitor wants to see, and how: see `core.plots.history.curves_figure`."""
+
+    curves: list[str]
+    axis: str
+    smoothing: float
+    log_scale: bool
+    grouped: bool
+
+
+def controls(chosen: list[Training]) -> Wish:
+    """What the visitor wants of the curves."""
     with st.container(horizontal=True, vertical_alignment="center"):
         known = [curve for curve in figures.CURVES if figures.is_known(chosen, curve)]
         wanted = st.pills(
@@ -117,18 +131,21 @@ def curves(chosen: list[Training]) -> None:
             bind="query-params",
             label_visibility="collapsed",
             wrap=True,
-            width="stretch",
         )
-        axis, smoothing, log_scale, grouped = _controls(chosen)
-    if not wanted:
+        return Wish(list(wanted), *_axes(chosen))
+
+
+def curves(chosen: list[Training], wish: Wish) -> None:
+    """The curves that the visitor wants."""
+    if not wish.curves:
         st.info("Choose at least one curve.", icon=":material/show_chart:")
         return
-    figure = figures.curves_figure(chosen, wanted, axis, smoothing, log_scale, grouped)
-    chart(figure, "curves", f"Training and validation by {axis.lower()}: {', '.join(wanted).lower()}")
-    _notes(chosen, wanted, axis)
+    alt = f"Training and validation by {wish.axis.lower()}: {', '.join(wish.curves).lower()}"
+    chart(figures.curves_figure(chosen, *wish), "curves", alt)
+    _say_what_is_missing(chosen, wish)
 
 
-def _controls(chosen: list[Training]) -> tuple[str, float, bool, bool]:
+def _axes(chosen: list[Training]) -> tuple[str, float, bool, bool]:
     with st.popover("Axes", icon=":material/tune:"):
         axis = st.segmented_control(
             "Horizontal axis", list(figures.AXES), default="Epoch", required=True, key="axis", bind="query-params"
@@ -150,12 +167,14 @@ def _controls(chosen: list[Training]) -> tuple[str, float, bool, bool]:
     return axis, smoothing, log_scale, grouped
 
 
-def _notes(chosen: list[Training], wanted: list[str], axis: str) -> None:
-    gaps = [training for training in chosen if any(training.column(figures.AXES[axis]).isna())]
+def _say_what_is_missing(chosen: list[Training], wish: Wish) -> None:
+    gaps = [training for training in chosen if any(training.column(figures.AXES[wish.axis]).isna())]
     if gaps:
         names = ", ".join(literal(training.name) for training in gaps)
-        st.caption(f"{axis} cannot be counted beyond an unknown epoch, so curves of {names} end there or are missing.")
-    if len(chosen) == 1 and "Loss" in wanted and len(chosen[0].epochs):
+        st.caption(
+            f"{wish.axis} cannot be counted beyond an unknown epoch, so curves of {names} end there or are missing."
+        )
+    if len(chosen) == 1 and "Loss" in wish.curves and len(chosen[0].epochs):
         st.caption(literal(words.why_training_loss_is_higher(chosen[0])))
 
 
