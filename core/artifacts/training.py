@@ -42,17 +42,17 @@ COLUMNS = (
     "epoch", "stage", "stage_name", "trainable_parameters", "lr", "train_loss", "train_accuracy", "val_loss", "val_accuracy",
     "val_macro_f1", "images", "seconds", "images_per_second", "device",
 )  # fmt: skip
-# Columns that not every run has: validation accuracy on phone photos and on worn garments (share with a class that the label allows), and
-# what the machine did. Empty where there are no such photos, or where the machine does not say.
-OPTIONAL = (
-    "val_phone_accuracy", "val_worn_accuracy",
+# Columns that not every run has, or whose cells may be empty.
+ELSEWHERE = ("val_phone_accuracy", "val_worn_accuracy")  # share of the photos with a class that their label allows
+MACHINE = (
     "update_to_weight",  # norm of an update over norm of the weights it changes, at the last step of the epoch
     "peak_memory_mib",  # of the device: graphics memory of a GPU, else memory of the process, since its start
     "busy_cores",  # processor time of the trainer over time
     "energy_wh",  # of the processor package, where the system says so
-)  # fmt: skip
+)
+OPTIONAL = (*ELSEWHERE, *MACHINE)
 HISTORY_COLUMNS = (*COLUMNS, *OPTIONAL)
-SHARES = ("train_accuracy", "val_accuracy", "val_macro_f1", "val_phone_accuracy", "val_worn_accuracy")
+SHARES = ("train_accuracy", "val_accuracy", "val_macro_f1", *ELSEWHERE)
 
 
 @dataclass(frozen=True)
@@ -93,9 +93,11 @@ class Training:
 
     @cached_property
     def best(self) -> pd.Series | None:
-        """The row of the epoch with the best validation accuracy, the first of equals; None if none is known."""
-        known = self.epochs["val_accuracy"].dropna()
-        return None if known.empty else self.epochs.loc[known.idxmax()]
+        """The row of the epoch with the best mean of its validation accuracies, the first of equals; None if none is known."""
+        known = self.epochs.dropna(subset=["val_accuracy"])
+        if known.empty:
+            return None
+        return self.epochs.loc[known[["val_accuracy", *ELSEWHERE]].mean(axis=1).idxmax()]
 
     @cached_property
     def best_accuracy(self) -> float:

@@ -49,6 +49,13 @@ class Region:
         return left, top, max(right, left + 1), max(bottom, top + 1)
 
 
+def iou(a: Region, b: Region) -> float:
+    """Intersection over union of two regions, in [0, 1]."""
+    width = max(0, min(a.right, b.right) - max(a.left, b.left))
+    height = max(0, min(a.bottom, b.bottom) - max(a.top, b.top))
+    return width * height / (a.width * a.height + b.width * b.height - width * height)
+
+
 def clamp(region: Region, width: int, height: int) -> Region:
     """The part of a region that lies in a photo of `width` x `height` pixels.
 

@@ -12,9 +12,10 @@ from core.images.letterbox import BACKGROUND
 from core.inference.onnx_graph import network_graph
 
 PREPROCESSING = (
-    "Input `pixels`: uint8 RGB of shape (batch, height, width, 3). Scale the upright photo to fit input_height x input_width, keeping "
-    "its aspect ratio (Pillow's BICUBIC with reducing_gap 3), and centre it on the background colour. Scaling to [0, 1], mean and std "
-    "are inside the graph: do not apply them."
+    "Input `pixels`: uint8 RGB of shape (batch, height, width, 3). First cut off a uniform border of the upright photo (padding, bars, a "
+    "plain backdrop): `framed` in core/images/framing.py, 50 lines of numpy, is the exact rule. Then scale what is left to fit "
+    "input_height x input_width, keeping its aspect ratio (Pillow's BICUBIC with reducing_gap 3), and centre it on the background "
+    "colour. Scaling to [0, 1], mean and std are inside the graph: do not apply them."
 )
 POSTPROCESSING = (
     "Output `logits`: float32 (batch, classes), in the order of `labels`. Probabilities are softmax(logits / temperature). A photo shows "

@@ -29,32 +29,30 @@ HEAT_OPACITY = 0.55
 TOP_K = 5
 GRAIN = 2  # of 255
 ALIGNED = "<style>.st-key-doors a {padding-inline: 0}</style>"  # a link is indented; a door's title is to stand above its text
-PAGES = (
-    (
-        CLASSIFY_PAGE,
-        "Classify a photo",
-        ":material/checkroom:",
-        "Upload or shoot one, and draw boxes in it.",
-    ),
-    (
-        HISTORY_PAGE,
-        "Training history",
-        ":material/show_chart:",
-        "How the network learned, stage by stage.",
-    ),
-    (
-        CONFUSION_PAGE,
-        "Confusion matrix",
-        ":material/grid_on:",
-        "What it takes for what, photo by photo.",
-    ),
-    (
-        BATCH_PAGE,
-        "Batch",
-        ":material/photo_library:",
-        "Many photos at once, the doubtful ones first.",
-    ),
+DOORS = (
+    (CLASSIFY_PAGE, "Classify a photo", ":material/checkroom:", "Upload or shoot one, and draw boxes in it."),
+    (HISTORY_PAGE, "Training history", ":material/show_chart:", "How the network learned, stage by stage."),
+    (CONFUSION_PAGE, "Confusion matrix", ":material/grid_on:", "What it takes for what, photo by photo."),
+    (BATCH_PAGE, "Batch", ":material/photo_library:", "Many photos at once, the doubtful ones first."),
 )
+
+
+def page() -> None:
+    """The first page: what this is, shown at work, and what it is worth."""
+    shell.page("Home")
+    st.title("Garment Lens", anchor=False)
+    with shell.errors_shown():
+        run = session.session_run()
+        st.markdown(
+            f"A neural network (ResNet50) that tells **{len(run.labels)} kinds of clothes** apart, says how sure it is, "
+            "and shows where it looked."
+        )
+        above = st.container(border=True)  # filled last: the page need not wait for the network
+        headline(run)
+        evidence(run)
+        doors()
+        with above:
+            demonstration()
 
 
 def demonstration() -> None:
@@ -224,7 +222,7 @@ def doors() -> None:
     """The pages, with what each is for."""
     st.html(ALIGNED)
     with st.container(horizontal=True, vertical_alignment="distribute", key="doors"):
-        for path, label, icon, text in PAGES:
+        for path, label, icon, text in DOORS:
             with st.container(border=True, gap=None):
                 st.page_link(path, label=f"**{label}**", icon=icon)
                 st.caption(text)

@@ -12,6 +12,7 @@ from streamlit.testing.v1 import AppTest
 from core.artifacts.run import current_run
 from core.images.decode import MAX_BYTES, decode_photo
 from core.images.region import Region
+from core.inference.classifier import Classifier
 from core.inference.postprocess import Controls
 from core.samples import garments
 from tests.conftest import ROOT
@@ -184,19 +185,12 @@ def test_a_visit_keeps_the_file_and_not_its_pixels(page):
     assert kept.data == photo() and kept.name == "a.png"
 
 
-def test_a_garment_that_fills_the_photo_needs_no_box(page, monkeypatch):
-    upload(page, ("shirt.png", photo()))
-    monkeypatch.setattr("core.ui.classify.boxes.find_garments", lambda _, found: [Region(0, 0, *found.size)])
-    next(button for button in page.button if button.label == "Find garments").click().run()
-    assert [toast.value for toast in page.toast] == ["The garment fills the photo; no box is needed."]
-    assert len(headlines(page)) == 1
-
-
 def test_boxes_stay_where_the_network_finds_no_other(page, monkeypatch):
     upload(page, ("shirt.png", photo()))
     sha256 = page.session_state["selected_photo"]
     page.session_state["drawings"] = {sha256: ["a box"]}
-    monkeypatch.setattr("core.ui.classify.boxes.find_garments", lambda *_: [])
+    monkeypatch.setattr(Classifier, "finds", True)
+    monkeypatch.setattr(Classifier, "find", lambda *_: [])
     next(button for button in page.button if button.label == "Find garments").click().run()
     assert "Nothing in this photo stands out" in page.toast[0].value
     assert page.session_state["drawings"] == {sha256: ["a box"]}
@@ -230,7 +224,8 @@ def test_a_failure_to_find_garments_is_told_like_any_other(page, monkeypatch, ca
     def fail(*_: object) -> None:
         raise RuntimeError("unforeseen")
 
-    monkeypatch.setattr("core.ui.classify.boxes.find_garments", fail)
+    monkeypatch.setattr(Classifier, "finds", True)
+    monkeypatch.setattr(Classifier, "find", fail)
     next(button for button in page.button if button.label == "Find garments").click().run()
     assert "nobody foresaw" in page.error[0].value and not page.exception
 

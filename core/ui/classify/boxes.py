@@ -15,14 +15,12 @@ from core.images.decode import Photo
 from core.images.encode import data_url, jpeg
 from core.images.region import STROKE_WIDTH, Region, Size, canvas_rect, clamp, parse_roi, regions_from_canvas
 from core.inference.classifier import Classifier
-from core.inference.proposals import find_garments
 from core.plots.palette import REGION
 from core.ui.classify import keys
 from core.ui.markdown import told
 from core.ui.shell import column_width
 
 CANVAS_HEIGHT = 560
-ALL_OF_IT = 0.9  # share of a photo from which on a box says nothing that the whole photo does not
 DIGITS = 3  # of a box's number at most; a label can be typed over on the canvas
 ASKED = "wants_boxes"  # what a button asks of the page's next run
 TYPED, NOT_TYPED = "typed_box", "typed_box_problem"
@@ -161,12 +159,9 @@ def propose_if_asked(classifier: Classifier, photo: Photo) -> None:
     if st.session_state.pop(ASKED, None) != photo.sha256:
         return
     with st.spinner("Looking for garments…"):
-        found = find_garments(classifier, photo)
+        found = [one.region for one in classifier.find(photo)] if classifier.finds else []
     if not found:
         st.toast("Nothing in this photo stands out as a garment. Draw a box by hand.", icon=":material/search_off:")
-        return
-    if len(found) == 1 and found[0].width * found[0].height > ALL_OF_IT * photo.width * photo.height:
-        st.toast("The garment fills the photo; no box is needed.", icon=":material/fit_screen:")
         return
     _replace_regions(photo.sha256, [Marked(number, region) for number, region in enumerate(found, 1)])
 
