@@ -11,7 +11,7 @@ from scipy.stats import fisher_exact
 from core.analysis.comparison import Comparison
 from core.analysis.history import FALLS, falling, gain_by_unfreezing, gap, not_finite, shown_names, stage_table
 from core.analysis.slices import SIGNIFICANCE
-from core.artifacts.training import IN_TRAINING, Training, resume_command, status
+from core.artifacts.training import ELSEWHERE, IN_TRAINING, Training, resume_command, status
 
 OVERFITTING, UNDERFITTING = 0.05, -0.02  # gap of training over validation accuracy; augmentation makes it negative
 RISE = 0.01  # of training accuracy after the best epoch; more without a gain in validation is a sign of overfitting
@@ -91,13 +91,19 @@ def headline(training: Training) -> str:
     best = training.best
     if best is None:
         return "No epoch has been validated yet."
-    sentence = (
-        f"Best validation accuracy {training.best_accuracy:.2%} (epoch {best['epoch']:.0f} of {len(training.epochs)})"
-    )
+    where = f"{best['epoch']:.0f} of {len(training.epochs)}"
+    sentence = f"Best validation accuracy {training.best_accuracy:.2%} (epoch {where})"
+    if _known_elsewhere(training):
+        sentence = f"Validation accuracy {training.best_accuracy:.2%} in the best epoch ({where})"
     if not math.isnan(gain_by_unfreezing(training)):
         first = stage_table(training).iloc[0]
         sentence += f", up from {first['best_validation']:.2%} in stage 1 ({first['name']})"
     return f"{sentence}, so far." if training.progress else f"{sentence}."
+
+
+def _known_elsewhere(training: Training) -> bool:
+    """Whether the best epoch was chosen by photos from elsewhere too."""
+    return bool(training.epochs[list(ELSEWHERE)].notna().to_numpy().any())
 
 
 def continued_from(parts: list[Training]) -> str:
@@ -114,10 +120,13 @@ def _best(training: Training) -> str:
 def which_validation(training: Training) -> str:
     """What the validation figures of the history are, beside those of the network as served where they are known."""
     served = training.manifest.get("quantisation") or {}
+    measured = "Validation accuracy is measured after each epoch."
+    if _known_elsewhere(training):
+        measured += " The best epoch has the highest mean over products, phone photos and worn garments."
     if not served.get("accepted"):
-        return "Validation accuracy is measured after each epoch."
+        return measured
     return (
-        f"Validation accuracy is measured after each epoch. The finished network reaches {served['float32']:.1%} in floating point and "
+        f"{measured} The finished network reaches {served['float32']:.1%} in floating point and "
         f"{served['int8']:.1%} as served on a processor (8-bit integers)."
     )
 

@@ -25,20 +25,10 @@ from core.plots import report_charts as charts
 
 WORST_PAIRS, PHOTOS_A_PAIR, THUMBNAIL = 5, 6, (96, 128)
 TWO_DECIMALS = (
-    "best_validation", "final_train", "final_validation", "train_accuracy", "val_accuracy", "val_macro_f1", "val_phone_accuracy",
+    "best_validation", "final_train", "final_validation", "train_accuracy", "val_accuracy", "val_phone_accuracy",
     "val_worn_accuracy", "test_accuracy",
 )  # fmt: skip
-ONE_DECIMAL = ("precision", "recall", "f1", "value", "low", "high", "rate")
 WHOLE = ("trainable_parameters", "epoch", "stage", "images", "n", "support", "epochs", "peak_memory_mib", "seconds")
-NAMES = {
-    "support": "n",
-    "precision": "Precision",
-    "recall": "Recall",
-    "f1": "F1",
-    "value": "Accuracy",
-    "low": "Low",
-    "high": "High",
-}
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from io import StringIO
@@ -47,7 +48,7 @@ def _drawn(height: float) -> Generator[_Drawing]:
         yield drawing
         file = StringIO()
         FigureCanvasSVG(drawing.figure).print_svg(file, metadata={"Date": None, "Creator": None})
-    drawing.svg = file.getvalue().partition("<svg")[1] + file.getvalue().partition("<svg")[2]
+    drawing.svg = re.sub(r"^.*?(?=<svg)|<metadata>.*?</metadata>", "", file.getvalue(), flags=re.DOTALL)
 
 
 def accuracy(training: Training) -> str:

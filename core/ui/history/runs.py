@@ -67,8 +67,8 @@ def choose(found: list[Training], shipped: str) -> list[Training]:
     if CHOSEN not in st.session_state:
         whole = [training.run_id for training in found if not training.progress]
         st.session_state[CHOSEN] = [shipped if shipped in by_id else (whole or list(by_id))[0]]
-    else:
-        st.session_state[CHOSEN] = [run_id for run_id in st.session_state[CHOSEN] if run_id in by_id]
+    elif vanished := [run_id for run_id in st.session_state[CHOSEN] if run_id not in by_id]:
+        st.session_state[CHOSEN] = [run_id for run_id in st.session_state[CHOSEN] if run_id not in vanished]
     chosen = st.multiselect(
         "Runs",
         list(by_id),
@@ -83,8 +83,10 @@ def choose(found: list[Training], shipped: str) -> list[Training]:
 
 def _adopt_address(by_id: dict[str, Training], names: dict[str, str]) -> None:
     """Take over the runs of an address that this session did not write: a link, a reload, or the browser's way back."""
-    asked = [run_id for run_id in st.query_params.get_all(CHOSEN) if run_id]
-    if not asked or asked == st.session_state.get(WRITTEN):
+    asked, arrived = [run_id for run_id in st.query_params.get_all(CHOSEN) if run_id], CHOSEN not in st.session_state
+    if arrived:
+        _forget_unknown()
+    if not asked or (asked == st.session_state.get(WRITTEN) and not arrived):
         return
     ids = {name: run_id for run_id, name in names.items()} | {run_id: run_id for run_id in by_id}
     st.session_state[CHOSEN] = list(dict.fromkeys(ids[given] for given in asked if given in ids))

@@ -47,7 +47,7 @@ def stage(training: Training) -> None:
     with left:
         table(by_class, list(by_class.columns))
     with right:
-        changed_photos(change, predictions, number - 1, number, f"stage-{training.run_id}-{number}")
+        changed_photos(change, predictions, number - 1, number, f"changes-{training.run_id}-{number}")
 
 
 def _blocks(training: Training, number: int) -> None:

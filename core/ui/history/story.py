@@ -146,7 +146,7 @@ def curves(chosen: list[Training], wish: Wish) -> None:
 
 
 def _axes(chosen: list[Training]) -> tuple[str, float, bool, bool]:
-    with st.popover("Axes", icon=":material/tune:"):
+    with st.popover("Axes", icon=":material/tune:", help=f"{TERMS['Loss']}\n\n{TERMS['Macro-F1']}"):
         axis = st.segmented_control(
             "Horizontal axis", list(figures.AXES), default="Epoch", required=True, key="axis", bind="query-params"
         )
@@ -163,7 +163,6 @@ def _axes(chosen: list[Training]) -> tuple[str, float, bool, bool]:
         log_scale = st.toggle("Logarithmic loss and learning rate", False, key="log", bind="query-params")
         repeated = len({history.recipe_key(training) or training.run_id for training in chosen}) < len(chosen)
         grouped = repeated and st.toggle("Mean and range of repeats", True, key="grouped", bind="query-params")
-        st.caption(f"{TERMS['Loss']}\n\n{TERMS['Macro-F1']}")
     return axis, smoothing, log_scale, grouped
 
 

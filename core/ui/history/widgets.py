@@ -7,12 +7,13 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from core.analysis.glossary import TERMS
 from core.analysis.text import HEADINGS
 
 PICTURES = {"SVG": {"format": "svg"}, "PNG": {"format": "png", "scale": 3}}  # formats in which a chart is saved
 ACCURACIES = (
     "best_validation", "best_low", "best_high", "test_accuracy", "test_low", "test_high", "final_train", "final_validation",
-    "train_accuracy", "val_accuracy", "val_macro_f1", "val_phone_accuracy", "val_worn_accuracy",
+    "train_accuracy", "val_accuracy", "val_phone_accuracy", "val_worn_accuracy",
 )  # fmt: skip
 NUMBERS = {
     "lr": "scientific",
@@ -22,6 +23,7 @@ NUMBERS = {
     "images": "localized",
     "train_loss": "%.3f",
     "val_loss": "%.3f",
+    "val_macro_f1": "%.3f",
     "p": "%.3f",
     "busy_cores": "%.2f",
     "energy_wh": "%.1f",
@@ -33,6 +35,9 @@ NUMBERS = {
 }
 GAINS = ("gain", "gain_low", "gain_high")  # shown in points
 HELP = {
+    "train_loss": TERMS["Loss"],
+    "val_loss": TERMS["Loss"],
+    "val_macro_f1": TERMS["Macro-F1"],
     "test_low": "95% confidence interval of the test accuracy; of a published run as published.",
     "gain": "Points of best validation accuracy above the best of all stages before.",
     "images_per_second": "Training photos per second of training.",
