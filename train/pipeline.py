@@ -19,6 +19,7 @@ import pandas as pd
 import torch
 
 from core.artifacts.run import Run
+from core.artifacts.training import resume_command
 from core.errors import InvalidData, TrainingStopped
 from core.inference.model import GarmentNet
 from train import batches
@@ -30,7 +31,7 @@ from train.distributed import World, join_world
 from train.export import drop_private_files, finish, remeasure, rewrite_attributes
 from train.find.command import add_detector, in_words
 from train.find.examples import Examples
-from train.folder import history_command, only_trainer, resume_command, write_csv, write_json
+from train.folder import history_command, only_trainer, write_csv, write_json
 from train.initial_weights import check_at_hand, initialise
 from train.loop import Splits, Trainer
 from train.splits import SplitData, report, split, summary
