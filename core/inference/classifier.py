@@ -18,7 +18,7 @@ from PIL import Image
 from core.artifacts.labels import LabelSet
 from core.artifacts.run import Run, current_run, runs_folder
 from core.images.decode import Photo, as_decoded, decode_photo
-from core.images.letterbox import BACKGROUND, Box, Input, network_input
+from core.images.letterbox import Box, Input, network_input
 from core.images.region import Region, clamp
 from core.inference.batching import Dispatcher
 from core.inference.cam import at_photo_size, class_maps, contrast, relative_head
@@ -26,7 +26,6 @@ from core.inference.engine import Engine
 from core.inference.onnx_graph import head_of
 from core.inference.postprocess import Controls, apply_controls, energy, softmax, top_k
 
-HOTTEST = 0.2  # share of a heat map painted over to test it
 ENOUGH = 2  # times the network's input: a whole photo need not be decoded larger
 CLOSE_CALL = 0.15  # two candidates nearer than this in probability are worth showing side by side
 
@@ -82,6 +81,7 @@ class Answer:
             outputs it is the log-odds of any class against none of them.
         without_controls: the first class with its probability had no filter and no bias been set.
         runner_up: the second class with its probability, listed or not; None if the controls leave but one.
+        allowed: probability, before filter and bias, that it is of a class that the filter allows.
     """
 
     ranking: list[tuple[str, float]]
@@ -90,6 +90,7 @@ class Answer:
     score: float
     without_controls: tuple[str, float]
     runner_up: tuple[str, float] | None
+    allowed: float = 1.0
 
     @property
     def label(self) -> str:
@@ -105,6 +106,11 @@ class Answer:
     def close_call(self) -> bool:
         """Whether the second class comes so near that both should be looked at."""
         return self.runner_up is not None and self.probability - self.runner_up[1] < CLOSE_CALL
+
+    @property
+    def filtered_out(self) -> bool:
+        """Whether the filter leaves out what the photo most likely shows."""
+        return self.allowed < 0.5
 
 
 class Classifier:
@@ -176,22 +182,9 @@ class Classifier:
         score = float(energy(reading.logits))
         group = self.labels.group_of(ranking[0][0])
         (first,) = top_k(plain, self.labels, 1)
-        return Answer(ranking[:k], group, score >= self.threshold, score, first, next(iter(ranking[1:]), None))
-
-    def without_hottest(self, photo: Photo, region: Region | None, reading: Reading, class_index: int) -> Reading:
-        """The reading with the hottest places of a class's heat map painted over, to see whether the answer needed them.
-
-        The network's input is masked where the map is in its top HOTTEST share, with the letterbox's white (compare
-        Samek et al. 2017, "Evaluating the visualization of what a deep neural network has learned"). What speaks for nothing is
-        left as it is.
-        """
-        seen = self.prepare(photo, region)
-        left, top, right, bottom = seen.content
-        positive = np.maximum(reading.maps[class_index], 0)
-        heat = at_photo_size(positive, seen.content, self.input_size, (right - left, bottom - top))
-        inside = seen.pixels[top:bottom, left:right]
-        inside[(heat > 0) & (heat >= np.quantile(heat, 1 - HOTTEST))] = BACKGROUND
-        return self.read_inputs([seen])[0]
+        allowed = float(plain[self.labels.mask(controls.group)].sum())
+        runner_up = next(iter(ranking[1:]), None)
+        return Answer(ranking[:k], group, score >= self.threshold, score, first, runner_up, allowed)
 
     def predict(self, photos: Sequence[bytes | Image.Image], controls: Controls = Controls()) -> list[Answer]:  # noqa: B008
         """Answers for encoded or decoded photos, in one batched pass.
