@@ -1,7 +1,8 @@
 """Does a heat map show what the network used? The deletion curve hides the hottest places first and asks the network again.
 
-If the map is faithful, the class's probability falls at once and the area under the curve is small (Petsiuk et al. 2018, "RISE: randomized input
-sampling for explanation of black-box models"; Samek et al. 2017, "Evaluating the visualization of what a deep neural network has learned").
+If the map is faithful, the class's probability falls at once and the area under the curve is small (Petsiuk et al. 2018, "RISE: randomized
+input sampling for explanation of black-box models"; Samek et al. 2017, "Evaluating the visualization of what a deep neural network has
+learned").
 """
 
 from __future__ import annotations

@@ -10,9 +10,9 @@ import numpy as np
 from PIL import Image, ImageEnhance
 from plotly.colors import get_colorscale, sample_colorscale, unlabel_rgb
 
-from core.plots.palette import CONTOUR_RIM, DIVERGING, HEAT
+from core.plots.palette import CONTOUR_RIM, DIVERGING, HEAT, HEAT_FROM
 
-COLOUR_LEFT = 0.25  # of a photo under a heat map
+COLOUR_LEFT = 0.35  # of a photo under a heat map
 LEVELS = (0.25, 0.5, 0.75)  # of the contour lines, as shares of the largest magnitude
 LINES_IN_PICTURE = 100  # a contour line is so many times thinner than the picture's longer side
 LEGEND = (
@@ -125,5 +125,6 @@ def colours(contrast: bool = False) -> np.ndarray:
 @cache
 def _lookup_table(scale: str) -> np.ndarray:
     """A named Plotly colour scale as uint8 (256, 3)."""
-    colours = sample_colorscale(get_colorscale(scale), np.linspace(0, 1, 256).tolist())
-    return np.array([unlabel_rgb(colour) for colour in colours]).round().astype(np.uint8)
+    places = np.linspace(HEAT_FROM if scale == HEAT else 0, 1, 256).tolist()
+    sampled = sample_colorscale(get_colorscale(scale), places)
+    return np.array([unlabel_rgb(colour) for colour in sampled]).round().astype(np.uint8)

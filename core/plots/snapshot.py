@@ -1,4 +1,4 @@
-"""The classify page's view as one picture: the photo in large with boxes, predictions and heat map on it, and beside it what each box shows."""
+"""The classify page's view as one picture: the photo in large with boxes, labels and heat map, and beside it the predictions."""
 
 from __future__ import annotations
 
@@ -133,10 +133,8 @@ def _heated(shown: Image.Image, size: tuple[int, int], selected: Card, heat: Hea
     box = selected.region.box_in(shown.size, size) if selected.region else (0, 0, *shown.size)
     whole = shown if heat.lines else muted(shown)
     part = whole.crop(box)
-    if heat.against is None:
-        draw = contour if heat.lines else overlay
-    else:
-        draw = contrast_contour if heat.lines else contrast_overlay
+    plain, difference = (contour, contrast_contour) if heat.lines else (overlay, contrast_overlay)
+    draw = plain if heat.against is None else difference
     whole.paste(draw(part, heat.values(part.size), heat.opacity), box[:2])
     return whole
 

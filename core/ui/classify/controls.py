@@ -17,7 +17,7 @@ from core.inference.verdict import class_name, group_name
 from core.ui.markdown import told
 
 REFERENCE_BIAS = 0.6
-TOP_K, OPACITY = 5, 0.6
+TOP_K, OPACITY = 5, 0.65
 TOP_PREDICTION, NONE = "top prediction", "none"
 OVERLAY, SIDE_BY_SIDE, CONTOUR = VIEWS = ("Overlay", "Side by side", "Contour")
 

@@ -13,7 +13,7 @@ import streamlit.components.v2 as components
 
 from core.artifacts.labels import ALL
 from core.images import encode
-from core.images.decode import Photo, spreadsheet_name
+from core.images.decode import spreadsheet_name
 from core.inference.classifier import Answer, Classifier
 from core.inference.postprocess import Controls
 from core.inference.verdict import group_name
@@ -35,7 +35,7 @@ _copy_link = components.component(
 
 
 def downloads(classifier: Classifier, shown: Shown, answers: dict[str, Answer]) -> None:
-    """Buttons for the files; each file is made when it is asked for.
+    """Buttons for the files; the picture is made when it is asked for.
 
     Args:
         classifier: the session's.
@@ -45,13 +45,9 @@ def downloads(classifier: Classifier, shown: Shown, answers: dict[str, Answer]) 
     since = shown_since("answers_shown", _state(classifier, shown, answers))
     stem = f"garments-{since:%Y%m%d-%H%M%S}"
 
-    def rows() -> list[dict[str, Any]]:
-        return all_records(classifier, shown.controls, since)
-
-    def csv() -> str:
-        table = pd.DataFrame(rows())
-        return table.assign(photo=table["photo"].map(spreadsheet_name)).to_csv(index=False)
-
+    rows = all_records(classifier, shown.controls, since)
+    table = pd.DataFrame(rows)
+    csv = table.assign(photo=table["photo"].map(spreadsheet_name)).to_csv(index=False)
     with st.container(horizontal=True, key="export", vertical_alignment="center", gap="xsmall"):
         st.download_button(
             "Save view",
@@ -65,7 +61,7 @@ def downloads(classifier: Classifier, shown: Shown, answers: dict[str, Answer]) 
         st.download_button("CSV", csv, f"{stem}.csv", "text/csv", icon=":material/table:", on_click="ignore")
         st.download_button(
             "JSON",
-            lambda: json.dumps(rows(), indent=1),
+            json.dumps(rows, indent=1),
             f"{stem}.json",
             "application/json",
             icon=":material/data_object:",
@@ -90,17 +86,18 @@ def _state(classifier: Classifier, shown: Shown, answers: dict[str, Answer]) -> 
 def all_records(classifier: Classifier, controls: Controls, time: datetime) -> list[dict[str, Any]]:
     """The results of all photos and their boxes as plain records, for CSV and JSON; the columns are always in the same order."""
     rows: list[dict[str, Any]] = []
-    for sha256 in photos.photos():
+    for sha256, kept in photos.photos().items():
         marked = boxes.marked(sha256)
         found = readings.read(classifier, [(sha256, mark.region) for mark in marked], photos.open_photo)
-        photo = photos.open_photo(sha256)
-        for mark, reading in zip(marked, found, strict=True):
-            rows.append(record(photo, mark, classifier.answer(reading, controls), classifier, controls, time))
+        answers = [classifier.answer(reading, controls) for reading in found]
+        rows += [
+            record(kept, mark, answer, classifier, controls, time) for mark, answer in zip(marked, answers, strict=True)
+        ]
     return rows
 
 
 def record(
-    photo: Photo, mark: Marked, answer: Answer, classifier: Classifier, controls: Controls, time: datetime
+    photo: photos.Kept, mark: Marked, answer: Answer, classifier: Classifier, controls: Controls, time: datetime
 ) -> dict[str, Any]:
     """The result of one box."""
     region = mark.region
@@ -110,8 +107,8 @@ def record(
         "box": mark.name,
         "left": region.left if region else 0,
         "top": region.top if region else 0,
-        "right": region.right if region else photo.width,
-        "bottom": region.bottom if region else photo.height,
+        "right": region.right if region else photo.size[0],
+        "bottom": region.bottom if region else photo.size[1],
         "label": answer.label,
         "group": answer.group,
         "probability": answer.probability,

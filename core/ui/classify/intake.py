@@ -19,7 +19,6 @@ from core.ui.classify.photos import add_photo, photos, select
 from core.ui.handover import LabelledPhoto, arriving
 from core.ui.markdown import told
 
-UPLOADER = "upload"  # key of the uploader, before the number of the upload it waits for
 SAMPLE_PARAMETER, PHOTOS_PARAMETER = "sample", "photos"  # of the page's address
 WANTED = "wants_sample"  # what a button asks of the page's next run
 SAMPLE, TILE = (480, 640), (192, 256)
@@ -57,7 +56,7 @@ def take_in() -> None:
 
 def _uploader_key() -> str:
     """Another one after each upload: photos are kept by the page, and the uploader's own list stays empty."""
-    return f"{UPLOADER}-{st.session_state.get('uploads', 0)}"
+    return f"{keys.UPLOADER}-{st.session_state.get('uploads', 0)}"
 
 
 def _camera_key() -> str:
@@ -86,7 +85,8 @@ def head() -> None:
     if empty:
         with st.container(key="field"):
             _uploader()
-    _intake(key="photo-intake", data={"uploader": UPLOADER, "open": not empty}, height=1)
+    with st.container(key="unseen"):
+        _intake(key="photo-intake", data={"uploader": keys.UPLOADER}, height=1)
     sandbox.start()
     for problem in st.session_state["upload_problems"]:
         st.error(told(problem), icon=":material/broken_image:")
@@ -105,7 +105,7 @@ def _uploader() -> None:
         max_upload_size=MAX_BYTES // 2**20,
         key=_uploader_key(),
         label_visibility="collapsed",
-        width="stretch" if not photos() else 120,
+        width="stretch" if not photos() else 106,
     )
 
 

@@ -14,6 +14,7 @@ from core.errors import UnreadablePhoto
 from core.images import sandbox
 from core.images.decode import Photo, display_name
 from core.images.encode import data_url, jpeg
+from core.images.region import Size
 from core.ui.classify import boxes, garments, readings
 from core.ui.handover import LabelledPhoto
 
@@ -33,12 +34,14 @@ class Kept(NamedTuple):
         data: the file's bytes.
         origin: None if the visitor brought it.
         sample: name of the sample that it is, if it is one.
+        size: (width, height) of the upright photo, in pixels.
     """
 
     name: str
     data: bytes
     origin: LabelledPhoto | None = None
     sample: str = ""
+    size: Size = (0, 0)
 
 
 def photos() -> dict[str, Kept]:
@@ -61,7 +64,7 @@ def add_photo(data: bytes, name: str, origin: LabelledPhoto | None = None, sampl
     photo = _decoded(hashlib.sha256(data).hexdigest(), name, data)
     if photo.sha256 not in photos() and len(photos()) >= MAX_PHOTOS:
         raise UnreadablePhoto(f"{MAX_PHOTOS} photos are open already. Close some, then add {photo.name}.")
-    photos()[photo.sha256] = Kept(name, data, origin, sample)
+    photos()[photo.sha256] = Kept(name, data, origin, sample, photo.size)
     select(photo.sha256)
 
 

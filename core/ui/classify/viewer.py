@@ -178,6 +178,7 @@ def _mark(seen: Seen, shown: Shown) -> dict[str, Any]:
         "line": "",
         "note": words.note,
         "size": f"{box.width} × {box.height} px",
+        "at": f"At ({box.left}, {box.top})",
         "faded": not answer.in_scope or answer.filtered_out,
         "bars": [
             {
@@ -246,6 +247,7 @@ def _curve(curve: DeletionCurve | None, name: str) -> dict[str, Any] | None:
     title = f"Faithfulness: {curve.area:.2f}"
     place = curve.hidden.index(NAMED_SHARE)
     before, after = (rounded(curve.probabilities[i]) for i in (0, place))
-    text = f"Area under the deletion curve; 0 is best. Hiding the hottest {NAMED_SHARE:.0%} changes {class_name(name)} from {before} to {after}."
+    change = f"Hiding the hottest {NAMED_SHARE:.0%} changes {class_name(name)} from {before} to {after}."
+    text = f"Area under the deletion curve; 0 is best. {change}"
     points = [*zip(curve.hidden, curve.probabilities, strict=True)]
     return {"points": points, "title": title, "text": text, "alt": f"{title}. {text}"}

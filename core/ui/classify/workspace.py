@@ -113,7 +113,7 @@ def _on_photo(act: dict[str, Any], do: Any) -> None:
 
 
 def _move(sha256: str, act: dict[str, Any]) -> None:
-    width, height = photos.open_photo(sha256).size
+    width, height = photos.photos()[sha256].size
     left, top, right, bottom = (float(share) for share in act["box"])
     region = Region(round(left * width), round(top * height), round(right * width), round(bottom * height))
     boxes.said(lambda: boxes.move((width, height), sha256, int(act["number"]), region))

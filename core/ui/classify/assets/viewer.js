@@ -9,6 +9,7 @@ const LEAST_ROOM = 240; // pixels of height for the photo, however small the win
 const VERDICT_ROOM = 96; // pixels below the photo on a phone
 const WIDE = 700; // pixels of the page from which on the card stands beside the photo
 const REACH = { mouse: 9, pen: 16, touch: 24 }; // pixels round a handle
+const EDGE = 2; // pixels that a line keeps from the photo's edge
 const LEAST_BOX = 8; // pixels on the screen
 const SMOOTH = 6; // contour lines are drawn so many times finer than the map comes
 const LEVELS = [0.25, 0.5, 0.75]; // of contour lines, as in core.plots.heatmap
@@ -190,7 +191,8 @@ class Viewer {
     const [w, high] = this.size;
     if (mark.outline) return h("polygon", { class: name, points: mark.outline.map(([x, y]) => `${x * w},${y * high}`).join(" ") });
     const [left, top, right, bottom] = mark.box;
-    return h("rect", { class: name, x: left * w, y: top * high, width: (right - left) * w, height: (bottom - top) * high, rx: 2 });
+    const [x0, y0] = [Math.max(left * w, EDGE), Math.max(top * high, EDGE)], [x1, y1] = [Math.min(right * w, w - EDGE), Math.min(bottom * high, high - EDGE)];
+    return h("rect", { class: name, x: x0, y: y0, width: Math.max(1, x1 - x0), height: Math.max(1, y1 - y0), rx: 2 });
   }
 
   drawLines() {
@@ -202,7 +204,7 @@ class Viewer {
     const offer = this.pointer && !this.drag && this.offerAt(...this.pointer);
     if (offer) drawn.push(this.shape(offer, "offer"));
     if (chosen?.box && this.mode !== "look" && (this.mode === "edit" || hasMouse()))
-      drawn.push(h("g", { style: `--colour:${chosen.colour}` }, ...this.handles(chosen.box).map(([, x, y]) => h("circle", { class: "handle", cx: x * w, cy: y * high, r: hasMouse() ? 5 : 8 }))));
+      drawn.push(h("g", { style: `--colour:${chosen.colour}` }, ...this.handles(chosen.box).map(([, x, y]) => h("circle", { class: "handle", cx: Math.min(Math.max(x * w, 6), w - 6), cy: Math.min(Math.max(y * high, 6), high - 6), r: hasMouse() ? 5 : 8 }))));
     const band = this.drag?.band ?? this.local.drawn?.box;
     if (band) drawn.push(h("g", { style: `--colour:${this.data.next}` }, this.shape({ box: band }, this.drag ? "band" : "band waiting")));
     svg.replaceChildren(...drawn);
@@ -242,7 +244,7 @@ class Viewer {
     const mark = this.selected, dot = mark.colour && h("i", { class: "swatch", style: `--colour:${mark.colour}` });
     const level = mark.confidence && h("p", { class: "confidence", style: `--level:${mark.level}` }, mark.confidence);
     this.find(".verdict").replaceChildren(...[
-      h("p", { class: "name" }, dot, mark.name, h("span", { class: "size" }, mark.size)),
+      h("p", { class: "name", title: mark.at }, dot, `${mark.name} · ${mark.size}`),
       h("h2", {}, mark.headline, mark.probability && h("span", {}, mark.probability)),
       level,
       mark.line && h("p", { class: "line" }, mark.line),
