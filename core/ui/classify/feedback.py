@@ -33,7 +33,7 @@ def correct(run: Run, photo: Photo, mark: Marked, answer: Answer) -> None:
         st.caption("Saved on this server: your choice, this prediction, the box and a checksum of the photo.")
         stored = st.session_state.setdefault("corrections", {})
         known = label is not None and stored.get(key) == (label, keep)
-        if known:
+        if label and known:
             st.caption(f":material/check: Saved: {class_name(label)}.")
         if st.button("Save", key=f"wrong-store-{key}", disabled=label is None or known) and label:
             given = Correction(label, photo.sha256, photo.size, region, run.run_id, *answer.without_controls)

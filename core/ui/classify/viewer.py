@@ -209,7 +209,7 @@ def _heat(seen: Seen, shown: Shown) -> dict[str, Any]:
     size = _map_size(seen.mark.region or Region(0, 0, *shown.photo.size))
     listed = dict.fromkeys([*(label for label, _ in seen.answer.ranking), name])
     maps = {label: reading.heat(labels.index(label), size) for label in listed}
-    difference = against and (reading.contrast(labels.index(name), labels.index(against), size) + 1) / 2
+    difference = reading.contrast(labels.index(name), labels.index(against), size) if against else None
     return {
         "of": seen.mark.number,
         "shown": heat.shown,
@@ -219,7 +219,7 @@ def _heat(seen: Seen, shown: Shown) -> dict[str, Any]:
         "against": against,
         "size": size,
         "maps": {label: _encoded(values) for label, values in maps.items()},
-        "contrast": None if difference is None else _encoded(difference),
+        "contrast": None if difference is None else _encoded((difference + 1) / 2),
         "blank": [label for label, values in maps.items() if not values.any()],
         "names": {label: class_name(label) for label in labels.names},
         "colours": {"heat": _base64(colours()), "contrast": _base64(colours(contrast=True))},
