@@ -13,13 +13,13 @@ import itertools
 from pathlib import Path
 
 import numpy as np
+from core.inference.proposals import find_garments
 from PIL import Image
 
 from core import Classifier
 from core.analysis.metrics import wilson_interval
 from core.images.decode import Photo, decode_photo
 from core.images.region import Region
-from core.inference.proposals import find_garments
 from train.catalogue import Source
 
 COMPOSITES, ENLARGED, WHITE = 200, 4, 235

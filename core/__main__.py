@@ -34,7 +34,7 @@ from tqdm import tqdm
 
 from core.analysis.model_card import model_card
 from core.artifacts.labels import NO_KIND, LabelSet
-from core.artifacts.run import Run, current_run, runs_folder
+from core.artifacts.run import Run, current_run
 from core.bulk.heatmaps import SIZE, save_heatmap
 from core.bulk.journal import Journal
 from core.bulk.pipeline import BATCH, Request, predict
@@ -47,6 +47,7 @@ from core.images.sources import Inventory, PhotoFile, batched, find_photos, list
 from core.inference.classifier import Classifier
 from core.inference.onnx_export import export_onnx
 from core.inference.postprocess import Controls
+from core.settings import DEFAULTS
 
 PHOTOS_WORTH_A_BAR = 20
 SECONDS_IN_A_LOG = 10  # between two lines of progress where nobody watches
@@ -92,7 +93,9 @@ def _add_predict(command: argparse.ArgumentParser) -> None:
     command.add_argument("--json", action="store_true", help="print one JSON object a photo")
     command.add_argument("--csv", type=Path, metavar="FILE", help="also write the records as CSV")
     command.add_argument("--parquet", type=Path, metavar="FILE", help="also write the records as Parquet")
-    command.add_argument("--top-k", type=int, default=5, metavar="N", help="classes listed (default: 5)")
+    command.add_argument(
+        "--top-k", type=int, default=DEFAULTS.top_k, metavar="N", help="classes listed (default: %(default)s)"
+    )
     command.add_argument("--group", default="all", help="only classes of this group: all (default), tops or bottoms")
     command.add_argument(
         "--upper-body-bias",
@@ -122,7 +125,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _chosen_run(options: argparse.Namespace) -> Run:
-    return Run.load(options.folder) if options.folder else current_run(runs_folder())
+    return Run.load(options.folder) if options.folder else current_run()
 
 
 def _print_card(options: argparse.Namespace) -> int:
@@ -165,7 +168,7 @@ class _Job:
 
 
 def _predict(options: argparse.Namespace) -> int:
-    classifier = Classifier(current_run(runs_folder()), busy=True)
+    classifier = Classifier(current_run(), busy=True)
     try:
         request, shard = _request(options, classifier.labels), Shard.from_environment()
         inventory = take_inventory(_photos(options))

@@ -20,6 +20,14 @@ class BrokenRun(GarmentError):
     """A run folder is missing, incomplete, damaged, or of a newer schema."""
 
 
+class DetectorMissing(GarmentError):
+    """Garments are to be found with a run that cannot find any."""
+
+
+class UnknownClass(GarmentError):
+    """A label is none of the run's classes."""
+
+
 class InvalidConfig(GarmentError):
     """A recipe or a setting is wrong; the message lists every problem found, not only the first."""
 

@@ -59,6 +59,7 @@ IN_SMALL = {
     "latency": [Small("", {"ROUNDS": 1, "MATRIX": 256})],
     "load": [Small("--users 2 --uploads 4", {"PHOTOS": 1, "LOOKING": 0.1, "KEPT": 1})],
     "results": [Small()],
+    "robustness": [Small("--data catalogue.zip --photos 4")],
     "serving_size": [Small()],
     "soak": [Small("--minutes 0.05 --users 2", {"KEPT_SECONDS": 1, "CLOSING_SECONDS": 1})],
     "startup": [Small("1")],

@@ -13,7 +13,7 @@ from tests.conftest import ROOT
 
 # The packages of core, bottom to top: each imports from those below it only, never from one beside it.
 LAYERS = (
-    ("errors", "settings", "samples"),
+    ("errors", "settings", "files", "samples"),
     ("images", "artifacts"),
     ("inference", "feedback", "analysis"),
     ("plots",),
@@ -33,7 +33,7 @@ WITH_TORCH = ("core.inference.model", "core.inference.torch_session")
 WITHOUT = [name for name in INSIDE if name not in WITH_TORCH and not name.startswith(("core.ui", "core.__main__"))]
 FOLDERS = {
     "Home.py, pages": PAGES,
-    "train": sorted((ROOT / "train").glob("*.py")),
+    "train": sorted((ROOT / "train").rglob("*.py")),
     "deploy": sorted((ROOT / "deploy").glob("*.py")),
 }
 LIBRARIES = dict(  # package or folder to what its row of the table names

@@ -9,7 +9,7 @@
     python -m train feedback export --to FOLDER                             # corrected photos as a data set, for a second --data
     python -m train ship RUN                                                # make it the network of the product, if it is better
     python -m train record RUN                                              # keep its figures beside the others, without weights
-    python -m train --data DATA quantise RUN                                # serve an older run in 8-bit integers
+    python -m train --data DATA evaluate RUN                                # measure a finished run again, its weights unchanged
     torchrun --nproc-per-node 2 -m train --data DATA                        # several GPUs
 
 Ends with a whole folder below artifacts/runs/ (docs/architecture.md says what is in it).
@@ -21,9 +21,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from core.artifacts.run import RUNS_FOLDER
 from core.errors import GarmentError
-from core.feedback import feedback_file
+from core.settings import RUNS_FOLDER, feedback_file
 from train import feedback, pipeline
 from train.config import load_recipe
 from train.download import download
@@ -52,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
     add("--cache", type=Path, default=Path("cache"), help="folder for decoded pixels (default: cache)")
     add("--device", default="auto", choices=["auto", "cpu", "cuda"])
     commands = line.add_subparsers(
-        dest="command", metavar="download | status | ship | record | quantise | feedback", title="instead of training"
+        dest="command", metavar="download | status | ship | record | evaluate | feedback", title="instead of training"
     )
     fetch = commands.add_parser("download", help="fetch the Kaggle data set")
     fetch.add_argument("--to", type=Path, default=Path("data"), help="folder to put it in (default: data)")
@@ -62,8 +61,8 @@ def parser() -> argparse.ArgumentParser:
         ("ship", "make a run the product's network, if it is better"),
         ("record", "keep a run's figures, not its weights"),
         (
-            "quantise",
-            "serve a run in 8-bit integers, where validation hardly notices; needs the --data it was trained on",
+            "evaluate",
+            "measure a run again as this version measures runs; needs the --data it was trained on",
         ),
     ):
         commands.add_parser(name, help=purpose).add_argument("run", type=Path, help="folder of a finished run")
@@ -77,7 +76,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns its exit status: 0 done, 1 stopped with a message, 2 wrong usage, 130 interrupted."""
     line = parser()
     options = line.parse_args(arguments)
-    if not (options.data or options.resume or options.smoke or options.command not in (None, "quantise")):
+    if not (options.data or options.resume or options.smoke or options.command not in (None, "evaluate")):
         line.error("--data is needed: the Kaggle zip or its extracted folder (or --smoke)")
     try:
         _carry_out(options)
@@ -97,8 +96,8 @@ def _carry_out(options: argparse.Namespace) -> None:
         print(describe(options.run))
     elif options.command in ("ship", "record"):
         print({"ship": ship, "record": record}[options.command](options.run, options.runs))
-    elif options.command == "quantise":
-        print(pipeline.quantise(options.run, options.data, options.cache))
+    elif options.command == "evaluate":
+        print(pipeline.evaluate(options.run, options.data, options.cache))
     elif options.command == "feedback":
         print(feedback.export(feedback_file(), options.to))
     elif options.resume:

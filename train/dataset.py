@@ -11,6 +11,7 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -22,10 +23,11 @@ from filelock import FileLock
 from PIL import Image
 
 from core.errors import InvalidData
+from core.files import replaced
 from core.images.decode import decode_photo
 from core.images.letterbox import network_input
 from train.catalogue import PRODUCT, SQUASHED, WHOLE, WORN, Source
-from train.folder import replaced, write_json
+from train.folder import write_json
 from train.meter import meter
 from train.targets import ClassList
 from train.worn import EXACT, Box
@@ -119,7 +121,7 @@ def _all_rows(sources: list[Source], classes: ClassList) -> tuple[pd.DataFrame, 
     problems: list[str] = []
     for position, source in enumerate(sources):
         table, wrong = source.photos(classes)
-        again = table["id"].isin(np.concatenate([earlier["id"] for earlier in tables])) if tables else False
+        again = table["id"].isin(pd.concat(tables)["id"]) if tables else False
         tables.append(table.assign(source=position))
         problems += wrong
         if np.any(again):  # a sharper copy, perhaps squashed to a square
@@ -147,7 +149,7 @@ def _verified(
     loads = np.array([isinstance(result, bytes) for result in of_row], dtype=bool)
     photos = rows[loads].assign(hash=[result for result in of_row if isinstance(result, bytes)])
     photos["hash"] = photos.groupby("id")["hash"].transform("first")
-    measured = photos[photos["view"].isin(MEASURED)].drop_duplicates("id", keep="last").index
+    measured = photos.loc[photos["view"].isin(MEASURED)].drop_duplicates("id", keep="last").index
     photos = photos.assign(main=photos.index.isin(measured)).reset_index(drop=True)
     messages = problems + [result for result in found if isinstance(result, str)]
     return photos, {"problems": messages, "failed": np.setdiff1d(rows["id"], photos["id"]).tolist()}
@@ -223,6 +225,11 @@ def _write_pixels(index: Index, height: int, width: int, path: Path) -> None:
             file.write(photo.tobytes())
 
 
+def photo_at(index: Index, position: int) -> Image.Image:
+    """What the photo at a position of the index shows, decoded."""
+    return _shown(_views(index.photos.iloc[[position]])[0], index.sources)
+
+
 def _shown(view: View, sources: list[Source]) -> Image.Image:
     """What a view shows of its photo."""
     source = sources[view.source]
@@ -243,3 +250,17 @@ def _unsquashed(image: Image.Image, view: View, sources: list[Source]) -> Image.
     return image.resize(
         (round(image.height * original.width / original.height), image.height), Image.Resampling.LANCZOS
     )
+
+
+def decoded(index: Index, rows: np.ndarray) -> Iterator[Image.Image]:
+    """What the photos at these positions of the index show, at their own size, one after another."""
+    return (_shown(view, index.sources) for view in _views(index.photos.iloc[rows]))
+
+
+def decoded_product(sources: list[Source], photo_id: int) -> Image.Image:
+    """A product as it is measured, without an index: from the last data set that has it. Raises KeyError or OSError if none has."""
+    file = f"{photo_id}.jpg"
+    for position in range(len(sources) - 1, 0, -1):
+        with suppress(KeyError, OSError):
+            return _shown(View(position, file, PRODUCT, WHOLE, (0, 0, 0, 0), ""), sources)
+    return _shown(View(0, file, PRODUCT, WHOLE, (0, 0, 0, 0), ""), sources)

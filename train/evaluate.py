@@ -170,12 +170,14 @@ class Coarse:
 
     Args:
         name: of their kind, in the plural.
+        ids: int (n,).
         logits: float32 (n, n_classes).
         labels: coarse label of each photo, text (n,).
         allowed: bool (n, n_classes), the classes that its label allows.
     """
 
     name: str
+    ids: np.ndarray
     logits: np.ndarray
     labels: np.ndarray
     allowed: np.ndarray
@@ -183,7 +185,7 @@ class Coarse:
     @property
     def known(self) -> np.ndarray:
         """Whether its label allows any class, bool (n,)."""
-        return self.allowed.any(axis=1)
+        return np.asarray(self.allowed.any(axis=1))
 
     @property
     def energies(self) -> tuple[np.ndarray, np.ndarray]:
@@ -195,11 +197,10 @@ class Coarse:
 def score_coarse(engine: Engine, data: SplitData, part: str, kind: str, classes: ClassList) -> Coarse:
     """A split's photos of a kind that has coarse labels, through the serving engine."""
     rows = data.rows(part, kind)
-    labels = data.index.photos["articleType"].to_numpy()[rows]
+    ids, labels = (data.index.photos[column].to_numpy()[rows] for column in ("id", "articleType"))
     allowed = np.array([np.isin(classes.labels.names, classes.classes_of(label)) for label in labels])
-    return Coarse(
-        NAMES[kind], score(engine, data, rows).logits, labels, allowed.reshape(len(rows), len(classes.labels))
-    )
+    logits = score(engine, data, rows).logits
+    return Coarse(NAMES[kind], ids, logits, labels, allowed.reshape(len(rows), len(classes.labels)))
 
 
 def coarse_metrics(photos: Coarse, classes: ClassList, temperature: float, threshold: float) -> dict[str, Any]:
@@ -221,7 +222,9 @@ def coarse_metrics(photos: Coarse, classes: ClassList, temperature: float, thres
         "exact": _share(hits[exact]),
         "allowed_set": _share(hits[known]),
         "mean_over_labels": float(np.mean([hits[labels == label].mean() for label in present])) if present else None,
-        "calibration_error": expected_calibration_error(probability.max(axis=1)[known], hits[known]),
+        "calibration_error": expected_calibration_error(probability.max(axis=1)[known], hits[known])
+        if present
+        else None,
         "in_scope": _scope(scores[known], scores[~known], threshold),
         "labels": [
             {"label": label, "allowed": list(classes.classes_of(label))} | _share(hits[labels == label])
@@ -244,7 +247,7 @@ def _scope(inside: np.ndarray, outside: np.ndarray, threshold: float) -> dict[st
     return {
         "auroc": _or_none(auroc(inside, outside)),
         "other_products": len(outside),
-        "true_positive_rate": float((inside >= threshold).mean()),
+        "true_positive_rate": float((inside >= threshold).mean()) if len(inside) else None,
         "false_positive_rate": float((outside >= threshold).mean()) if len(outside) else None,
     }
 
@@ -294,3 +297,21 @@ def predictions_table(
         }
     )
     return pd.concat([known, pd.DataFrame(softmax(logits, temperature), columns=list(labels.names))], axis=1)
+
+
+def coarse_predictions_table(photos: Coarse, labels: LabelSet, temperature: float) -> pd.DataFrame:
+    """`predictions_phone.csv`, `predictions_worn.csv`: one row a photo with a coarse label.
+
+    Columns id, label, allowed (the classes that the label allows, separated by "|"; nothing if it means anything else), in_scope_score,
+    and the calibrated probability of each class.
+    """
+    names = np.array(labels.names)
+    known = pd.DataFrame(
+        {
+            "id": photos.ids,
+            "label": photos.labels,
+            "allowed": ["|".join(names[allowed]) for allowed in photos.allowed],
+            "in_scope_score": energy(photos.logits),
+        }
+    )
+    return pd.concat([known, pd.DataFrame(softmax(photos.logits, temperature), columns=list(labels.names))], axis=1)

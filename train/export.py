@@ -12,17 +12,22 @@ import torch
 
 from core.artifacts.run import SCHEMA, Run, sha256_of
 from core.errors import TrainingStopped
+from core.files import replaced
 from core.inference.engine import Engine
 from core.inference.model import IMAGENET_MEAN, IMAGENET_STD, against_background, load_network, save_weights
 from core.inference.onnx_graph import QUANTISATION
 from core.inference.postprocess import softmax
+from train import robustness
 from train.catalogue import PHONE, WORN
 from train.checkpoint import load_checkpoint
 from train.config import Recipe, Stage
+from train.dataset import decoded
+from train.embedding import write_embedding
 from train.evaluate import (
     best_strength,
     calibrate,
     coarse_metrics,
+    coarse_predictions_table,
     latency,
     metrics,
     predictions_table,
@@ -31,7 +36,7 @@ from train.evaluate import (
     score,
     score_coarse,
 )
-from train.folder import Progress, replaced, write_csv, write_json
+from train.folder import Progress, write_csv, write_json
 from train.loop import State, normalise, positions
 from train.neighbours import write_index
 from train.quantise import quantise
@@ -39,6 +44,7 @@ from train.splits import SplitData
 
 PROOF_PHOTOS = 64
 LATENCY_PHOTOS = 16
+ROBUSTNESS_PHOTOS = 500  # each passes ten times
 PRIVATE_FILES = ("checkpoint.safetensors", "best.safetensors", "resume.json", "progress.json", ".lock")
 
 
@@ -60,8 +66,8 @@ def finish(folder: Path, recipe: Recipe, init: str, data: SplitData, state: Stat
     return _close(folder, manifest)
 
 
-def requantise(run: Run, recipe: Recipe, data: SplitData) -> Run:
-    """Give a whole run, trained before there were 8-bit integers, the ranges they need, and measure it anew as it is then served."""
+def remeasure(run: Run, recipe: Recipe, data: SplitData) -> Run:
+    """Measure a whole run again, with everything that this version measures, as it is then served: in 8-bit integers where that holds."""
     manifest = {key: value for key, value in run.manifest.items() if key != "files"}
     manifest["quantisation"] = quantise(_partial_run(run.folder, manifest), data, recipe.seed)
     manifest |= _measured(_partial_run(run.folder, manifest), recipe, data)
@@ -74,7 +80,7 @@ def _measured(run: Run, recipe: Recipe, data: SplitData) -> dict[str, Any]:
 
 
 def _evaluated(folder: Path, recipe: Recipe, data: SplitData, engine: Engine) -> dict[str, Any]:
-    """Write metrics, predictions and the index of neighbours; returns what the manifest says of calibration and scope."""
+    """Write all evidence but the stages'; returns what the manifest says of calibration and scope."""
     classes, pixels = recipe.class_list(), data.pixels(engine.height, engine.width)
     labels = classes.labels
     validation = score(engine, data, data.rows("val"))
@@ -92,10 +98,16 @@ def _evaluated(folder: Path, recipe: Recipe, data: SplitData, engine: Engine) ->
         measured[kind] = {
             part: coarse_metrics(of, classes, temperature, scope["threshold"]) for part, of in both.items()
         }
-    write_json(folder / "metrics.json", measured)
+        write_csv(folder / f"predictions_{kind}.csv", coarse_predictions_table(both["test"], labels, temperature))
     known = test.known
+    some = np.linspace(0, len(known.rows) - 1, min(len(known.rows), ROBUSTNESS_PHOTOS)).round().astype(int)
+    measured["robustness"] = robustness.measure(
+        engine, decoded(data.index, known.rows[some]), known.targets[some], scope["threshold"]
+    )
+    write_json(folder / "metrics.json", measured)
     write_csv(folder / "predictions.csv", predictions_table(known.logits, known.rows, data, labels, temperature))
     write_index(folder, data, engine)
+    write_embedding(folder, data, engine)
     return {"temperature": temperature, "in_scope": scope}
 
 

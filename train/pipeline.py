@@ -27,7 +27,7 @@ from train.catalogue import PHONE, PRODUCT, WORN, Source
 from train.config import Recipe, parse_recipe
 from train.dataset import build_index, cached_pixels
 from train.distributed import World, join_world
-from train.export import drop_private_files, finish, requantise
+from train.export import drop_private_files, finish, remeasure
 from train.folder import history_command, only_trainer, resume_command, write_csv, write_json
 from train.initial_weights import check_at_hand, initialise
 from train.loop import Splits, Trainer
@@ -106,24 +106,30 @@ def resume(folder: Path, device: str) -> None:
         _carry_out(folder, recipe, job, network, data, world)
 
 
-def quantise(folder: Path, data: list[str], cache: Path) -> str:
-    """Serve a finished run in 8-bit integers, if validation hardly notices; returns in words what was done.
+def evaluate(folder: Path, data: list[str], cache: Path) -> str:
+    """Measure a finished run again as this version measures runs, its weights unchanged; returns in words how it is served.
 
     Raises:
         BrokenRun: the folder holds no whole run.
         InvalidData: the data set is not the one that the run was trained on.
     """
     run = Run.load(folder)
-    settings = run.read_json("config.json")["resolved"]
-    settings.pop("init")
-    recipe = parse_recipe(settings, f"{folder}/config.json")
-    index = build_index([Path(path) for path in data], recipe.class_list(), cache)
-    photos = SplitData(index, split(index, recipe), cache)
-    _check_same_split(folder / "splits.csv", photos.table())
-    found = requantise(run, recipe, photos).manifest["quantisation"]
-    verdict = "is served in them now" if found["accepted"] else "goes on in float32: that is too much to lose"
+    recipe, photos = _trained_on(run, data, cache)
+    found = remeasure(run, recipe, photos).manifest["quantisation"]
+    verdict = "is served in 8-bit integers" if found["accepted"] else "is served in float32: integers lose too much"
     shares = f"{found['float32']:.2%} of the validation photos right in float32, {found['int8']:.2%} in 8-bit integers"
     return f"{run.run_id}: {shares}. It {verdict}."
+
+
+def _trained_on(run: Run, data: list[str], cache: Path) -> tuple[Recipe, SplitData]:
+    """A finished run's recipe, and its photos in their splits. Raises InvalidData if the data set is another one."""
+    settings = run.read_json("config.json")["resolved"]
+    settings.pop("init")
+    recipe = parse_recipe(settings, f"{run.folder}/config.json")
+    index = build_index([Path(path) for path in data], recipe.class_list(), cache)
+    photos = SplitData(index, split(index, recipe), cache)
+    _check_same_split(run.folder / "splits.csv", photos.table())
+    return recipe, photos
 
 
 def _prepare(recipe: Recipe, job: Job, world: World, init: str | None) -> tuple[GarmentNet, SplitData]:

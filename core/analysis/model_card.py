@@ -65,6 +65,7 @@ def model_card(run: Run) -> str:
         _section("By kind", _by_kind(training.metrics)),
         *(_slices(predictions) if predictions else ()),
         _section("Photos from phones", _phone(training.metrics)),
+        _section("Photos taken otherwise", robustness_table(training.metrics)),
         _section("Photos of other things", _in_scope(run, training.metrics)),
         _section("Calibration", _calibration(run, training.metrics)),
         _section("Speed", _speed(run, training.metrics)),
@@ -212,6 +213,24 @@ def _phone(metrics: Mapping[str, Any]) -> str:
         f"from photos of other things: {_number(measured['in_scope']['auroc'])}."
     )
     return f"{words}\n\n{_table(['right answer', 'photos', 'share'], rows)}"
+
+
+def robustness_table(metrics: Mapping[str, Any]) -> str:
+    """Accuracy and share in scope on test photos that were changed, as Markdown; empty where a run's metrics have none."""
+    measured = metrics.get("robustness")
+    if not measured:
+        return ""
+    rows = [[row["name"], _rate(**row["accuracy"]), _rate(**row["in_scope"])] for row in measured["conditions"]]
+    worst = measured["worst_loss"]
+    words = (
+        f"{measured['photos']:,} test photos of the classes, each changed in these ways. Worst loss of accuracy: "
+        f"{_points(worst['accuracy'])}; worst loss of photos in scope: {_points(worst['in_scope'])}."
+    )
+    return f"{words}\n\n{_table(['test photos', 'accuracy', 'in scope'], rows)}"
+
+
+def _points(loss: Mapping[str, Any]) -> str:
+    return f"{100 * loss['value']:.1f} points ({loss['name']})"
 
 
 def _share(measured: Mapping[str, Any]) -> tuple[str, str]:

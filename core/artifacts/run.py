@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from core.artifacts.labels import LabelSet
 from core.errors import BrokenRun
+from core.settings import runs_folder
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SCHEMA = 1
-RUNS_FOLDER = Path(__file__).resolve().parents[2] / "artifacts" / "runs"
 RESTORE_HINT = "Get it back with `git checkout -- artifacts`, or train a run with `python -m train`."
 REQUIRED_FIELDS = ("run_id", "name", "origin", "created", "groups")
 
@@ -128,20 +127,18 @@ def _check_manifest(path: Path, manifest: Any) -> None:
         raise BrokenRun(f"{path} lacks {', '.join(missing)}. {RESTORE_HINT}")
 
 
-def runs_folder() -> Path:
-    """Where run folders are looked for: the setting `GARMENTS_RUNS` if there is one, else `artifacts/runs`."""
-    return Path(os.environ.get("GARMENTS_RUNS", RUNS_FOLDER))
-
-
-def find_runs(folder: str | Path = RUNS_FOLDER) -> tuple[list[Run], dict[str, str]]:
+def find_runs(folder: str | Path | None = None) -> tuple[list[Run], dict[str, str]]:
     """Every run below a folder, newest first, and what is wrong with the folders that are no whole run.
+
+    Args:
+        folder: of runs; None for the folder that the settings name.
 
     Returns:
         The whole runs, and folder name to message for the others (runs still in training among them).
     """
     runs: list[Run] = []
     broken: dict[str, str] = {}
-    folder = Path(folder)
+    folder = Path(folder or runs_folder())
     for child in sorted(folder.iterdir()) if folder.is_dir() else []:
         if not child.is_dir():
             continue
@@ -159,13 +156,17 @@ def distinct_names(names: dict[str, str]) -> dict[str, str]:
     return {run_id: name if shared[name] == 1 else f"{name} ({run_id})" for run_id, name in names.items()}
 
 
-def current_run(folder: str | Path = RUNS_FOLDER) -> Run:
+def current_run(folder: str | Path | None = None) -> Run:
     """The run the product ships: the one named in `current.json` beside the run folders.
+
+    Args:
+        folder: of runs; None for the folder that the settings name.
 
     Raises:
         BrokenRun: `current.json` or the run it names is missing or damaged.
     """
-    path = Path(folder) / "current.json"
+    folder = Path(folder or runs_folder())
+    path = folder / "current.json"
     try:
         run_id = json.loads(path.read_text(encoding="utf-8"))["run_id"]
     except FileNotFoundError:
@@ -174,4 +175,4 @@ def current_run(folder: str | Path = RUNS_FOLDER) -> Run:
         raise BrokenRun(f"{path} cannot be read ({error}). {RESTORE_HINT}") from None
     if Path(run_id).name != run_id:
         raise BrokenRun(f"{path} names the run {run_id!r}, which is not a folder name. {RESTORE_HINT}")
-    return Run.load(Path(folder) / run_id)
+    return Run.load(folder / run_id)

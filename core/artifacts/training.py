@@ -22,22 +22,26 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from core.artifacts.run import RESTORE_HINT, RUNS_FOLDER, Run
+from core.artifacts.run import RESTORE_HINT, Run
 from core.errors import BrokenRun
+from core.settings import PROJECT
 
 FILES = ("manifest.json", "config.json", "history.csv", "data.json", "metrics.json")  # what is read of a finished run
-PROJECT = RUNS_FOLDER.parent.parent
 HEARTBEAT_LOST = (
     30.0  # seconds without a sign of life after which a trainer elsewhere counts as dead; it gives one every 2 s
 )
 LONGEST_SILENCE = 3600.0  # likewise while its process is there: it is silent while it validates and exports
 IN_TRAINING = "in training"
 TEXTS = ("stage_name", "device")
-SHARES = ("train_accuracy", "val_accuracy", "val_macro_f1")
 COLUMNS = (
     "epoch", "stage", "stage_name", "trainable_parameters", "lr", "train_loss", "train_accuracy", "val_loss", "val_accuracy",
     "val_macro_f1", "images", "seconds", "images_per_second", "device",
 )  # fmt: skip
+ELSEWHERE = (
+    "val_phone_accuracy",
+    "val_worn_accuracy",
+)  # empty, and absent from older runs, where there are no such photos
+SHARES = ("train_accuracy", "val_accuracy", "val_macro_f1", *ELSEWHERE)
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ class Training:
     Args:
         folder: its run folder.
         name: to be shown.
-        epochs: one row an epoch: `COLUMNS`, and counted from the start `images_seen`, `steps` of the optimizer, and `hours`.
+        epochs: one row an epoch: `COLUMNS`, `ELSEWHERE`, and counted from the start `images_seen`, `steps` of the optimizer, and `hours`.
         config: settings as resolved, by dotted name.
         data: what was indexed, as in `data.json`; empty if unknown.
         manifest: of a finished run; empty while it trains.
@@ -75,9 +79,11 @@ class Training:
 
     @cached_property
     def best(self) -> pd.Series | None:
-        """The row of the epoch with the best validation accuracy, the first of equals; None if none is known."""
-        known = self.epochs["val_accuracy"].dropna()
-        return None if known.empty else self.epochs.loc[known.idxmax()]
+        """The row of the epoch with the best mean of its validation accuracies, the first of equals; None if none is known."""
+        known = self.epochs.dropna(subset=["val_accuracy"])
+        if known.empty:
+            return None
+        return self.epochs.loc[known[["val_accuracy", *ELSEWHERE]].mean(axis=1).idxmax()]
 
     @cached_property
     def best_accuracy(self) -> float:
@@ -194,9 +200,12 @@ def _checked(epochs: pd.DataFrame, path: Path, settings: dict[str, Any]) -> pd.D
     missing = [column for column in COLUMNS if column not in epochs]
     if missing:
         raise BrokenRun(f"{path} lacks the column(s) {', '.join(missing)}. {RESTORE_HINT}")
+    epochs = epochs.reindex(columns=epochs.columns.union(ELSEWHERE, sort=False))
     if epochs.empty:
         epochs = epochs.astype(float)
-    words = [name for name in COLUMNS if name not in TEXTS and not pd.api.types.is_numeric_dtype(epochs[name])]
+    words = [
+        name for name in (*COLUMNS, *ELSEWHERE) if name not in TEXTS and not pd.api.types.is_numeric_dtype(epochs[name])
+    ]
     if words:
         raise BrokenRun(f"{path} holds something other than numbers in {', '.join(words)}. {RESTORE_HINT}")
     if epochs[["epoch", "stage"]].isna().to_numpy().any() or (np.diff(epochs["epoch"].to_numpy(float)) < 1).any():

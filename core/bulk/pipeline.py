@@ -17,6 +17,7 @@ from core.images.region import Region, clamp
 from core.images.sources import PhotoFile
 from core.inference.classifier import Answer, Classifier, Input, Reading
 from core.inference.postprocess import Controls
+from core.settings import DEFAULTS
 
 BATCH = 32
 BATCHES_AHEAD = 3  # begun while the results of another are taken
@@ -41,7 +42,7 @@ class Request:
     """
 
     controls: Controls = Controls()
-    k: int = 5
+    k: int = DEFAULTS.top_k
     region: Region | None = None
     picture: tuple[int, int] | None = None
 

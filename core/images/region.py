@@ -49,6 +49,13 @@ class Region:
         return left, top, max(right, left + 1), max(bottom, top + 1)
 
 
+def iou(a: Region, b: Region) -> float:
+    """Intersection over union of two regions, in [0, 1]."""
+    width = max(0, min(a.right, b.right) - max(a.left, b.left))
+    height = max(0, min(a.bottom, b.bottom) - max(a.top, b.top))
+    return width * height / (a.width * a.height + b.width * b.height - width * height)
+
+
 def clamp(region: Region, width: int, height: int) -> Region:
     """The part of a region that lies in a photo of `width` x `height` pixels.
 
@@ -92,7 +99,7 @@ def regions_from_canvas(objects: list[dict[str, Any]], canvas_size: Size, photo_
     """Regions drawn on the canvas, in the order drawn; they may reach outside the photo (see `clamp`).
 
     Args:
-        objects: `json_data["objects"]` of streamlit-drawable-canvas. Only rectangles count, as the browser may send anything. A resized one has its factor in
+        objects: `json_data["objects"]` of streamlit-drawable-canvas. Only rectangles count. A resized one has its factor in
             `scaleX` and `scaleY`, a turned one an `angle` (its upright bounds are taken).
         canvas_size: (width, height) of the canvas, which shows the whole photo.
         photo_size: (width, height) of the upright photo.

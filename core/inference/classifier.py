@@ -4,29 +4,37 @@ from core import Classifier
 classifier = Classifier.load()
 answer = classifier.predict([Path("shirt.jpg").read_bytes()])[0]
 print(answer.label, answer.probability, answer.in_scope)
+for found in classifier.find(Path("street.jpg").read_bytes()):
+    print(found.region, found.answer.label)
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from core.artifacts.labels import LabelSet
-from core.artifacts.run import Run, current_run, runs_folder
+from core.artifacts.run import Run, current_run
+from core.errors import DetectorMissing, InvalidRegion, UnknownClass
 from core.images.decode import Photo, as_decoded, decode_photo
 from core.images.letterbox import Box, Input, network_input
+from core.images.outline import Outline, holds
 from core.images.region import Region, clamp
 from core.inference.batching import Dispatcher
 from core.inference.cam import at_photo_size, class_maps, contrast, relative_head
+from core.inference.detect import Detector, Proposal, has_detector
+from core.inference.detector_graph import DETECTOR
 from core.inference.engine import Engine
 from core.inference.onnx_graph import head_of
 from core.inference.postprocess import Controls, apply_controls, energy, softmax, top_k
 
 ENOUGH = 2  # times the network's input: a whole photo need not be decoded larger
+FIND_ENOUGH = (1024, 1024)  # (width, height) at which a garment in a photo shows the network all that it can use
 CLOSE_CALL = 0.15  # two candidates nearer than this in probability are worth showing side by side
 
 
@@ -113,6 +121,27 @@ class Answer:
         return self.allowed < 0.5
 
 
+@dataclass(frozen=True)
+class Found:
+    """A garment found in a photo.
+
+    Args:
+        region: its box, in pixels of the upright photo.
+        outline: corners (x, y) of a polygon round what is to be seen of it, likewise; the last corner joins the first.
+        answer: what it is.
+        group: what it looked like from afar: upper, outer, lower or dress.
+        score: how sure the detector is that there is a garment, in [0, 1].
+        share: of the photo's area, that lies inside the outline.
+    """
+
+    region: Region
+    outline: Outline
+    answer: Answer
+    group: str
+    score: float
+    share: float
+
+
 class Classifier:
     """A run's network with its calibration; read-only, so that any number of threads may share it.
 
@@ -127,7 +156,8 @@ class Classifier:
 
     def __init__(self, run: Run, shared: bool = False, busy: bool = False):
         self.run = run
-        engine = Engine(run, busy=busy or shared)
+        self._busy = busy or shared
+        engine = Engine(run, busy=self._busy)
         self.engine: Engine | Dispatcher = Dispatcher(engine) if shared else engine
         self.labels: LabelSet = run.labels
         weight, bias = head_of(run.path("model.safetensors"))
@@ -138,7 +168,7 @@ class Classifier:
     @classmethod
     def load(cls, folder: str | Path | None = None) -> Classifier:
         """The classifier of a run folder, or of the shipped run. Raises BrokenRun."""
-        return cls(current_run(runs_folder()) if folder is None else Run.load(folder))
+        return cls(current_run() if folder is None else Run.load(folder))
 
     def read(self, inputs: Sequence[tuple[Photo, Region | None]]) -> list[Reading]:
         """One batched forward pass over photos or regions of photos. Raises InvalidRegion as `prepare` does."""
@@ -186,17 +216,109 @@ class Classifier:
         runner_up = next(iter(ranking[1:]), None)
         return Answer(ranking[:k], group, score >= self.threshold, score, first, runner_up, allowed)
 
-    def predict(self, photos: Sequence[bytes | Image.Image], controls: Controls = Controls()) -> list[Answer]:  # noqa: B008
-        """Answers for encoded or decoded photos, in one batched pass.
+    def predict(
+        self,
+        photos: Sequence[bytes | Image.Image],
+        regions: Sequence[Region | None] | None = None,
+        controls: Controls = Controls(),  # noqa: B008
+    ) -> list[Answer]:
+        """Answers for photos, in one batched pass.
+
+        Args:
+            photos: encoded (the bytes of a JPEG, PNG, …) or decoded; a decoded one is taken to be upright.
+            regions: one for each photo: a box in pixels of the upright photo, or None for the whole photo. Whole photos if None.
+            controls: group filter and upper-body bias.
 
         Raises:
             UnreadablePhoto: one of them is no photo that we accept, or has pixels that are no colours.
+            InvalidRegion: there are not as many regions as photos, or one lies outside its photo.
         """
-        decoded = [_as_photo(photo, self.enough) for photo in photos]
-        return [self.answer(reading, controls) for reading in self.read([(photo, None) for photo in decoded])]
+        regions = [None] * len(photos) if regions is None else regions
+        if len(regions) != len(photos):
+            raise InvalidRegion(f"{len(photos)} photos and {len(regions)} regions: give one region, or None, a photo.")
+        inputs = [
+            (_as_photo(photo, None if region else self.enough), region)
+            for photo, region in zip(photos, regions, strict=True)
+        ]
+        return [self.answer(reading, controls) for reading in self.read(inputs)]
+
+    @property
+    def finds(self) -> bool:
+        """Whether the run can find garments."""
+        return has_detector(self.run)
+
+    def find(
+        self,
+        photo: bytes | Image.Image | Photo,
+        out_of_scope: bool = False,
+        controls: Controls = Controls(),  # noqa: B008
+    ) -> list[Found]:
+        """The garments in a photo, from its top to its bottom, each classified; an empty list where there are none.
+
+        Args:
+            photo: encoded, or decoded and upright.
+            out_of_scope: whether to keep finds that turn out to be of none of the classes, such as dresses.
+            controls: group filter and upper-body bias.
+
+        Raises:
+            UnreadablePhoto: it is no photo that we accept, or has pixels that are no colours.
+            DetectorMissing: the run cannot find garments.
+        """
+        if not self.finds:
+            raise DetectorMissing(
+                f"The run {self.run.run_id} cannot find garments: it has no {DETECTOR}. "
+                "`python -m train find --data … RUN` adds it."
+            )
+        decoded = photo if isinstance(photo, Photo) else _as_photo(photo, FIND_ENOUGH)
+        proposals = self._detector.propose(decoded)
+        readings = self.read([(decoded, proposal.region) for proposal in proposals])
+        found = [self._found(*pair, controls) for pair in zip(proposals, readings, strict=True)]
+        return [one for one in found if one.answer.in_scope or out_of_scope]
+
+    def _found(self, proposal: Proposal, reading: Reading, controls: Controls) -> Found:
+        answer = self.answer(reading, controls)
+        answer = replace(answer, in_scope=answer.score >= self._detector.settings.scope_threshold)
+        return Found(answer=answer, **vars(proposal))
+
+    @cached_property
+    def _detector(self) -> Detector:
+        """Opened when garments are first looked for; two threads at once may each open one, and one of them is kept."""
+        return Detector(self.run, self._busy)
+
+    def heat_map(self, photo: bytes | Image.Image, label: str, region: Region | None = None) -> np.ndarray:
+        """Where a photo speaks for a class: its Grad-CAM, float32 (height, width) of the upright photo, in [0, 1].
+
+        Args:
+            photo: encoded, or decoded and upright.
+            label: name of a class.
+            region: the box to look at, in pixels of the upright photo; outside it the map is 0. The whole photo if None.
+
+        Raises:
+            UnreadablePhoto: it is no photo that we accept, or has pixels that are no colours.
+            InvalidRegion: the region lies outside the photo, or is too small.
+            UnknownClass: the label is no class of the run.
+        """
+        if label not in self.labels.names:
+            raise UnknownClass(f"{label!r} is no class. The classes are {', '.join(self.labels.names)}.")
+        decoded = _as_photo(photo, None if region else self.enough)
+        box = clamp(region, *decoded.size) if region else Region(0, 0, *decoded.size)
+        [reading] = self.read([(decoded, region)])
+        heat = np.zeros((decoded.height, decoded.width), np.float32)
+        index = self.labels.names.index(label)
+        heat[box.top : box.bottom, box.left : box.right] = reading.heat(index, (box.width, box.height))
+        return heat
 
 
-def _as_photo(photo: bytes | Image.Image, enough: tuple[int, int]) -> Photo:
+def found_at(found: Sequence[Found], x: float, y: float) -> Found | None:
+    """The garment at a point in pixels of the upright photo: the smallest whose outline, else whose box, holds it; None if none does."""
+    outlined = [one for one in found if holds(one.outline, (x, y))]
+    boxed = [
+        one for one in found if one.region.left <= x < one.region.right and one.region.top <= y < one.region.bottom
+    ]
+    return min(outlined or boxed, key=lambda one: one.region.width * one.region.height, default=None)
+
+
+def _as_photo(photo: bytes | Image.Image, enough: tuple[int, int] | None) -> Photo:
     if isinstance(photo, bytes):
         return decode_photo(photo, at_least=enough)
     image = as_decoded(photo)

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from core.artifacts.labels import ALL, LabelSet
+from core.images.outline import Outline
 from core.images.region import Region
 from core.inference.classifier import Answer
 from core.inference.verdict import Verdict, class_name, verdict
@@ -42,7 +43,7 @@ class Card:
     colour: str | None
     region: Region | None
     answer: Answer
-    outline: tuple[tuple[int, int], ...] | None = None
+    outline: Outline | None = None
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,11 @@ from plotly.colors import hex_to_rgb
 from core.analysis import history
 from core.analysis import text as words
 from core.analysis.glossary import TERMS
-from core.artifacts.run import runs_folder
 from core.artifacts.training import FILES, IN_TRAINING, Training, find_trainings, read_training, resume_command, status
 from core.plots import history as figures
 from core.plots.palette import WARN
 from core.plots.report import html_report
+from core.settings import runs_folder
 from core.ui.markdown import literal, told
 from core.ui.shell import errors_shown
 

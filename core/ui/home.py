@@ -12,13 +12,14 @@ from PIL import Image
 
 from core.analysis.glossary import TERMS
 from core.artifacts.labels import NO_KIND
-from core.artifacts.run import Run, find_runs, runs_folder
+from core.artifacts.run import Run, find_runs
 from core.errors import BrokenRun
 from core.images.decode import Photo
 from core.images.encode import data_url, jpeg
 from core.inference.verdict import rounded
 from core.plots.bars import probability_bars
 from core.samples import garments
+from core.settings import DEFAULTS
 from core.ui import markdown, session, shell
 from core.ui.shell import BATCH_PAGE, CLASSIFY_PAGE, CONFUSION_PAGE, HISTORY_PAGE
 
@@ -26,36 +27,32 @@ if TYPE_CHECKING:
     from core.inference.batching import Dispatcher
     from core.inference.engine import Engine
 SIZE = (480, 640)
-HEAT_OPACITY = 0.55
-TOP_K = 5
 GRAIN = 2  # of 255
 ALIGNED = "<style>.st-key-doors a {padding-inline: 0}</style>"  # a link is indented; a door's title is to stand above its text
-PAGES = (
-    (
-        CLASSIFY_PAGE,
-        "Classify a photo",
-        ":material/checkroom:",
-        "Upload or shoot one, and draw boxes in it.",
-    ),
-    (
-        HISTORY_PAGE,
-        "Training history",
-        ":material/show_chart:",
-        "How the network learned, stage by stage.",
-    ),
-    (
-        CONFUSION_PAGE,
-        "Confusion matrix",
-        ":material/grid_on:",
-        "What it takes for what, photo by photo.",
-    ),
-    (
-        BATCH_PAGE,
-        "Batch",
-        ":material/photo_library:",
-        "Many photos at once, the doubtful ones first.",
-    ),
+DOORS = (
+    (CLASSIFY_PAGE, "Classify a photo", ":material/checkroom:", "Upload or shoot one, and draw boxes in it."),
+    (HISTORY_PAGE, "Training history", ":material/show_chart:", "How the network learned, stage by stage."),
+    (CONFUSION_PAGE, "Confusion matrix", ":material/grid_on:", "What it takes for what, photo by photo."),
+    (BATCH_PAGE, "Batch", ":material/photo_library:", "Many photos at once, the doubtful ones first."),
 )
+
+
+def page() -> None:
+    """The first page: what this is, shown at work, and what it is worth."""
+    shell.page("Home")
+    st.title("Garment Lens", anchor=False)
+    with shell.errors_shown():
+        run = session.session_run()
+        st.markdown(
+            f"A neural network (ResNet50) that tells **{len(run.labels)} kinds of clothes** apart, says how sure it is, "
+            "and shows where it looked."
+        )
+        above = st.container(border=True)  # filled last: the page need not wait for the network
+        headline(run)
+        evidence(run)
+        doors()
+        with above:
+            demonstration()
 
 
 def demonstration() -> None:
@@ -78,8 +75,10 @@ def demonstration() -> None:
         classifier = session.classifier()
         start = time.perf_counter()
         reading = classifier.read([(photo, None)])[0]
-        answer = classifier.answer(reading, k=TOP_K)
-        picture = overlay(photo.image, reading.heat(classifier.labels.index(answer.label), photo.size), HEAT_OPACITY)
+        answer = classifier.answer(reading, k=DEFAULTS.top_k)
+        picture = overlay(
+            photo.image, reading.heat(classifier.labels.index(answer.label), photo.size), DEFAULTS.opacity
+        )
         milliseconds = 1000 * (time.perf_counter() - start)
         verdict = f"{answer.label} · {rounded(answer.probability)}" if answer.in_scope else NO_KIND
         st.markdown(f"## {verdict}")
@@ -191,7 +190,7 @@ def _beside(published: str | None) -> str:
 
 def _published() -> dict[str, Any]:
     """The measures of the published reference, from its run folder; empty if that is not there."""
-    published = [run for run in find_runs(runs_folder())[0] if run.manifest["origin"] == "published"]
+    published = [run for run in find_runs()[0] if run.manifest["origin"] == "published"]
     return published[0].read_json("metrics.json") if published else {}
 
 
@@ -225,7 +224,7 @@ def doors() -> None:
     """The pages, with what each is for."""
     st.html(ALIGNED)
     with st.container(horizontal=True, vertical_alignment="distribute", key="doors"):
-        for path, label, icon, text in PAGES:
+        for path, label, icon, text in DOORS:
             with st.container(border=True, gap=None):
                 st.page_link(path, label=f"**{label}**", icon=icon)
                 st.caption(text)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core.artifacts.run import Run, current_run, runs_folder, sha256_of
+from core.artifacts.run import Run, current_run, sha256_of
 from core.errors import BrokenRun
 from core.ui.markdown import told
 from core.ui.server import give_back_large_blocks
@@ -20,7 +20,7 @@ CLASSIFIER = "classifier"  # where a session keeps its (SHA-256 of the manifest,
 
 def shipped_run() -> Run:
     """The run the product classifies with. Raises BrokenRun."""
-    return current_run(runs_folder())
+    return current_run()
 
 
 def shipped_run_id() -> str:

@@ -14,9 +14,10 @@ import pandas as pd
 import pytest
 
 from core.analysis import history
-from core.artifacts.run import RUNS_FOLDER, Run, sha256_of
+from core.artifacts.run import Run, sha256_of
 from core.artifacts.training import (
     COLUMNS,
+    ELSEWHERE,
     Training,
     find_trainings,
     finished,
@@ -26,8 +27,9 @@ from core.artifacts.training import (
     state_of,
 )
 from core.errors import BrokenRun
-from tests.conftest import ROOT
+from core.settings import RUNS_FOLDER
 from tests.run_factory import BATCH, IMAGES, history_table, write_live_run, write_run
+from train.loop import validation_score
 
 # The published table, typed in once more: epoch, stage, training and validation accuracy in percent, seconds, images a second.
 PUBLISHED = """
@@ -320,8 +322,32 @@ def test_classes_are_counted_in_all(tmp_path):
     assert len(table) == 15 and table[["train", "val", "test", "photos"]].iloc[0].tolist() == [9, 2, 3, 14]
 
 
-def test_columns_are_those_the_trainer_writes():
-    from train.folder import HISTORY_COLUMNS
+ONE_EACH = (1, 1, 1, 1)  # epochs of each stage
 
-    assert list(COLUMNS) == list(HISTORY_COLUMNS)
-    assert (ROOT / "docs" / "architecture.md").read_text().count("val_macro_f1") == 1
+
+def with_elsewhere(phone: list[float | None]) -> pd.DataFrame:
+    table = history_table(ONE_EACH).assign(val_accuracy=[0.8, 0.9, 0.85, 0.7])
+    return table.assign(val_phone_accuracy=phone, val_worn_accuracy=np.nan)
+
+
+def test_a_history_without_photos_from_elsewhere_is_read_as_one_where_they_are_unknown(tmp_path):
+    old = finished(write_run(tmp_path, "old", ONE_EACH, history=history_table(ONE_EACH)))
+    new = finished(write_run(tmp_path, "new", ONE_EACH, history=with_elsewhere([0.5, 0.6, 0.9, 0.8])))
+    assert old.epochs[list(ELSEWHERE)].isna().to_numpy().all()
+    assert list(old.epochs) == list(new.epochs)
+    assert new.epochs["val_phone_accuracy"].tolist() == [0.5, 0.6, 0.9, 0.8]
+
+
+def test_the_best_epoch_is_best_over_products_and_photos_from_elsewhere_as_for_the_trainer(tmp_path):
+    training = finished(write_run(tmp_path, "run", ONE_EACH, history=with_elsewhere([0.5, 0.6, 0.9, 0.8])))
+    rows = training.epochs.replace({np.nan: None}).to_dict("records")
+    assert training.best["epoch"] == 3 == max(rows, key=validation_score)["epoch"]
+    assert training.best_accuracy == 0.85
+    alone = finished(write_run(tmp_path, "alone", ONE_EACH, history=with_elsewhere([None] * 4)))
+    assert alone.best["epoch"] == 2
+
+
+def test_a_share_of_photos_from_elsewhere_that_cannot_be_is_refused(tmp_path):
+    run = write_run(tmp_path, "run", ONE_EACH, history=with_elsewhere([0.5, 60.0, 0.9, 0.8]))
+    with pytest.raises(BrokenRun, match="val_phone_accuracy must lie between 0 and 1"):
+        finished(run)

@@ -52,7 +52,7 @@ def go(page: Page, name: str, heading: str) -> None:
     folded = unfold.is_visible()
     if folded:
         unfold.click()
-    page.get_by_test_id("stSidebarNavLink").filter(has_text=re.compile(f"^{name}$")).click()
+    page.get_by_test_id("stSidebarNav").get_by_role("link", name=name, exact=True).click()
     shown(page.get_by_role("heading", name=heading, exact=True))
     if folded:
         page.get_by_role("button", name="Collapse sidebar").click()

@@ -4,9 +4,10 @@ import re
 
 import pytest
 
-from core.artifacts.run import RUNS_FOLDER, Run
+from core.artifacts.run import Run
 from core.artifacts.training import Training, finished, read_training
 from core.plots.report import html_report
+from core.settings import RUNS_FOLDER
 from tests.run_factory import write_live_run, write_run
 
 

@@ -16,7 +16,11 @@ from train.folder import HISTORY_COLUMNS, Progress, only_trainer, write_csv, wri
 from train.status import minutes
 
 ROW = dict(
-    zip(HISTORY_COLUMNS, [1, 1, "head", 30735, 1e-3, 1.5, 0.5, 1.25, 0.625, 0.375, 64, 2.0, 32.0, "cpu"], strict=True)
+    zip(
+        HISTORY_COLUMNS,
+        [1, 1, "head", 30735, 1e-3, 1.5, 0.5, 1.25, 0.625, 0.375, 64, 2.0, 32.0, "cpu", None, None],
+        strict=True,
+    )
 )
 LINE = (
     "epoch  1/8  stage 1 (head)  lr 0.001  train loss 1.500 accuracy 50.0%  "

@@ -45,7 +45,7 @@ from train.splits import split
 
 ALWAYS = {
     *("manifest.json", "config.json", "history.csv", "data.json", "metrics.json", "predictions.csv", "splits.csv"),
-    *("model.safetensors", "neighbours.safetensors", "neighbours.csv"),
+    *("model.safetensors", "neighbours.safetensors", "neighbours.csv", "embedding.csv"),
 }
 
 
@@ -155,8 +155,8 @@ def test_integers_are_accepted_if_validation_loses_two_tenths_of_a_point_at_most
 ):
     folder = Path(shutil.copytree(undisturbed, tmp_path / undisturbed.name))
     monkeypatch.setattr(quantise, "_accuracy", lambda engine, _: int8 if engine.quantised else 0.9)
-    assert main(["--data", str(catalogue), "--cache", str(cache), "quantise", str(folder)]) == 0
-    assert ("is served in them now" in capsys.readouterr().out) == accepted
+    assert main(["--data", str(catalogue), "--cache", str(cache), "evaluate", str(folder)]) == 0
+    assert ("is served in 8-bit integers" in capsys.readouterr().out) == accepted
     run = Run.load(folder)
     photos = run.read_json("data.json")["splits"]["train"]  # fewer than are asked for
     assert run.manifest["quantisation"] == {"float32": 0.9, "int8": int8, "photos": photos, "accepted": accepted}
@@ -174,10 +174,10 @@ def test_ranges_reach_as_far_as_the_values_do(undisturbed):
     assert ranges["layer4.0.conv3"][0] < 0 < ranges["layer4.0.conv3"][1]
 
 
-def test_another_data_set_than_the_run_was_trained_on_cannot_quantise_it(undisturbed, cache, tmp_path, capsys):
+def test_another_data_set_than_the_run_was_trained_on_cannot_evaluate_it(undisturbed, cache, tmp_path, capsys):
     other = write_catalogue(tmp_path / "other", small_rows()[:-5])
     before = {path.name: path.read_bytes() for path in undisturbed.iterdir()}
-    assert main(["--data", str(other), "--cache", str(cache), "quantise", str(undisturbed)]) == 1
+    assert main(["--data", str(other), "--cache", str(cache), "evaluate", str(undisturbed)]) == 1
     assert "The data set is not what this run began with" in capsys.readouterr().err
     assert {path.name: path.read_bytes() for path in undisturbed.iterdir()} == before
 

@@ -15,6 +15,7 @@ from streamlit.testing.v1 import AppTest
 from core.artifacts.run import current_run
 from core.images.decode import MAX_BYTES, decode_photo
 from core.images.region import Region
+from core.inference.classifier import Answer, Classifier, Found
 from core.samples import garments
 from tests.conftest import ROOT
 
@@ -212,15 +213,6 @@ def test_a_visit_keeps_the_file_and_not_its_pixels(page):
     assert kept.data == photo() and kept.name == "a.png"
 
 
-def test_a_garment_that_fills_the_photo_needs_no_box(page, monkeypatch):
-    upload(page, ("shirt.png", photo()))
-    monkeypatch.setattr("core.ui.classify.garments.find_garments", lambda _, found: [Region(0, 0, *found.size)])
-    page.session_state["garments"].clear()
-    act(page, "find")
-    assert [toast.value for toast in page.toast] == ["The garment fills the photo; no box is needed."]
-    assert len(headlines(page)) == 1
-
-
 def test_boxes_stay_where_the_network_finds_no_other(page, monkeypatch):
     upload(page, ("shirt.png", photo()))
     found(page, monkeypatch, LEFT)
@@ -254,8 +246,8 @@ def test_a_failure_to_find_garments_is_told_like_any_other(page, monkeypatch, ca
     def fail(*_: object) -> None:
         raise RuntimeError("unforeseen")
 
-    monkeypatch.setattr("core.ui.classify.garments.find_garments", fail)
-    page.session_state["garments"].clear()
+    monkeypatch.setattr(Classifier, "finds", True)
+    monkeypatch.setattr(Classifier, "find", fail)
     act(page, "find")
     assert "nobody foresaw" in page.error[0].value and not page.exception
 
@@ -316,9 +308,18 @@ def shown(page: AppTest) -> str:
 LEFT, RIGHT = Region(0, 0, 200, 640), Region(240, 0, 480, 640)
 
 
+def outline_of(region: Region) -> tuple[tuple[int, int], ...]:
+    """A diamond inside a box."""
+    x, y = (region.left + region.right) // 2, (region.top + region.bottom) // 2
+    return ((x, region.top), (region.right, y), (x, region.bottom), (region.left, y))
+
+
 def found(page: AppTest, monkeypatch: pytest.MonkeyPatch, *regions: Region) -> None:
     """Let the network find these garments."""
-    monkeypatch.setattr("core.ui.classify.garments.find_garments", lambda *_: [*regions])
+    answer = Answer([("Shirts", 0.9)], "Tops", True, 5.0, ("Shirts", 0.9), None)
+    garments = [Found(region, outline_of(region), answer, "upper", 0.9, 0.2) for region in regions]
+    monkeypatch.setattr(Classifier, "finds", True)
+    monkeypatch.setattr(Classifier, "find", lambda *_: garments)
     if "garments" in page.session_state:
         page.session_state["garments"].clear()
 
@@ -327,6 +328,7 @@ def test_several_garments_are_boxed_without_a_click_and_undone_like_any_change(p
     found(page, monkeypatch, LEFT, RIGHT)
     upload(page, ("two.png", photo()))
     assert boxes(page) == [LEFT, RIGHT] and len(headlines(page)) == 3
+    assert [bool(mark["outline"]) for mark in viewer(page)["marks"]] == [False, True, True]
     assert viewer(page)["selected"] == 1 and viewer(page)["undo"]
 
 
@@ -334,7 +336,6 @@ def test_one_garment_is_boxed_without_a_click_only_where_the_whole_is_out_of_sco
     found(page, monkeypatch, LEFT)
     upload(page, ("one.png", photo()))
     assert boxes(page) == []
-    monkeypatch.setattr("core.inference.classifier.Classifier.threshold", 1e9, raising=False)
     classifier = page.session_state["classifier"][1]
     monkeypatch.setattr(classifier, "threshold", 1e9)
     upload(page, ("other.png", photo("Jeans")))

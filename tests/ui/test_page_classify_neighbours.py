@@ -75,7 +75,7 @@ def test_a_wrong_data_setting_is_named_and_the_products_stand(run, monkeypatch):
     monkeypatch.setenv("GARMENTS_DATA", "/nowhere")
     page = answered()
     assert any(
-        "GARMENTS_DATA is /nowhere, where nothing is" in caption.value.replace("\\", "") for caption in page.caption
+        "GARMENTS_DATA is /nowhere, which does not exist" in caption.value.replace("\\", "") for caption in page.caption
     )
     assert len(products(page)) == 5
 

@@ -11,7 +11,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.artifacts import training
-from core.artifacts.run import RUNS_FOLDER
+from core.settings import RUNS_FOLDER
 from core.ui import history as tables
 from tests.conftest import ROOT
 from tests.run_factory import history_table, write_live_run, write_run

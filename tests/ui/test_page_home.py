@@ -3,8 +3,10 @@
 from streamlit.testing.v1 import AppTest
 
 from core.analysis.model_card import model_card
-from core.artifacts.run import RUNS_FOLDER, Run, current_run
-from core.ui.home import PAGES
+from core.artifacts.run import Run, current_run
+from core.settings import RUNS_FOLDER
+from core.ui.home import DOORS
+from core.ui.shell import PAGES
 from tests.conftest import ROOT
 
 STAND_IN = "types.SimpleNamespace(provider='CPUExecutionProvider', provider_problem='CUDA fails here (no driver)')"
@@ -49,7 +51,14 @@ def test_home_names_the_run_that_its_figures_are_of():
 
 
 def test_home_links_to_every_page():
-    assert {path for path, *_ in PAGES} == {f"pages/{path.name}" for path in (ROOT / "pages").glob("*.py")}
+    assert {path for path, *_ in DOORS} == set(PAGES)
+
+
+def test_the_navigation_has_every_page_in_the_order_of_the_files():
+    assert list(PAGES) == sorted(f"pages/{path.name}" for path in (ROOT / "pages").glob("*.py"))
+    for path, title in PAGES.items():
+        page = AppTest.from_file(str(ROOT / "Home.py"), default_timeout=60).run().switch_page(path).run()
+        assert page.title[0].value == title and not page.exception
 
 
 def test_home_says_where_the_network_runs_and_why_not_better(random_runs):

@@ -10,12 +10,12 @@ import streamlit as st
 
 from core.errors import InvalidRegion
 from core.images.decode import Photo
+from core.images.outline import Outline
 from core.images.region import Region, Size, clamp, regions_from_canvas
 from core.plots.palette import REGION
 
 MAX_BOXES = 30
 MOST_UNDONE = 50
-Outline = tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,10 @@ from core.artifacts.run import Run
 from core.errors import GarmentError
 from core.inference.postprocess import BIASED_GROUP, Controls, apply_controls
 from core.inference.verdict import class_name, group_name
+from core.settings import DEFAULTS
 from core.ui.markdown import told
 
 REFERENCE_BIAS = 0.6
-TOP_K, OPACITY = 5, 0.65
 TOP_PREDICTION, NONE = "top prediction", "none"
 OVERLAY, SIDE_BY_SIDE, CONTOUR = VIEWS = ("Overlay", "Side by side", "Contour")
 
@@ -49,7 +49,7 @@ def answer_controls(run: Run) -> tuple[Controls, int]:
         "Results shown",
         1,
         len(labels),
-        min(TOP_K, len(labels)),
+        min(DEFAULTS.top_k, len(labels)),
         key="top_k",
         bind="query-params",
         help=f"The network knows {len(labels)} classes. CSV and JSON always have all of them.",
@@ -131,7 +131,9 @@ def heat_controls(labels: LabelSet) -> HeatSettings:
         disabled=not shown,
         help="Shows where the evidence differs: blue for the class explained, red for the class it is compared with.",
     )
-    opacity = st.slider("Opacity", 0.0, 1.0, OPACITY, 0.05, key="opacity", bind="query-params", disabled=not shown)
+    opacity = st.slider(
+        "Opacity", 0.0, 1.0, DEFAULTS.opacity, 0.05, key="opacity", bind="query-params", disabled=not shown
+    )
     return HeatSettings(
         shown,
         view or OVERLAY,

@@ -6,11 +6,12 @@ import streamlit as st
 
 from core.artifacts.run import Run
 from core.errors import FeedbackUnavailable
-from core.feedback import NONE_OF_THESE, Correction, feedback_file, store
+from core.feedback import NONE_OF_THESE, Correction, store
 from core.images.decode import Photo
 from core.images.region import Region
 from core.inference.classifier import Answer
 from core.inference.verdict import class_name
+from core.settings import feedback_file
 from core.ui.classify.boxes import Marked
 from core.ui.markdown import told
 

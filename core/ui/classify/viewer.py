@@ -18,8 +18,9 @@ from streamlit_drawable_canvas import st_canvas
 
 from core.artifacts.labels import LabelSet
 from core.images.decode import Photo
+from core.images.outline import Outline
 from core.images.region import STROKE_WIDTH, Region
-from core.inference.classifier import Answer, Reading
+from core.inference.classifier import Answer, Found, Reading
 from core.inference.faithfulness import DeletionCurve
 from core.inference.postprocess import Controls
 from core.inference.verdict import class_name, group_name, rounded, verdict
@@ -28,7 +29,6 @@ from core.plots.palette import BAD, GOOD, WARN, group_colour
 from core.ui.classify import boxes, keys
 from core.ui.classify.boxes import Marked
 from core.ui.classify.controls import HeatSettings
-from core.ui.classify.garments import Garment
 from core.ui.classify.photos import ID, picture_url
 
 ASSETS = Path(__file__).parent / "assets"
@@ -80,7 +80,7 @@ class Shown:
     labels: LabelSet
     controls: Controls
     heat: HeatSettings
-    offers: list[Garment]
+    offers: list[Found]
 
     @property
     def selected(self) -> Seen:
@@ -195,7 +195,7 @@ def _mark(seen: Seen, shown: Shown) -> dict[str, Any]:
     }
 
 
-def _shape(region: Region, outline: boxes.Outline | None, photo: Photo) -> dict[str, Any]:
+def _shape(region: Region, outline: Outline | None, photo: Photo) -> dict[str, Any]:
     """A box and an outline as shares of the photo's sides."""
     width, height = photo.size
     box = [region.left / width, region.top / height, region.right / width, region.bottom / height]

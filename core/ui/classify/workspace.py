@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import streamlit as st
 
 from core.images.region import Region
-from core.inference.classifier import Answer, Classifier
+from core.inference.classifier import Classifier, Reading
 from core.inference.postprocess import Controls
 from core.ui import server, session, shell
 from core.ui.classify import boxes, export, garments, intake, panels, photos, readings
@@ -81,10 +82,13 @@ def _photo(
 def _seen(classifier: Classifier, sha256: str, marked: list[Marked], controls: Controls, top_k: int) -> list[Seen]:
     found = readings.read(classifier, [(sha256, mark.region) for mark in marked], photos.open_photo)
 
-    def answered(reading: readings.Reading) -> tuple[Answer, Answer]:
-        return classifier.answer(reading, controls, top_k), classifier.answer(reading, controls)
+    def seen(mark: Marked, reading: Reading) -> Seen:
+        full = classifier.answer(reading, controls)
+        if mark.outline:  # found with a threshold of its own for what is in scope
+            full = replace(full, in_scope=True)
+        return Seen(mark, reading, replace(full, ranking=full.ranking[:top_k]), full)
 
-    return [Seen(mark, reading, *answered(reading)) for mark, reading in zip(marked, found, strict=True)]
+    return [seen(mark, reading) for mark, reading in zip(marked, found, strict=True)]
 
 
 def _acts_done() -> None:

@@ -18,10 +18,11 @@ from core.analysis.text import unfinished
 from core.artifacts import training
 from core.artifacts.labels import LabelSet
 from core.artifacts.predictions import Predictions, prediction_file, predictions_from_table, read_predictions
-from core.artifacts.run import Run, distinct_names, find_runs, runs_folder, sha256_of
-from core.bulk.test_set import SETTING, classify_folder, offered_test_sets
+from core.artifacts.run import Run, distinct_names, find_runs, sha256_of
+from core.bulk.test_set import classify_folder, offered_test_sets
 from core.errors import BrokenRun, GarmentError, InvalidData
 from core.images.dataset import PhotoFiles, catalogue_path
+from core.settings import TEST_SETS, runs_folder
 from core.ui import markdown, session
 from core.ui.thumbnails import catalogue
 
@@ -82,7 +83,7 @@ def choose_source() -> Source:
     Raises:
         GarmentError: the run's files or the data set's cannot be read.
     """
-    runs, broken = find_runs(runs_folder())
+    runs, broken = find_runs()
     with st.sidebar:
         above = st.container()
         with st.expander("Your own test set", icon=":material/upload_file:"):
@@ -197,7 +198,7 @@ def _test_set_on_the_server(runs: Sequence[Run]) -> None:
     if not offered:
         st.caption(
             f"Larger tables, and photos in folders named after their classes: put them into one folder and start the dashboard "
-            f"with its path in `{SETTING}`; they can be chosen here then."
+            f"with its path in `{TEST_SETS}`; they can be chosen here then."
         )
         return
     name = st.selectbox("Or one on the server", list(offered), index=None, key="matrix_test_set")

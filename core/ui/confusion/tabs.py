@@ -13,7 +13,7 @@ from core.analysis.comparison import compare, comparison_words, disagreements, p
 from core.analysis.glossary import TERMS
 from core.artifacts.labels import LabelSet
 from core.artifacts.predictions import Predictions, prediction_file, stage_files
-from core.artifacts.run import Run, find_runs, runs_folder
+from core.artifacts.run import Run, find_runs
 from core.errors import GarmentError
 from core.plots import confusion as figures
 from core.plots.confusion import View
@@ -363,7 +363,7 @@ def _stage_counts(run: Run, file: str, selection: Selection) -> np.ndarray:
 
 def comparison(source: Source, selection: Selection, view: View) -> None:
     """The chosen run against another: difference of the matrices, McNemar's test, and the photos on which they part."""
-    runs = find_runs(runs_folder())[0]
+    runs = find_runs()[0]
     called = names_of(runs)
     others, refused = _comparable(source, [run for run in runs if prediction_file(run) and run != source.run])
     if refused:
