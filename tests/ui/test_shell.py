@@ -99,11 +99,11 @@ def test_what_is_told_of_the_run_beside_the_answer_may_go_and_the_answer_stays(r
     page = upload(
         AppTest.from_file(str(ROOT / "pages" / "1_Classify.py"), default_timeout=60).run(), ("a.png", photo())
     )
-    page.slider("bias").set_value(0.6).run()
+    page.toggle("bias").set_value(True).run()
     assert any("test photos" in caption.value for caption in page.caption)
     folder.rename(runs.parent / "gone")
     page.run()
-    assert any("to the accuracy cannot be said" in caption.value for caption in page.caption)
+    assert any("effect on accuracy is not known" in caption.value for caption in page.caption)
     assert len(headlines(page)) == 1 and not page.error and not page.exception
 
 
