@@ -2,6 +2,7 @@
 
     python -m core predict photo.jpg                       # one line a photo
     python -m core predict folder/ photos.zip --json       # one JSON object a line
+    python -m core predict shoe.jpg --all-types            # among all product types, not the classes alone
     python -m core predict --list paths.txt --csv out.csv --parquet out.parquet
     torchrun --nproc-per-node 4 -m core predict folder/ --csv out.csv
     python -m core find street.jpg --csv garments.csv      # the garments in photos, a row each: box, class, share of the photo
@@ -34,8 +35,8 @@ from typing import Any
 from tqdm import tqdm
 
 from core.analysis.model_card import model_card
-from core.artifacts.labels import NO_KIND, LabelSet
-from core.artifacts.run import Run, current_run, runs_folder
+from core.artifacts.labels import ALL, NO_KIND
+from core.artifacts.run import Run, current_run
 from core.bulk.garments import Garments, find_all, save_garments
 from core.bulk.heatmaps import SIZE, save_heatmap
 from core.bulk.journal import Journal
@@ -46,9 +47,11 @@ from core.errors import GarmentError, UnwritableResults
 from core.images.decode import ACCEPTED_SUFFIXES, display_name
 from core.images.region import Region, parse_roi
 from core.images.sources import Inventory, PhotoFile, batched, find_photos, listed_paths, take_inventory
+from core.inference.attributes import ATTRIBUTES
 from core.inference.classifier import Classifier
 from core.inference.onnx_export import export_onnx
 from core.inference.postprocess import Controls
+from core.settings import DEFAULTS
 
 PHOTOS_WORTH_A_BAR = 20
 SECONDS_IN_A_LOG = 10  # between two lines of progress where nobody watches
@@ -104,7 +107,14 @@ def _add_predict(command: argparse.ArgumentParser) -> None:
     command.add_argument("--json", action="store_true", help="print one JSON object a photo")
     command.add_argument("--csv", type=Path, metavar="FILE", help="also write the records as CSV")
     command.add_argument("--parquet", type=Path, metavar="FILE", help="also write the records as Parquet")
-    command.add_argument("--top-k", type=int, default=5, metavar="N", help="classes listed (default: 5)")
+    command.add_argument(
+        "--top-k", type=int, default=DEFAULTS.top_k, metavar="N", help="classes listed (default: %(default)s)"
+    )
+    command.add_argument(
+        "--all-types",
+        action="store_true",
+        help="rank all product types that the network tells apart, such as shoes, not the classes alone",
+    )
     command.add_argument("--group", default="all", help="only classes of this group: all (default), tops or bottoms")
     command.add_argument(
         "--upper-body-bias",
@@ -134,7 +144,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _chosen_run(options: argparse.Namespace) -> Run:
-    return Run.load(options.folder) if options.folder else current_run(runs_folder())
+    return Run.load(options.folder) if options.folder else current_run()
 
 
 def _print_card(options: argparse.Namespace) -> int:
@@ -152,7 +162,7 @@ def _export(options: argparse.Namespace) -> int:
 def _find(options: argparse.Namespace) -> int:
     if options.csv and options.csv.suffix.lower() in ACCEPTED_SUFFIXES:
         raise _WrongUsage(f"--csv is {options.csv}, the name of a photo. Name a file that ends in .csv.")
-    classifier = Classifier(current_run(runs_folder()), busy=True)
+    classifier = Classifier(current_run(), busy=True)
     classifier.check_finds()
     outcomes = Counter[str]()
     photos = _told(find_all(classifier, find_photos(options.paths), options.out_of_scope), outcomes)
@@ -220,9 +230,9 @@ class _Job:
 
 
 def _predict(options: argparse.Namespace) -> int:
-    classifier = Classifier(current_run(runs_folder()), busy=True)
+    classifier = Classifier(current_run(), busy=True)
     try:
-        request, shard = _request(options, classifier.labels), Shard.from_environment()
+        request, shard = _request(options, classifier), Shard.from_environment()
         inventory = take_inventory(_photos(options))
     except (GarmentError, ValueError, OSError) as error:
         raise _WrongUsage(str(error)) from None
@@ -243,19 +253,24 @@ def _photos(options: argparse.Namespace) -> Iterator[PhotoFile]:
     return find_photos(itertools.chain(options.paths, listed))
 
 
-def _request(options: argparse.Namespace, labels: LabelSet) -> Request:
+def _request(options: argparse.Namespace, classifier: Classifier) -> Request:
     """The request that the options make; ValueError, InvalidRegion or OSError says what is wrong with them."""
+    labels, choices = classifier.labels, len(classifier.types if options.all_types else classifier.labels)
     if not (options.paths or options.list):
         raise ValueError("There is nothing to classify. Give photos, folders or zip files, or --list FILE.")
-    if not 1 <= options.top_k <= len(labels):
-        raise ValueError(f"--top-k is {options.top_k}; it must be from 1 to {len(labels)}.")
+    if not 1 <= options.top_k <= choices:
+        raise ValueError(f"--top-k is {options.top_k}; it must be from 1 to {choices}.")
+    if options.all_types and (options.heatmap or options.group != ALL or options.upper_body_bias != 1):
+        raise ValueError(
+            "--heatmap, --group and --upper-body-bias are about the classes; they cannot be used with --all-types."
+        )
     if options.group not in labels.group_choices:
         raise ValueError(f"--group is {options.group!r}; it must be one of {', '.join(labels.group_choices)}.")
     if options.heatmap:
         _check_heatmaps(options.heatmap, options.paths)
     region = parse_roi(options.roi) if options.roi else None
     controls = Controls(options.group, options.upper_body_bias)
-    return Request(controls, options.top_k, region, SIZE if options.heatmap else None)
+    return Request(controls, options.top_k, region, SIZE if options.heatmap else None, options.all_types)
 
 
 def _check_heatmaps(folder: Path, paths: list[Path]) -> None:
@@ -299,8 +314,14 @@ def _line(record: Record) -> str:
     if not record["label"]:
         return error if error.startswith(name) else f"{name}: {error}"
     ranking = ", ".join(f"{kind} {probability:.1%}" for kind, probability in record["top_k"].items())
-    verdict = "" if record["in_scope"] else f"{NO_KIND}; nearest: "
-    return f"{name}: {verdict}{ranking}{'; ' if error else ''}{error}"
+    named = record["in_scope"] or not record["group"]  # a product of no group is named only among all types
+    verdict = "" if named else f"{NO_KIND}; {_looks_like(record)}nearest: "
+    said = " · ".join(record[attribute] for attribute in ATTRIBUTES if record[attribute])
+    return "; ".join(part for part in (f"{name}: {verdict}{ranking}", said, error) if part)
+
+
+def _looks_like(record: Record) -> str:
+    return f"looks like {record['looks_like']} {record['looks_like_probability']:.1%}; " if record["looks_like"] else ""
 
 
 def _outcome(record: Record) -> str:

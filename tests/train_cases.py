@@ -116,13 +116,35 @@ def write_catalogue(folder: Path, rows: list[tuple[int, str]], size: tuple[int, 
     return folder
 
 
-def write_phone_photos(folder: Path, labels: list[str]) -> Path:
-    """`labels.csv` with these labels and a photo for each; returns the folder."""
+def write_phone_photos(folder: Path, labels: list[str], senders: list[str] | None = None) -> Path:
+    """`labels.csv` with these labels, and senders where they are given, and a photo for each; returns the folder."""
     (folder / "images").mkdir(parents=True)
-    for number in range(len(labels)):
-        photo(70_000 + number, (40, 40)).save(folder / "images" / f"p{number}.jpg", quality=95)
-    rows = "".join(f"p{number}.jpg,{label}\n" for number, label in enumerate(labels))
-    (folder / "labels.csv").write_text(f"file,label\n{rows}", encoding="utf-8")
+    rows = [{"file": f"p{number}.jpg", "label": label} for number, label in enumerate(labels)]
+    for number, row in enumerate(rows):
+        photo(70_000 + number, (40, 40)).save(folder / "images" / row["file"], quality=95)
+    table = pd.DataFrame(rows) if senders is None else pd.DataFrame(rows).assign(sender=senders)
+    table.to_csv(folder / "labels.csv", index=False)
+    return folder
+
+
+STREET_SIZE = (48, 64)  # (width, height) of a street photo
+GARMENT = (4, 10, 20, 30)  # left, top, right, bottom of the garment on it
+
+
+def write_street_photos(folder: Path, worn: list[tuple[str, ...]]) -> Path:
+    """A set of street photos with masks, each with the labels given, all in the box GARMENT (the later over the earlier)."""
+    for part in ("images", "masks"):
+        (folder / part).mkdir(parents=True)
+    values = {label: value for value, label in enumerate(sorted({label for labels in worn for label in labels}), 1)}
+    left, top, right, bottom = GARMENT
+    for number, labels in enumerate(worn):
+        photo(80_000 + number, STREET_SIZE).save(folder / "images" / f"{number:04}.jpg", quality=95)
+        mask = np.zeros(STREET_SIZE[::-1], np.uint8)
+        for i, label in enumerate(labels):
+            mask[top + i : bottom, left:right] = values[label]
+        Image.fromarray(mask).save(folder / "masks" / f"{number:04}.png")
+    rows = "".join(f"{value},{label}\n" for label, value in {"background": 0, **values}.items())
+    (folder / "labels.csv").write_text(f"value,label\n{rows}", encoding="utf-8")
     return folder
 
 

@@ -9,6 +9,7 @@
     python -m train feedback export --to FOLDER                             # corrected photos as a data set, for a second --data
     python -m train ship RUN                                                # make it the network of the product, if it is better
     python -m train record RUN                                              # keep its figures beside the others, without weights
+    python -m train --data DATA attributes RUN                              # fit colour, pattern and so on of a finished run again
     python -m train --data DATA evaluate RUN                                # measure a finished run again, its weights unchanged
     python -m train --data DATA find RUN                                    # give a run a detector of the garments in a photo
     torchrun --nproc-per-node 2 -m train --data DATA                        # several GPUs
@@ -22,9 +23,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from core.artifacts.run import RUNS_FOLDER
 from core.errors import GarmentError
-from core.feedback import feedback_file
+from core.settings import RUNS_FOLDER, feedback_file
 from train import feedback, pipeline
 from train.config import load_recipe
 from train.download import download
@@ -32,7 +32,8 @@ from train.ship import record, ship
 from train.smoke import draw_catalogue
 from train.status import describe
 
-ON_DATA = {"evaluate": pipeline.evaluate, "find": pipeline.find}  # commands for a finished run that need its data
+# Commands for a finished run that need its data.
+ON_DATA = {"evaluate": pipeline.evaluate, "attributes": pipeline.fit_attributes, "find": pipeline.find}
 SMOKE_EXPLAINED = (
     "This shows that the trainer works on this machine, no more: a few drawn garments and a few steps from random weights teach next to "
     "nothing, so expect an accuracy near chance."
@@ -55,7 +56,7 @@ def parser() -> argparse.ArgumentParser:
     add("--device", default="auto", choices=["auto", "cpu", "cuda"])
     commands = line.add_subparsers(
         dest="command",
-        metavar="download | status | ship | record | evaluate | find | feedback",
+        metavar="download | status | ship | record | evaluate | attributes | find | feedback",
         title="instead of training",
     )
     fetch = commands.add_parser("download", help="fetch the Kaggle data set")
@@ -73,6 +74,7 @@ def parser() -> argparse.ArgumentParser:
             "find",
             "teach a run to find the garments in a photo; needs the --data it was trained on, street photos among it",
         ),
+        ("attributes", "fit colour, pattern and so on of a run again; needs the --data it was trained on"),
     ):
         commands.add_parser(name, help=purpose).add_argument("run", type=Path, help="folder of a finished run")
     corrections = commands.add_parser("feedback", help="use what visitors corrected")

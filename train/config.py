@@ -9,15 +9,14 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from core.artifacts.labels import LabelSet
+from core.artifacts.training import BLOCKS, Block
 from core.errors import InvalidConfig
-from core.inference.model import BLOCKS
 from train.targets import ClassList
 
 RECIPES = Path(__file__).parent / "recipes"
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
-Block = Literal["stem", "layer1", "layer2", "layer3", "layer4", "head"]
 
 
 class _Settings(BaseModel):

@@ -23,10 +23,11 @@ from filelock import FileLock
 from PIL import Image
 
 from core.errors import InvalidData
+from core.files import replaced
 from core.images.decode import decode_photo
 from core.images.letterbox import network_input
 from train.catalogue import PRODUCT, SQUASHED, WHOLE, WORN, Source
-from train.folder import replaced, write_json
+from train.folder import write_json
 from train.meter import meter
 from train.targets import ClassList
 from train.worn import EXACT, Box
@@ -120,7 +121,7 @@ def _all_rows(sources: list[Source], classes: ClassList) -> tuple[pd.DataFrame, 
     problems: list[str] = []
     for position, source in enumerate(sources):
         table, wrong = source.photos(classes)
-        again = table["id"].isin(np.concatenate([earlier["id"] for earlier in tables])) if tables else False
+        again = table["id"].isin(pd.concat(tables)["id"]) if tables else False
         tables.append(table.assign(source=position))
         problems += wrong
         if np.any(again):  # a sharper copy, perhaps squashed to a square
@@ -148,7 +149,7 @@ def _verified(
     loads = np.array([isinstance(result, bytes) for result in of_row], dtype=bool)
     photos = rows[loads].assign(hash=[result for result in of_row if isinstance(result, bytes)])
     photos["hash"] = photos.groupby("id")["hash"].transform("first")
-    measured = photos[photos["view"].isin(MEASURED)].drop_duplicates("id", keep="last").index
+    measured = photos.loc[photos["view"].isin(MEASURED)].drop_duplicates("id", keep="last").index
     photos = photos.assign(main=photos.index.isin(measured)).reset_index(drop=True)
     messages = problems + [result for result in found if isinstance(result, str)]
     return photos, {"problems": messages, "failed": np.setdiff1d(rows["id"], photos["id"]).tolist()}

@@ -75,6 +75,18 @@ def score(engine: Engine, data: SplitData, rows: np.ndarray) -> Scored:
     return Scored(rows, np.concatenate(logits), data.targets[rows])
 
 
+def score_and_pool(engine: Engine, data: SplitData, rows: np.ndarray) -> tuple[Scored, np.ndarray]:
+    """As `score`, and the features averaged over each photo, float32 (n, 2048)."""
+    pixels = data.pixels(engine.height, engine.width)
+    batches = np.array_split(rows, max(1, -(-len(rows) // BATCH)))
+    logits, pooled = [], []
+    for batch in meter(batches, "scoring", "batches"):
+        activations = engine.run(pixels[batch])
+        logits.append(activations.logits)
+        pooled.append(activations.features.mean(axis=(2, 3)))
+    return Scored(rows, np.concatenate(logits), data.targets[rows]), np.concatenate(pooled)
+
+
 def sampling_shift(train_targets: np.ndarray, n_classes: int, sampler: str) -> np.ndarray:
     """What undoes a sampler: log of each class's frequency in the data over its frequency in training, float64 (n_classes,).
 
@@ -185,7 +197,7 @@ class Coarse:
     @property
     def known(self) -> np.ndarray:
         """Whether its label allows any class, bool (n,)."""
-        return self.allowed.any(axis=1)
+        return np.asarray(self.allowed.any(axis=1))
 
     @property
     def energies(self) -> tuple[np.ndarray, np.ndarray]:
@@ -222,7 +234,9 @@ def coarse_metrics(photos: Coarse, classes: ClassList, temperature: float, thres
         "exact": _share(hits[exact]),
         "allowed_set": _share(hits[known]),
         "mean_over_labels": float(np.mean([hits[labels == label].mean() for label in present])) if present else None,
-        "calibration_error": expected_calibration_error(probability.max(axis=1)[known], hits[known]),
+        "calibration_error": expected_calibration_error(probability.max(axis=1)[known], hits[known])
+        if present
+        else None,
         "in_scope": _scope(scores[known], scores[~known], threshold),
         "labels": [
             {"label": label, "allowed": list(classes.classes_of(label))} | _share(hits[labels == label])
@@ -245,7 +259,7 @@ def _scope(inside: np.ndarray, outside: np.ndarray, threshold: float) -> dict[st
     return {
         "auroc": _or_none(auroc(inside, outside)),
         "other_products": len(outside),
-        "true_positive_rate": float((inside >= threshold).mean()),
+        "true_positive_rate": float((inside >= threshold).mean()) if len(inside) else None,
         "false_positive_rate": float((outside >= threshold).mean()) if len(outside) else None,
     }
 

@@ -19,6 +19,7 @@ import pandas as pd
 import torch
 
 from core.artifacts.run import Run
+from core.artifacts.training import resume_command
 from core.errors import InvalidData, TrainingStopped
 from core.inference.model import GarmentNet
 from train import batches
@@ -27,10 +28,10 @@ from train.catalogue import PHONE, PRODUCT, WORN, Source
 from train.config import DetectorTraining, Recipe, parse_recipe
 from train.dataset import build_index, cached_pixels
 from train.distributed import World, join_world
-from train.export import drop_private_files, finish, remeasure
+from train.export import drop_private_files, finish, remeasure, rewrite_attributes
 from train.find.command import add_detector, in_words
 from train.find.examples import Examples
-from train.folder import history_command, only_trainer, resume_command, write_csv, write_json
+from train.folder import history_command, only_trainer, write_csv, write_json
 from train.initial_weights import check_at_hand, initialise
 from train.loop import Splits, Trainer
 from train.splits import SplitData, report, split, summary
@@ -140,6 +141,24 @@ def _with_detector(
     run: Run, recipe: Recipe, photos: SplitData, training: DetectorTraining, cache: Path
 ) -> dict[str, Any]:
     return add_detector(run, Examples(photos, recipe.class_list(), training.seed), training, cache)
+
+
+def fit_attributes(folder: Path, data: list[str], cache: Path) -> str:
+    """Fit the attributes' heads of a finished run, its network unchanged; returns in words what they are worth.
+
+    Raises:
+        BrokenRun: the folder holds no whole run.
+        InvalidData: the data set is not the one that the run was trained on.
+    """
+    run = Run.load(folder)
+    heads = rewrite_attributes(run, *trained_on(run, data, cache)).read_json("metrics.json")["attributes"]["heads"]
+    lines = [
+        f"{name}: {head['accuracy']['value']:.1%} of {head['photos']} test photos, {head['majority']['share']:.1%} by always saying "
+        f"{head['majority']['value']}; {'shown' if head['shown'] else 'not shown'}"
+        for name, head in heads.items()
+        if head["photos"]
+    ]
+    return "\n".join(lines) or f"{run.run_id}: too few photos say anything of an attribute."
 
 
 def trained_on(run: Run, data: list[str], cache: Path) -> tuple[Recipe, SplitData]:

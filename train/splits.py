@@ -101,7 +101,7 @@ def split(index: Index, recipe: Recipe) -> pd.DataFrame:
     Raises:
         InvalidData: there are too few photos to hold any out.
     """
-    photos = index.photos[index.main]
+    photos = index.photos.loc[index.main]
     groups = _groups(photos)
     custom = ((photos["kind"] == PRODUCT) & (photos["id"] >= recipe.custom_ids_from)).to_numpy()
     names = _names(photos, groups, custom)
@@ -149,7 +149,7 @@ def _names(photos: pd.DataFrame, groups: np.ndarray, custom: np.ndarray) -> pd.S
     """What names each photo's group: its least id that is no custom photo's, or its first key."""
     ids = photos["id"].where(~custom | ~pd.Series(groups, photos.index).isin(groups[~custom]), np.iinfo(np.int64).max)
     named = photos["key"].where(photos["key"] != "", ids.astype(str).str.zfill(20))
-    return named.groupby(groups).transform("min")
+    return pd.Series(named.groupby(groups).transform("min"))
 
 
 def _drawn(name: str, elsewhere: bool, recipe: Recipe) -> str:

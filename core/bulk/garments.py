@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from core.bulk.writers import whole
 from core.errors import GarmentError
+from core.files import replaced
 from core.images.decode import spreadsheet_name
 from core.images.sources import PhotoFile
 from core.inference.classifier import Classifier, Found
@@ -45,7 +45,7 @@ def save_garments(path: Path, photos: Iterable[Garments]) -> None:
     Raises:
         OSError: the file cannot be written; then there is none.
     """
-    with whole(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+    with replaced(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
         for photo in photos:

@@ -14,9 +14,11 @@ import pandas as pd
 import pytest
 
 from core.analysis import history
-from core.artifacts.run import RUNS_FOLDER, Run, sha256_of
+from core.artifacts.run import Run, sha256_of
 from core.artifacts.training import (
     COLUMNS,
+    ELSEWHERE,
+    OPTIONAL,
     Training,
     find_trainings,
     finished,
@@ -26,8 +28,10 @@ from core.artifacts.training import (
     state_of,
 )
 from core.errors import BrokenRun
+from core.settings import RUNS_FOLDER
 from tests.conftest import ROOT
 from tests.run_factory import BATCH, IMAGES, history_table, write_live_run, write_run
+from train.loop import validation_score
 
 # The published table, typed in once more: epoch, stage, training and validation accuracy in percent, seconds, images a second.
 PUBLISHED = """
@@ -255,9 +259,8 @@ def test_a_trainer_here_lives_as_long_as_its_process(tmp_path):
 
 def test_the_command_to_go_on_names_the_folder(tmp_path):
     training = read_training(write_live_run(tmp_path, "a run", 1))
-    assert resume_command(training) == f"python -m train --resume '{tmp_path}/a run'"
-    shipped = Training(RUNS_FOLDER / "x", "x", training.epochs, {}, {}, {}, {}, {})
-    assert resume_command(shipped) == "python -m train --resume artifacts/runs/x"
+    assert resume_command(training.folder) == f"python -m train --resume '{tmp_path}/a run'"
+    assert resume_command(RUNS_FOLDER / "x") == "python -m train --resume artifacts/runs/x"
 
 
 def test_a_folder_that_may_not_be_entered_is_listed_with_what_is_wrong(tmp_path, monkeypatch):
@@ -320,8 +323,60 @@ def test_classes_are_counted_in_all(tmp_path):
     assert len(table) == 15 and table[["train", "val", "test", "photos"]].iloc[0].tolist() == [9, 2, 3, 14]
 
 
-def test_columns_are_those_the_trainer_writes():
-    from train.folder import HISTORY_COLUMNS
+def test_every_column_of_the_history_is_in_the_contract():
+    contract = (ROOT / "docs" / "architecture.md").read_text()
+    assert ", ".join(COLUMNS) in contract
+    assert all(f"`{column}`" in contract for column in OPTIONAL)
 
-    assert list(COLUMNS) == list(HISTORY_COLUMNS)
-    assert (ROOT / "docs" / "architecture.md").read_text().count("val_macro_f1") == 1
+
+def test_columns_that_a_run_lacks_are_unknown(tmp_path):
+    epochs = finished(write_run(tmp_path, "old", history=history_table()[list(COLUMNS)])).epochs
+    assert epochs[list(OPTIONAL)].isna().all(axis=None)
+
+
+def test_a_row_cut_off_in_mid_write_is_left_out_and_said_so(tmp_path):
+    folder = write_live_run(tmp_path, "live", 3)
+    path = folder / "history.csv"
+    path.write_text(path.read_text().rstrip().rpartition(",")[0].rpartition(",")[0])
+    training = read_training(folder)
+    assert training.epochs["epoch"].tolist() == [1, 2]
+    assert training.remarks == ("The last row of history.csv was cut off and is left out.",)
+
+
+@pytest.mark.parametrize("loss", ["nan", "NaN", "inf"])
+def test_a_loss_that_is_not_finite_is_infinite_and_an_empty_one_unknown(tmp_path, loss):
+    table = history_table().astype({"train_loss": object})
+    table.loc[2, "train_loss"], table.loc[3, "train_loss"] = loss, ""
+    epochs = finished(write_run(tmp_path, "run", history=table)).epochs
+    assert math.isinf(epochs["train_loss"][2]) and math.isnan(epochs["train_loss"][3])
+
+
+ONE_EACH = (1, 1, 1, 1)  # epochs of each stage
+
+
+def with_elsewhere(phone: list[float | None]) -> pd.DataFrame:
+    table = history_table(ONE_EACH).assign(val_accuracy=[0.8, 0.9, 0.85, 0.7])
+    return table.assign(val_phone_accuracy=phone, val_worn_accuracy=np.nan)
+
+
+def test_a_history_without_photos_from_elsewhere_is_read_as_one_where_they_are_unknown(tmp_path):
+    old = finished(write_run(tmp_path, "old", ONE_EACH, history=history_table(ONE_EACH)))
+    new = finished(write_run(tmp_path, "new", ONE_EACH, history=with_elsewhere([0.5, 0.6, 0.9, 0.8])))
+    assert old.epochs[list(ELSEWHERE)].isna().to_numpy().all()
+    assert list(old.epochs) == list(new.epochs)
+    assert new.epochs["val_phone_accuracy"].tolist() == [0.5, 0.6, 0.9, 0.8]
+
+
+def test_the_best_epoch_is_best_over_products_and_photos_from_elsewhere_as_for_the_trainer(tmp_path):
+    training = finished(write_run(tmp_path, "run", ONE_EACH, history=with_elsewhere([0.5, 0.6, 0.9, 0.8])))
+    rows = training.epochs.replace({np.nan: None}).to_dict("records")
+    assert training.best["epoch"] == 3 == max(rows, key=validation_score)["epoch"]
+    assert training.best_accuracy == 0.85
+    alone = finished(write_run(tmp_path, "alone", ONE_EACH, history=with_elsewhere([None] * 4)))
+    assert alone.best["epoch"] == 2
+
+
+def test_a_share_of_photos_from_elsewhere_that_cannot_be_is_refused(tmp_path):
+    run = write_run(tmp_path, "run", ONE_EACH, history=with_elsewhere([0.5, 60.0, 0.9, 0.8]))
+    with pytest.raises(BrokenRun, match="val_phone_accuracy must lie between 0 and 1"):
+        finished(run)

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from core.images.letterbox import content_box, letterbox
+from core.images.framing import framed
+from core.images.letterbox import content_box, letterbox, network_input
 
 HEIGHT, WIDTH = 96, 72
 sides = st.integers(1, 300)
@@ -77,3 +78,28 @@ def test_the_two_step_reduction_equals_the_fair_filter():
     photo = noise(1440, 1920).resize((3000, 4000), Image.Resampling.BICUBIC)
     fair = np.asarray(photo.resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC)).astype(int)
     assert np.abs(letterbox(photo, HEIGHT, WIDTH) - fair).max() <= 3
+
+
+def test_the_networks_input_is_the_letterbox_of_what_lies_inside_the_border():
+    canvas = Image.new("RGB", (120, 120), "white")
+    canvas.paste(noise(60, 80), (30, 20))
+    seen = network_input(canvas, HEIGHT, WIDTH)
+    assert seen.frame == framed(canvas) == (28, 18, 92, 102)
+    assert np.array_equal(seen.pixels, letterbox(canvas, HEIGHT, WIDTH, seen.frame))
+    assert seen.content == content_box((64, 84), HEIGHT, WIDTH)
+    assert seen.share == pytest.approx((28 / 120, 18 / 120, 92 / 120, 102 / 120))
+
+
+def test_the_networks_input_of_a_photo_without_a_border_is_its_letterbox():
+    photo = noise(200, 150)
+    seen = network_input(photo, HEIGHT, WIDTH)
+    assert np.array_equal(seen.pixels, letterbox(photo, HEIGHT, WIDTH))
+    assert (seen.frame, seen.share) == ((0, 0, 200, 150), (0, 0, 1, 1))
+
+
+def test_of_a_box_the_share_is_that_of_the_box():
+    canvas = Image.new("RGB", (200, 200), "white")
+    canvas.paste(noise(60, 80), (100, 100))
+    seen = network_input(canvas, HEIGHT, WIDTH, (80, 90, 180, 190))
+    assert seen.frame == (98, 98, 162, 182)
+    assert seen.share == pytest.approx((0.18, 0.08, 0.82, 0.92))

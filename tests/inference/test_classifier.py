@@ -34,7 +34,7 @@ def photos():
 
 
 def test_the_engine_equals_the_pytorch_network(random_classifier, random_network, photos):
-    pixels = np.stack([random_classifier.pixels(photo) for photo in photos])
+    pixels = np.stack([random_classifier.prepare(photo).pixels for photo in photos])
     images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
     mean, std = torch.tensor(IMAGENET_MEAN).view(3, 1, 1), torch.tensor(IMAGENET_STD).view(3, 1, 1)
     with torch.no_grad():
@@ -72,7 +72,9 @@ def test_many_threads_share_one_classifier(random_classifier, photos):
 def test_a_region_is_what_the_cropped_photo_would_be(random_classifier, photos):
     region = Region(40, 60, 300, 500)
     cropped = decode_photo(encoded(photos[0].image.crop(region.box)))
-    np.testing.assert_array_equal(random_classifier.pixels(photos[0], region), random_classifier.pixels(cropped))
+    np.testing.assert_array_equal(
+        random_classifier.prepare(photos[0], region).pixels, random_classifier.prepare(cropped).pixels
+    )
 
 
 def test_a_region_means_the_same_in_a_photo_decoded_smaller(random_classifier):
@@ -80,7 +82,8 @@ def test_a_region_means_the_same_in_a_photo_decoded_smaller(random_classifier):
     full, reduced = decode_photo(data), decode_photo(data, at_least=(300, 400))
     assert reduced.scale < 1 and reduced.size == full.size
     region = Region(300, 300, 900, 1100)
-    difference = random_classifier.pixels(full, region).astype(int) - random_classifier.pixels(reduced, region)
+    large, small = (random_classifier.prepare(photo, region).pixels.astype(int) for photo in (full, reduced))
+    difference = large - small
     assert np.abs(difference).mean() < 6
 
 
@@ -109,26 +112,46 @@ def test_the_threshold_decides_the_scope(random_run, photos):
     assert not answer.in_scope and len(answer.ranking) == 15
 
 
-def test_painting_over_the_hottest_places_covers_their_share_and_keeps_the_letterbox(random_classifier, photos):
+def test_how_likely_a_class_is_that_the_filter_allows_is_known(random_classifier, photos):
     reading = random_classifier.read([(photos[0], None)])[0]
-    seen = []
-    run = random_classifier.engine.run
-    random_classifier.engine.run = lambda pixels: seen.append(pixels) or run(pixels)
-    try:
-        masked = random_classifier.without_hottest(photos[0], None, reading, int(reading.logits.argmax()))
-    finally:
-        random_classifier.engine.run = run
-    changed = (seen[0][0] != random_classifier.pixels(photos[0])).any(axis=2)
-    white = (seen[0][0] == 255).all(axis=2)
-    assert changed.any() and white[changed].all() and white.mean() >= 0.2
-    assert masked.content == reading.content and not np.allclose(masked.logits, reading.logits)
+    shares = [random_classifier.answer(reading, Controls(group)).allowed for group in ("tops", "bottoms", "all")]
+    assert shares[0] + shares[1] == pytest.approx(1) and shares[2] == pytest.approx(1)
+    other = "bottoms" if random_classifier.answer(reading).group == "Tops" else "tops"
+    assert random_classifier.answer(reading, Controls(other)).filtered_out == (min(shares[:2]) < 0.5)
 
 
-def test_where_nothing_speaks_for_a_class_nothing_is_painted_over(random_classifier, photos):
-    reading = random_classifier.read([(photos[0], None)])[0]
-    blank = replace(reading, maps=-np.ones_like(reading.maps))
-    masked = random_classifier.without_hottest(photos[0], None, blank, 0)
-    np.testing.assert_allclose(masked.logits, reading.logits, atol=1e-3)
+def on_a_wall(box: tuple[int, int, int, int], size: tuple[int, int]) -> Image.Image:
+    """A garment in a box of a plain canvas."""
+    canvas = Image.new("RGB", size, (90, 120, 60))
+    garment = np.random.default_rng(0).integers(0, 256, (box[3] - box[1], box[2] - box[0], 3), dtype=np.uint8)
+    canvas.paste(Image.fromarray(garment), box[:2])
+    return canvas
+
+
+def test_heat_lies_on_what_the_network_saw_and_is_zero_on_the_border(random_classifier):
+    box, size = (120, 30, 200, 150), (240, 180)
+    photo = decode_photo(encoded(on_a_wall(box, size)))
+    (reading,) = random_classifier.read([(photo, None)])
+    alone = decode_photo(encoded(photo.image.crop(random_classifier.prepare(photo).frame)))
+    (cropped,) = random_classifier.read([(alone, None)])
+    np.testing.assert_array_equal(reading.maps, cropped.maps)
+    for of_region, of_crop in (
+        (reading.heat(3, size), cropped.heat(3, alone.size)),
+        (reading.contrast(3, 8, size), cropped.contrast(3, 8, alone.size)),
+    ):
+        inside = np.zeros(size[::-1], bool)
+        left, top, right, bottom = random_classifier.prepare(photo).frame
+        inside[top:bottom, left:right] = True
+        assert (of_region[~inside] == 0).all()
+        np.testing.assert_allclose(of_region[inside].reshape(of_crop.shape), of_crop, atol=1e-6)
+
+
+def test_heat_of_a_box_with_a_border_lies_inside_the_box(random_classifier):
+    photo = decode_photo(encoded(on_a_wall((120, 30, 200, 150), (240, 180))))
+    (reading,) = random_classifier.read([(photo, Region(100, 10, 240, 180))])
+    heat = reading.contrast(3, 8, (140, 170))
+    rows, columns = np.nonzero(heat)
+    assert columns.min() >= 16 and columns.max() < 104 and rows.min() >= 16 and rows.max() < 144
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "L", "P", "CMYK"])

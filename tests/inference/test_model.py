@@ -36,6 +36,16 @@ def test_features_shrink_by_32_rounded_up_and_the_head_is_linear_over_their_mean
     torch.testing.assert_close(network(images), expected)
 
 
+def test_at_output_stride_16_layer4_is_torchvisions_dilated_one_and_takes_the_same_weights(network):
+    dilated = GarmentNet(15, output_stride=16).eval()
+    dilated.load_state_dict(network.state_dict())
+    twin = resnet50(num_classes=15, replace_stride_with_dilation=[False, False, True]).eval()
+    twin.load_state_dict(network.state_dict())
+    images = torch.randn(2, 3, 96, 72)
+    assert dilated.features(images).shape == (2, 2048, 6, 5)
+    torch.testing.assert_close(dilated(images), twin(images))
+
+
 def test_every_parameter_and_buffer_belongs_to_a_block(network):
     assert {block_of(name) for name in network.state_dict()} == set(BLOCKS)
 

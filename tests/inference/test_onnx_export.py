@@ -12,20 +12,23 @@ from core.artifacts.run import Run
 from core.inference.classifier import Classifier
 from core.inference.engine import Engine
 from core.samples import garments
+from tests.conftest import ROOT
 from tests.run_factory import write_run
 
-# Another program: ONNX Runtime, numpy and Pillow, and what the file says of itself.
+# Another program: ONNX Runtime, numpy and Pillow, what the file says of itself, and the rule that it names.
 BARE = """
 import json, sys
 import numpy as np, onnxruntime
 from PIL import Image
 
+exec(open(sys.argv.pop(1)).read().replace("from __future__ import annotations", ""))  # the one file named for the border's rule
 session = onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
 about = session.get_modelmeta().custom_metadata_map
 width, height = int(about["input_width"]), int(about["input_height"])
 answers = []
 for path in sys.argv[2:]:
     image = Image.open(path).convert("RGB")
+    image = image.crop(framed(image))
     scale = min(width / image.width, height / image.height)
     size = round(image.width * scale), round(image.height * scale)
     small = image.resize(size, Image.Resampling.BICUBIC, reducing_gap=3)
@@ -57,6 +60,7 @@ def test_a_bare_program_gives_the_answers_of_the_product_in_float32(exported, tm
         "-I",
         "-c",
         BARE,
+        str(ROOT / "core" / "images" / "framing.py"),
         str(exported),
         *(str(tmp_path / f"{n}.png") for n in range(len(images))),
     ]

@@ -6,6 +6,8 @@ import onnxruntime
 import pytest
 import torch
 
+from core.artifacts.run import Run
+from core.inference.engine import Engine
 from core.inference.model import IMAGENET_MEAN, IMAGENET_STD, GarmentNet, against_background, load_network, save_weights
 from core.inference.onnx_graph import LARGEST_WEIGHT, build_graph, head_of, ranged_outputs
 
@@ -36,8 +38,8 @@ def session(graph):
     return onnxruntime.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
 
 
-def reference(weights, pixels):
-    network = load_network(weights)
+def reference(weights, pixels, output_stride=32):
+    network = load_network(weights, output_stride)
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
     images = (torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255 - mean) / std
     with torch.no_grad():
@@ -51,6 +53,25 @@ def test_the_graph_equals_the_network_at_any_size(weights, session, height, widt
     expected_logits, expected_features = reference(weights, pixels)
     assert np.abs(logits - expected_logits).max() <= 1e-4 * np.abs(expected_logits).max()
     assert np.abs(features - expected_features).max() <= 1e-4 * np.abs(expected_features).max()
+
+
+@pytest.mark.parametrize(("height", "width"), [(80, 60), (97, 33)])
+def test_at_output_stride_16_the_graph_equals_the_dilated_network(weights, height, width):
+    graph = build_graph(weights, list(IMAGENET_MEAN), list(IMAGENET_STD), 15, output_stride=16)
+    onnx.checker.check_model(graph)
+    dilated = onnxruntime.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
+    pixels = np.random.default_rng(height).integers(0, 256, (2, height, width, 3), dtype=np.uint8)
+    logits, features = dilated.run(["logits", "features"], {"pixels": pixels})
+    expected_logits, expected_features = reference(weights, pixels, output_stride=16)
+    assert features.shape[2:] == (-(-height // 16), -(-width // 16))
+    assert np.abs(logits - expected_logits).max() <= 1e-4 * np.abs(expected_logits).max()
+    assert np.abs(features - expected_features).max() <= 1e-4 * np.abs(expected_features).max()
+
+
+def test_a_run_says_at_which_output_stride_it_is_served(random_run):
+    dilated = Run(random_run.folder, random_run.manifest | {"output_stride": 16})
+    for run, cells in ((random_run, (3, 3)), (dilated, (6, 5))):
+        assert Engine(run).run(noise()).features.shape[2:] == cells
 
 
 def test_the_graph_is_valid_and_holds_no_batch_norm(graph):

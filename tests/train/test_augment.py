@@ -15,7 +15,9 @@ EVERYTHING = Augmentation(
     max_aspect_change=1.5,
     flip=0.5,
     rotation=45.0,
+    zoom_out=0.3,
     brightness=0.5,
+    darkness=0.3,
     contrast=0.5,
     saturation=0.5,
     blur=0.5,
@@ -187,3 +189,32 @@ def test_only_white_is_replaced_by_one_colour_a_photo():
     for photo, mask in zip(after, white, strict=True):
         assert all(len(channel[inside].unique()) == 1 for channel, inside in zip(photo, mask, strict=True))
     assert not torch.equal(after[white], before[white])
+
+
+def test_zoomed_out_a_photo_lies_smaller_and_whole_on_one_colour():
+    black = torch.zeros((300, 40, 30, 3), dtype=torch.uint8)
+    changed = Augment(Augmentation(zoom_out=1.0, max_zoom_out=2.0), 0, CPU)(black)
+    covered = (changed.amax(1) < 0.01).float().mean(dim=(1, 2))  # shares of the input that show the photo
+    assert 0.2 < covered.min() < 0.3 and covered.median() < 0.6
+    corners = changed[:, :, [0, 0, -1, -1], [0, -1, 0, -1]]
+    white = (corners == 1).all(dim=1).any(dim=1).float().mean().item()
+    assert white == pytest.approx(0.5, abs=0.1)  # the other half lie on a random colour
+    one = changed[0].flatten(1)
+    beside = one[:, one.amax(0) > 0.5]
+    assert len(beside.round(decimals=3).unique(dim=1).T) < 60  # its colour, and the blend along the photo's edge
+
+
+def test_zooming_out_is_as_frequent_as_asked():
+    black = torch.zeros((400, 40, 30, 3), dtype=torch.uint8)
+    changed = Augment(Augmentation(zoom_out=0.25, max_zoom_out=2.0), 1, CPU)(black)
+    assert (changed.amax(dim=(1, 2, 3)) > 0.01).float().mean().item() == pytest.approx(0.25, abs=0.06)
+
+
+def test_dim_light_is_one_factor_for_all_of_a_photo_and_as_frequent_as_asked():
+    grey = torch.full((400, 20, 20, 3), 200, dtype=torch.uint8)
+    changed = Augment(Augmentation(darkness=0.4), 0, CPU)(grey) * 255 / 200
+    assert (changed.amax(dim=(1, 2, 3)) - changed.amin(dim=(1, 2, 3))).max() < 1e-6
+    factors = changed[:, 0, 0, 0]
+    dim = factors < 0.999
+    assert dim.float().mean().item() == pytest.approx(0.4, abs=0.07)
+    assert 0.25 <= factors.min() < 0.3 and factors[dim].max() > 0.9

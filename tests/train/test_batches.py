@@ -99,11 +99,10 @@ def test_on_cuda_batches_come_through_pinned_memory_and_workers():
 
 
 def test_each_kind_has_its_share_whatever_its_number():
-    kinds = np.repeat([0, 1, 2], [310, 80, 10])
-    weights = shared_weights(
-        TARGETS, kinds, "square_root", Shares(photos=100, products=3.0, other_products=1.0, phone=1.0)
-    )
-    assert [weights[kinds == kind].sum() for kind in range(3)] == pytest.approx([0.6, 0.2, 0.2])
+    kinds = np.repeat([0, 1, 2, 3], [310, 70, 10, 10])
+    shares = Shares(photos=100, products=3.0, other_products=0.5, phone=1.0, worn=0.5)
+    weights = shared_weights(TARGETS, kinds, "square_root", shares)
+    assert [weights[kinds == kind].sum() for kind in range(4)] == pytest.approx([0.6, 0.1, 0.2, 0.1])
     inside = weights[:300].sum() / weights[300:310].sum()
     assert inside == pytest.approx(np.sqrt(300) / np.sqrt(10))
 
@@ -111,6 +110,8 @@ def test_each_kind_has_its_share_whatever_its_number():
 def test_a_kind_with_a_share_and_no_photo_is_refused():
     with pytest.raises(InvalidConfig, match="ask for phone photos, and the data has none"):
         check_kinds(np.zeros(400, int), Shares(photos=100, products=0.5, phone=0.5))
+    with pytest.raises(InvalidConfig, match="ask for worn garments, and the data has none"):
+        check_kinds(np.zeros(400, int), Shares(photos=100, products=0.5, worn=0.5))
     check_kinds(np.zeros(400, int), Shares(photos=100, products=0.5))
 
 

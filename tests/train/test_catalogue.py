@@ -1,4 +1,4 @@
-"""Reading the Kaggle data set: the real file's flaws are told by line, and a zip reads as its folder does."""
+"""Reading data sets: a table's flaws are reported by line, and a zip reads as its folder does."""
 
 import csv
 import io
@@ -8,9 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.artifacts.labels import LabelSet
 from core.errors import InvalidData
-from tests.train_cases import small_rows, write_catalogue
-from train.catalogue import COLUMNS, PHONE_IDS_FROM, Source, read_labels, read_styles
+from tests.train_cases import GARMENT, small_rows, write_catalogue, write_phone_photos, write_street_photos
+from train import worn
+from train.catalogue import COLUMNS, HASHED_IDS_FROM, Source, read_labels, read_styles, read_values
+from train.targets import ClassList
 
 HEADER = "id,gender,masterCategory,subCategory,articleType,baseColour,season,year,usage,productDisplayName"
 ROW = "15970,Men,Apparel,Topwear,Shirts,Navy Blue,Fall,2011,Casual,Turtle Check Men Navy Blue Shirt"
@@ -170,7 +173,13 @@ def test_what_is_no_data_set_is_told(tmp_path):
         Source(tmp_path / "half.zip")
 
 
-COARSE = ("t-shirt", "pants")
+COARSE = ClassList(
+    LabelSet({"Tops": ("Tshirts",), "Bottoms": ("Jeans", "Trousers")}),
+    coarse={"t-shirt": ("Tshirts",), "pants": ("Jeans", "Trousers")},
+    other={},
+    untaught=frozenset({"not sure"}),
+)
+GARMENTS = ClassList.load("garments15")
 
 
 def test_phone_photos_get_ids_from_their_names_whatever_their_order():
@@ -178,12 +187,23 @@ def test_phone_photos_get_ids_from_their_names_whatever_their_order():
     other, _ = read_labels(b"label,file\nt-shirt,a.jpg\npants,b.jpg\n", "labels.csv", COARSE)
     assert problems == []
     assert one.equals(other)
-    assert one[["file", "articleType", "phone"]].values.tolist() == [
-        ["a.jpg", "t-shirt", True],
-        ["b.jpg", "pants", True],
+    assert one[["file", "articleType", "kind", "key"]].values.tolist() == [
+        ["a.jpg", "t-shirt", "phone", ""],
+        ["b.jpg", "pants", "phone", ""],
     ]
-    assert (one["id"] >= PHONE_IDS_FROM).all()
+    assert (one["id"] >= HASHED_IDS_FROM).all()
     assert set(COLUMNS) < set(one.columns)
+
+
+def test_photos_of_one_sender_share_a_key_and_photos_of_unknown_senders_have_none():
+    rows = b"file,sender,label\na.jpg,7,pants\nb.jpg,,pants\nc.jpg,7,t-shirt\n"
+    table, _ = read_labels(rows, "labels.csv", COARSE)
+    assert table["key"].tolist() == ["sender 7", "", "sender 7"]
+
+
+def test_labels_that_are_never_taught_are_passed_over_without_a_problem():
+    table, problems = read_labels(b"file,label\na.jpg,not sure\nb.jpg,pants\n", "labels.csv", COARSE)
+    assert (table["file"].tolist(), problems) == (["b.jpg"], [])
 
 
 def test_rows_of_a_label_table_that_cannot_be_used_are_told_by_line():
@@ -202,3 +222,67 @@ def test_rows_of_a_label_table_that_cannot_be_used_are_told_by_line():
 def test_a_label_table_without_its_columns_is_refused():
     with pytest.raises(InvalidData, match=r"labels\.csv lacks the column\(s\) label"):
         read_labels(b"file,name\na.jpg,x\n", "labels.csv", COARSE)
+
+
+def views_of(folder):
+    rows, problems = Source(folder).photos(GARMENTS)
+    return rows.set_index(["file", "articleType", "view"]).sort_index(), problems
+
+
+def test_every_garment_of_a_street_photo_is_shown_by_its_box_by_jittered_boxes_and_cut_out(tmp_path):
+    rows, problems = views_of(write_street_photos(tmp_path / "street", [("jeans",)]))
+    shown = rows.loc[("0000.jpg", "worn jeans")]
+    assert problems == []
+    assert sorted(shown.index) == sorted([worn.EXACT, *worn.JITTERED, worn.CUT_OUT])
+    for view in (worn.EXACT, worn.CUT_OUT):
+        assert tuple(shown.loc[view, ["left", "top", "right", "bottom"]]) == GARMENT
+    assert len({tuple(box) for box in shown[["left", "top", "right", "bottom"]].to_numpy()}) == 5
+    assert shown["id"].nunique() == 1 and shown["id"].iloc[0] >= HASHED_IDS_FROM
+
+
+def test_what_is_no_class_is_shown_by_its_box_and_one_jittered_box_and_so_is_the_background(tmp_path):
+    rows, _ = views_of(write_street_photos(tmp_path / "street", [("bag",)]))
+    for label in ("worn bag", "worn background"):
+        assert sorted(rows.loc[("0000.jpg", label)].index) == [worn.EXACT, worn.JITTERED[0]]
+
+
+def test_labels_of_a_mask_that_the_class_list_does_not_know_are_passed_over(tmp_path):
+    rows, problems = views_of(write_street_photos(tmp_path / "street", [("skin",)]))
+    assert set(rows.index.get_level_values("articleType")) == {"worn background"}
+    assert problems == []
+
+
+def test_street_photos_with_neighbouring_numbers_share_a_key(tmp_path):
+    rows, _ = views_of(write_street_photos(tmp_path / "street", [("jeans",)] * 21))
+    keys = rows.reset_index().groupby("file")["key"].first()
+    assert keys["0000.jpg"] == keys["0019.jpg"] != keys["0020.jpg"]
+
+
+def test_a_street_set_reads_the_same_from_a_zip_and_every_time(tmp_path):
+    folder = write_street_photos(tmp_path / "street", [("jeans",), ("coat",)])
+    rows, _ = Source(folder).photos(GARMENTS)
+    archive = Source(zipped(folder, tmp_path / "street.zip"))
+    assert archive.photos(GARMENTS)[0].equals(rows)
+    assert Source(folder).photos(GARMENTS)[0].equals(rows)
+
+
+def test_a_damaged_mask_is_reported_and_its_photo_left_out(tmp_path):
+    folder = write_street_photos(tmp_path / "street", [("jeans",), ("coat",)])
+    (folder / "masks" / "0000.png").write_bytes(b"no mask")
+    rows, problems = views_of(folder)
+    assert set(rows.index.get_level_values("file")) == {"0001.jpg"}
+    assert len(problems) == 1 and problems[0].startswith("street: masks/0000.png: does not decode")
+
+
+def test_a_table_of_mask_values_names_the_line_that_is_none():
+    assert read_values(b"value,label\n0,background\n24, jacket\n", "labels.csv") == {0: "background", 24: "jacket"}
+    with pytest.raises(InvalidData, match=r"labels\.csv line 3: a row is `value,label`, such as `24,jacket`"):
+        read_values(b"value,label\n1,jeans\nx,jacket\n", "labels.csv")
+
+
+def test_the_kind_of_a_data_set_follows_from_its_table(tmp_path):
+    catalogue = write_catalogue(tmp_path / "catalogue", [(1, "Jeans")])
+    phone = write_phone_photos(tmp_path / "phone", ["pants"])
+    street = write_street_photos(tmp_path / "street", [("jeans",)])
+    kinds = [set(Source(path).photos(GARMENTS)[0]["kind"]) for path in (catalogue, phone, street)]
+    assert kinds == [{"product"}, {"phone"}, {"worn"}]

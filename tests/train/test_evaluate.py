@@ -3,18 +3,22 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import roc_curve
 
-from core.inference.postprocess import energy, softmax
+from core.artifacts.run import Run
+from core.inference.postprocess import TypeCalibration, energy, softmax
 from tests.train_cases import CLASSES, settings
-from train import evaluate, export
+from train import evaluate, export, robustness
 from train.config import parse_recipe
 from train.dataset import OUT_OF_SCOPE, Index
 from train.evaluate import (
+    Coarse,
     Scored,
     best_strength,
+    best_threshold,
     calibrate,
+    coarse_metrics,
     metrics,
-    phone_metrics,
     predictions_table,
     sampling_shift,
     scope_by_kind,
@@ -85,7 +89,8 @@ def data(tmp_path):
         {
             "id": np.arange(100, 110),
             "articleType": [*CLASSES[:8], "Kurtas", "Watches"],
-            "phone": False,
+            "kind": "product",
+            "main": True,
             "target": [*range(8), OUT_OF_SCOPE, OUT_OF_SCOPE],
             "productDisplayName": [f"Product {i}, blue" for i in range(10)],
             "baseColour": "Blue",
@@ -138,16 +143,21 @@ def test_the_test_split_is_looked_at_once(monkeypatch, tmp_path, data):
 
     def watch(engine, data, rows):
         asked.append(set(data.splits["split"].iloc[rows]))
-        return scored()
+        return scored(), np.zeros((600, 2048))
 
-    monkeypatch.setattr(export, "score", watch)
+    monkeypatch.setattr(export, "score_and_pool", watch)
+    monkeypatch.setattr(export, "decoded", lambda *_: [])
+    monkeypatch.setattr(robustness, "measure", lambda *_: {})
+    monkeypatch.setattr(export, "_all_types", lambda *_: (TypeCalibration(), {}))
+    monkeypatch.setattr(export, "write_attributes", lambda *_: {})
     monkeypatch.setattr(export, "latency", lambda *_: {})
     monkeypatch.setattr(export, "predictions_table", lambda *_: pd.DataFrame())
     monkeypatch.setattr(export, "scope_by_kind", lambda *_: {})
     monkeypatch.setattr(export, "write_index", lambda *_: None)
     monkeypatch.setattr(export, "write_embedding", lambda *_: None)
     monkeypatch.setattr(SplitData, "pixels", lambda *_: np.zeros((600, 1), np.uint8))
-    export._evaluated(tmp_path, parse_recipe(settings(), "test"), data, Recording())
+    run = Run(tmp_path, {"run_id": "made up"})
+    export._evaluated(run, parse_recipe(settings(), "test"), data, Recording())
     assert asked == [{"val"}, {"test"}]
 
 
@@ -175,15 +185,79 @@ def test_other_products_are_measured_by_kind(data):
     assert [kind["other_products"] for kind in kinds.values()] == [1, 1]
 
 
-def test_a_phone_photo_is_right_if_its_label_allows_the_class():
-    labels = np.array(["t-shirt", "t-shirt", "pants", "pants", "dress"])
-    answers = [LABELS.index(name) for name in ("Tshirts", "Shirts", "Jeans", "Shorts", "Tops")]
-    logits = 9 * np.eye(15, dtype=np.float32)[answers]
-    logits[-1] = -9
-    found = phone_metrics(logits, labels, CLASS_LIST, 1.0, threshold=0.0)
-    assert (found["photos"], found["exact"]["n"], found["allowed_set"]["n"]) == (5, 2, 4)
-    assert found["exact"]["value"] == found["allowed_set"]["value"] == 0.5
-    by_label = {row["label"]: row["value"] for row in found["labels"]}
-    assert (by_label["t-shirt"], by_label["pants"], by_label["skirt"]) == (0.5, 0.5, None)
-    assert (found["in_scope"]["auroc"], found["in_scope"]["other_products"]) == (1.0, 1)
-    assert "dress" not in by_label
+def coarse(answers: list[str], labels: list[str], scores: list[float]) -> Coarse:
+    """Photos with these labels that are predicted as these classes, with logits as high as the scores."""
+    logits = np.array(scores, np.float32)[:, None] * np.eye(15, dtype=np.float32)[[LABELS.index(a) for a in answers]]
+    logits[np.array(scores) < 0] = np.min(scores)
+    allowed = np.array([np.isin(LABELS.names, CLASS_LIST.classes_of(label)) for label in labels])
+    return Coarse("phone photos", logits, np.array(labels), allowed)
+
+
+@pytest.fixture
+def phone() -> Coarse:
+    return coarse(
+        ["Tshirts", "Shirts", "Jeans", "Shorts", "Tshirts", "Tshirts", "Tops", "Tops"],
+        ["t-shirt", "t-shirt", "pants", "pants", "t-shirt", "t-shirt", "dress", "shoes"],
+        [9, 9, 9, 9, 9, 9, -9, 9],
+    )
+
+
+def test_a_photo_with_a_coarse_label_is_correct_if_its_label_allows_the_class(phone):
+    found = coarse_metrics(phone, CLASS_LIST, 1.0, threshold=0.0)
+    assert (found["photos"], found["exact"]["n"], found["allowed_set"]["n"]) == (8, 4, 6)
+    assert found["exact"]["value"] == 3 / 4 and found["allowed_set"]["value"] == 4 / 6
+    by_label = {row["label"]: row for row in found["labels"]}
+    assert {label: row["value"] for label, row in by_label.items()} == {"t-shirt": 3 / 4, "pants": 1 / 2}
+    assert by_label["pants"]["allowed"] == ["Jeans", "Trousers", "Track Pants", "Leggings"]
+    assert 0 < by_label["pants"]["low"] < 0.5 < by_label["pants"]["high"] < 1
+
+
+def test_each_label_counts_alike_in_the_mean_over_labels(phone):
+    found = coarse_metrics(phone, CLASS_LIST, 1.0, threshold=0.0)
+    assert found["mean_over_labels"] == pytest.approx((3 / 4 + 1 / 2) / 2)
+
+
+def test_of_labels_that_are_no_class_the_share_is_measured_that_is_out_of_scope(phone):
+    found = coarse_metrics(phone, CLASS_LIST, 1.0, threshold=0.0)
+    assert {row["label"]: (row["n"], row["value"]) for row in found["others"]} == {"dress": (1, 1.0), "shoes": (1, 0.0)}
+    assert (found["in_scope"]["true_positive_rate"], found["in_scope"]["false_positive_rate"]) == (1.0, 0.5)
+
+
+def test_without_a_label_that_allows_a_class_what_cannot_be_measured_is_unknown():
+    found = coarse_metrics(coarse(["Tops"], ["dress"], [-9]), CLASS_LIST, 1.0, threshold=0.0)
+    assert (found["mean_over_labels"], found["calibration_error"], found["labels"]) == (None, None, [])
+    assert found["allowed_set"] == {"n": 0, "value": None}
+    assert (found["in_scope"]["auroc"], found["in_scope"]["true_positive_rate"]) == (None, None)
+
+
+def test_the_best_threshold_is_youdens_against_every_threshold_there_is():
+    rng = np.random.default_rng(0)
+    kinds = [(rng.normal(1 + i, 1, n), rng.normal(-1, 1, m)) for i, (n, m) in enumerate([(300, 200), (40, 500)])]
+
+    def youden(threshold: float) -> float:
+        return sum(np.mean(inside >= threshold) + np.mean(outside < threshold) - 1 for inside, outside in kinds)
+
+    best = max(youden(t) for inside, outside in kinds for t in (*inside, *outside))
+    assert youden(best_threshold(kinds)) == pytest.approx(best)
+
+
+def test_for_one_kind_of_photos_the_best_threshold_is_that_of_the_roc_curve():
+    rng = np.random.default_rng(1)
+    inside, outside = rng.normal(1, 1, 200), rng.normal(-1, 1, 300)
+    false, true, thresholds = roc_curve(np.repeat([1, 0], [200, 300]), np.concatenate([inside, outside]))
+    assert best_threshold([(inside, outside)]) == thresholds[np.argmax(true - false)]
+
+
+def test_each_kind_of_photos_has_the_same_say_in_the_threshold_however_many_there_are():
+    few = (np.array([1.0, 2.0, 3.0, 4.0]), np.array([-1.0, 0.0]))
+    many = (np.repeat([3.0, 4.0], 500), np.repeat([1.5, 2.5], 500))
+    assert best_threshold([few]) == 1.0
+    assert best_threshold([few, many]) == best_threshold([few, (many[0][::100], many[1][::100])]) == 3.0
+
+
+def test_with_photos_from_elsewhere_the_threshold_is_chosen_over_all_kinds(phone):
+    data = scored()
+    _, scope = calibrate(data, [phone])
+    kinds = [(energy(data.known.logits), energy(data.others.logits)), phone.energies]
+    assert scope["threshold"] == best_threshold(kinds)
+    assert scope["measured_on"] == "400 validation photos of the classes, 200 of other products, 8 phone photos"

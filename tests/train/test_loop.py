@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from core.artifacts.training import HISTORY_COLUMNS
 from core.errors import TrainingStopped
 from core.inference.model import BLOCKS, block_of
 from tests.train_cases import SmallNet, settings, stage
@@ -17,14 +18,13 @@ from train.batches import PixelDataset
 from train.checkpoint import load_checkpoint
 from train.config import parse_recipe
 from train.distributed import World
-from train.folder import HISTORY_COLUMNS
-from train.loop import Splits, Trainer, normalise, positions, predict_logits
+from train.loop import Splits, Trainer, autocast_type, normalise, positions, predict_logits, validation_score
 from train.targets import Targets
 
 CPU = torch.device("cpu")
 ALONE = World(0, 1, CPU)
 THREE_CLASSES = Targets(("a", "b", "c"), np.eye(3, dtype=bool), 3)
-TIMES = ["seconds", "images_per_second"]
+TIMES = ["seconds", "images_per_second", "peak_memory_mib", "busy_cores", "energy_wh"]
 PLAIN = {"augmentation": {}, "dropout": 0.0, "ema_decay": 0.0, "sampler": "natural"}
 HEAD_ONLY = {"stages": [stage(["head"], epochs=2)], "frozen": [block for block in BLOCKS if block != "head"]}
 
@@ -74,7 +74,7 @@ def undisturbed(tmp_path_factory):
 
 def test_history_has_a_row_an_epoch_with_what_the_contract_names(undisturbed):
     history = pd.read_csv(undisturbed / "history.csv")
-    assert list(history.columns) == HISTORY_COLUMNS
+    assert tuple(history.columns) == HISTORY_COLUMNS
     assert history["epoch"].tolist() == [1, 2, 3, 4, 5, 6]
     assert history["stage"].tolist() == [1, 1, 2, 2, 3, 3]
     assert history["stage_name"].tolist() == ["head"] * 2 + ["+ layer4"] * 2 + ["everything"] * 2
@@ -91,6 +91,52 @@ def test_history_has_a_row_an_epoch_with_what_the_contract_names(undisturbed):
 def test_the_network_learns_what_can_be_learnt(tmp_path):
     state = trainer(tmp_path, **PLAIN, stages=[stage(list(BLOCKS), epochs=8, lr=3e-3)]).run()
     assert state.best["val_accuracy"] >= 0.9
+
+
+def test_the_score_of_an_epoch_is_the_mean_over_the_kinds_of_photos_that_there_are():
+    row = {"val_accuracy": 0.9, "val_phone_accuracy": 0.8, "val_worn_accuracy": 0.4}
+    assert validation_score(row) == pytest.approx(0.7)
+    assert validation_score(row | {"val_worn_accuracy": None}) == pytest.approx(0.85)
+    assert validation_score(row | {"val_phone_accuracy": None, "val_worn_accuracy": None}) == 0.9
+
+
+def test_photos_from_elsewhere_are_validated_by_what_their_labels_allow_and_choose_the_best_epoch(
+    tmp_path, monkeypatch
+):
+    """Products are all correct in the first epoch and phone photos in the second: the second's mean is higher."""
+    pixels, rows = np.zeros((8, 32, 32, 3), np.uint8), np.arange(8)
+    phone = PixelDataset(pixels, rows, np.full(8, 3))  # "a or b"
+    targets = Targets(("a", "b", "c", "a or b"), np.vstack([np.eye(3), [1, 1, 0]]).astype(bool), 3)
+    one = trainer(tmp_path, **PLAIN, **HEAD_ONLY)
+    one.members = torch.from_numpy(targets.members)
+    products = one.splits[32, 32].val
+    one.splits[32, 32] = Splits(one.splits[32, 32].train, products, {"phone": phone})
+    answers = iter(
+        [products.targets, [0, 1, 2, 2, 2, 2, 2, 2], (products.targets + np.arange(24) % 4 // 3) % 3, [0, 1] * 4]
+    )
+    monkeypatch.setattr(loop, "predict_logits", lambda *_: np.eye(3, dtype=np.float32)[next(answers)])
+    state = one.run()
+    history = pd.read_csv(tmp_path / "history.csv")
+    assert history["val_accuracy"].tolist() == [1.0, 0.75]
+    assert history["val_phone_accuracy"].tolist() == [0.25, 1.0]
+    assert history["val_worn_accuracy"].isna().all()
+    assert state.best == {"epoch": 2, "val_accuracy": 0.75, "score": 0.875}
+
+
+@pytest.mark.parametrize(
+    ("device", "precision", "able", "expected"),
+    [
+        ("cpu", "bfloat16", True, torch.bfloat16),
+        ("cpu", "bfloat16", False, None),
+        ("cpu", "float16", True, None),
+        ("cpu", "float32", True, None),
+        ("cuda", "float16", False, torch.float16),
+        ("cuda", "float32", True, None),
+    ],
+)
+def test_a_processor_computes_in_bfloat16_only_if_it_can(monkeypatch, device, precision, able, expected):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": able})
+    assert autocast_type(torch.device(device), precision) == expected
 
 
 def test_the_best_weights_are_those_of_the_best_validation(undisturbed):
@@ -377,3 +423,16 @@ def test_the_log_has_a_line_an_epoch_and_the_heartbeat_tells_the_rest(tmp_path, 
     assert {"epoch", "step", "train_loss", "train_accuracy", "images_per_second", "seconds_left", "updated"} <= set(
         progress
     )
+
+
+def test_history_has_what_the_machine_did_and_how_far_the_last_step_moved_the_weights(undisturbed):
+    history = pd.read_csv(undisturbed / "history.csv")
+    assert (history["peak_memory_mib"] > 0).all() and (history["busy_cores"] > 0).all()
+    assert history["update_to_weight"].between(1e-9, 1).all()
+
+
+def test_the_heartbeat_carries_points_of_the_epoch_in_progress(undisturbed):
+    progress = json.loads((undisturbed / "progress.json").read_text())
+    steps, losses, accuracies = zip(*progress["points"], strict=True)
+    assert steps[-1] == progress["steps"] and losses[-1] == progress["train_loss"]
+    assert list(steps) == sorted(steps) and all(0 <= accuracy <= 1 for accuracy in accuracies)

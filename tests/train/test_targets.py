@@ -70,6 +70,26 @@ def test_each_label_allows_its_outputs():
     assert "hat" not in of  # neither caps nor hats have an output
 
 
+def test_a_label_that_stands_for_no_article_type_allows_any_background():
+    of = dict(zip(TARGETS.names, TARGETS.members, strict=True))
+    for label in ("body", "worn bag", "worn background"):
+        assert np.flatnonzero(of[label]).tolist() == [15, 16]
+    assert "body" not in Targets.of(CLASSES).names  # without a background there is nothing to teach it as
+
+
+def test_labels_that_say_too_little_are_untaught_and_have_no_target():
+    assert CLASSES.untaught == {"not sure", "other"}
+    assert not CLASSES.untaught & set(TARGETS.names)
+
+
+def test_a_worn_garment_is_told_from_the_same_word_in_another_data_set():
+    of = dict(zip(TARGETS.names, TARGETS.members, strict=True))
+    assert of["pants"].sum() == 4
+    assert [TARGETS.names[i] for i in np.flatnonzero(of["worn pants"])] == ["Trousers", "Track Pants"]
+    assert CLASSES.classes_of("worn dress") == ()
+    assert CLASSES.classes_of("worn jacket") == ("Jackets", "Blazers")
+
+
 def test_without_a_background_nothing_else_is_taught():
     bare = Targets.of(CLASSES)
     assert ANY_BACKGROUND not in bare.names
