@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 
 from core.artifacts.run import Run, sha256_of
 from core.errors import InvalidData
+from core.files import replaced
 from core.inference.classifier import Classifier
 from core.inference.detector_graph import DETECTOR, DetectorSettings
 from train.config import DetectorTraining
@@ -20,7 +21,7 @@ from train.find.examples import Examples
 from train.find.features import Network, cached, loaded, projection
 from train.find.fit import fit
 from train.find.head import DetectorHead
-from train.folder import replaced, write_json
+from train.folder import write_json
 from train.meter import meter
 
 MOST_BYTES = 8_000_000  # of the detector's file

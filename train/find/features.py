@@ -15,11 +15,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from core.artifacts.run import Run
+from core.files import replaced
 from core.inference.detector_graph import layers_graph
 from core.inference.providers import CPU
 from train.find.examples import Examples
 from train.find.scenes import Targets
-from train.folder import replaced
 from train.meter import meter
 
 KEPT = (96, 192, 384)  # directions of most variance of the maps of layer2, layer3 and layer4
