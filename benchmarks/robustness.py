@@ -32,7 +32,7 @@ def main() -> None:
     table = run.read_csv("predictions.csv")[: options.photos]
     targets = table["label"].map(run.labels.names.index).to_numpy()
     photos = (decoded_product(sources, photo_id) for photo_id in meter(table["id"].tolist(), "measuring", "photos"))
-    measured = measure(Engine(run), photos, targets, run.manifest["in_scope"]["threshold"])
+    measured = measure(Engine(run), photos, targets, run.threshold)
     print(f"run {run.run_id}\n\n{robustness_table({'robustness': measured})}")
 
 

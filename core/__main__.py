@@ -5,6 +5,7 @@
     python -m core predict shoe.jpg --all-types            # among all product types, not the classes alone
     python -m core predict --list paths.txt --csv out.csv --parquet out.parquet
     torchrun --nproc-per-node 4 -m core predict folder/ --csv out.csv
+    python -m core find street.jpg --csv garments.csv      # the garments in photos, a row each: box, class, share of the photo
     python -m core export --onnx garments.onnx             # the network for other runtimes, with all that they need to know
     python -m core card > docs/model-card.md               # of the shipped run, or of --run artifacts/runs/RUN
 
@@ -36,14 +37,15 @@ from tqdm import tqdm
 from core.analysis.model_card import model_card
 from core.artifacts.labels import ALL, NO_KIND
 from core.artifacts.run import Run, current_run
+from core.bulk.garments import Garments, find_all, save_garments
 from core.bulk.heatmaps import SIZE, save_heatmap
 from core.bulk.journal import Journal
 from core.bulk.pipeline import BATCH, Request, predict
 from core.bulk.shards import Shard, discard, journals, locked, merged, wait_for_all
 from core.bulk.writers import Record, save_csv, save_parquet
 from core.errors import GarmentError, UnwritableResults
-from core.images.decode import display_name
-from core.images.region import parse_roi
+from core.images.decode import ACCEPTED_SUFFIXES, display_name
+from core.images.region import Region, parse_roi
 from core.images.sources import Inventory, PhotoFile, batched, find_photos, listed_paths, take_inventory
 from core.inference.attributes import ATTRIBUTES
 from core.inference.classifier import Classifier
@@ -66,6 +68,7 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = line.add_subparsers(required=True, metavar="COMMAND")
     _add_predict(commands.add_parser("predict", help="classify photos"))
+    _add_find(commands.add_parser("find", help="find the garments in photos, and classify each"))
     _add_export(commands.add_parser("export", help="write the network as one ONNX file"))
     _add_card(commands.add_parser("card", help="print the model card of a run as Markdown"))
     return line
@@ -83,6 +86,15 @@ def _add_export(command: argparse.ArgumentParser) -> None:
     command.add_argument("--onnx", type=Path, required=True, metavar="FILE", help="the file to write")
     command.add_argument(
         "--run", dest="folder", type=Path, metavar="DIR", help="a run folder (default: the shipped run)"
+    )
+
+
+def _add_find(command: argparse.ArgumentParser) -> None:
+    command.set_defaults(run=_find)
+    command.add_argument("paths", nargs="+", type=Path, metavar="PHOTO", help="photos, folders or zip files")
+    command.add_argument("--csv", type=Path, metavar="FILE", help="write one row a garment")
+    command.add_argument(
+        "--out-of-scope", action="store_true", help="keep garments that are none of the classes, such as dresses"
     )
 
 
@@ -145,6 +157,49 @@ def _export(options: argparse.Namespace) -> int:
     export_onnx(run, options.onnx)
     print(f"{options.onnx}: the network of {run.run_id}; its metadata_props say how to use it.")
     return 0
+
+
+def _find(options: argparse.Namespace) -> int:
+    if options.csv and options.csv.suffix.lower() in ACCEPTED_SUFFIXES:
+        raise _WrongUsage(f"--csv is {options.csv}, the name of a photo. Name a file that ends in .csv.")
+    classifier = Classifier(current_run(), busy=True)
+    classifier.check_finds()
+    outcomes = Counter[str]()
+    photos = _told(find_all(classifier, find_photos(options.paths), options.out_of_scope), outcomes)
+    if options.csv:
+        with _room_needed(options.csv):
+            save_garments(options.csv, photos)
+    else:
+        for _ in photos:
+            pass
+    place = f"; written to {options.csv}" if options.csv else ""
+    total = outcomes["photos"]
+    print(
+        f"{total} photo{'s'[: total != 1]}: {outcomes['garments']} garments, {outcomes['not readable']} photos not readable{place}.",
+        file=sys.stderr,
+    )
+    return 0 if total > outcomes["not readable"] else 1
+
+
+def _told(photos: Iterable[Garments], outcomes: Counter[str]) -> Iterator[Garments]:
+    """The same photos, each printed as it comes, and counted."""
+    for photo in photos:
+        outcomes.update({"photos": 1, "garments": len(photo.found), "not readable": int(bool(photo.error))})
+        tqdm.write(_garments_line(photo))
+        yield photo
+
+
+def _garments_line(photo: Garments) -> str:
+    name = display_name(photo.file)
+    if photo.error:
+        return photo.error if photo.error.startswith(name) else f"{name}: {photo.error}"
+    shown = [f"{one.answer.label} {one.answer.probability:.1%} at {_place(one.region)}" for one in photo.found]
+    return f"{name}: {'; '.join(shown) or 'no garments found'}"
+
+
+def _place(region: Region) -> str:
+    """As --roi takes it."""
+    return f"{region.left},{region.top},{region.width},{region.height}"
 
 
 @dataclass(frozen=True)

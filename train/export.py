@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -74,7 +75,10 @@ def remeasure(run: Run, recipe: Recipe, data: SplitData) -> Run:
     """Measure a whole run again, with everything that this version measures, as it is then served: in 8-bit integers where that holds."""
     manifest = {key: value for key, value in run.manifest.items() if key != "files"}
     manifest["quantisation"] = quantise(_partial_run(run.folder, manifest), data, recipe.seed)
+    of_detector = {"detector": run.read_json("metrics.json")["detector"]} if "detector" in manifest else {}
     manifest |= _measured(_partial_run(run.folder, manifest), recipe, data)
+    metrics = json.loads((run.folder / "metrics.json").read_text(encoding="utf-8"))
+    write_json(run.folder / "metrics.json", metrics | of_detector)
     return _close(run.folder, manifest)
 
 
@@ -128,7 +132,7 @@ def _all_types(
         validation: positions of the products in the index, and their pooled features.
         test: likewise.
     """
-    types, n_classes = (*run.labels.names, *run.manifest.get("background", ())), len(run.labels)
+    types, n_classes = (*run.labels.names, *run.facts.background), len(run.labels)
     weight, bias = head_of(run.path("model.safetensors"))
     known = data.index.photos["articleType"].to_numpy()
     (val_outputs, val_targets), (outputs, targets) = (

@@ -65,6 +65,7 @@ def model_card(run: Run) -> str:
         _section("By kind", _by_kind(training.metrics)),
         *(_slices(predictions) if predictions else ()),
         _section("Photos from phones", _phone(training.metrics)),
+        _section("Garments found in photos", _detector(training.metrics)),
         _section("Photos taken otherwise", robustness_table(training.metrics)),
         _section("All product types", _all_types(training.metrics)),
         _section("Attributes", _attributes(training.metrics)),
@@ -215,6 +216,27 @@ def _phone(metrics: Mapping[str, Any]) -> str:
         f"from photos of other things: {_number(measured['in_scope']['auroc'])}."
     )
     return f"{words}\n\n{_table(['right answer', 'photos', 'share'], rows)}"
+
+
+def _detector(metrics: Mapping[str, Any]) -> str:
+    """How well the detector finds garments; empty for a run without one."""
+    measured = metrics.get("detector", {}).get("test")
+    if not measured:
+        return ""
+    street = measured["street"]
+    rows = [
+        ["garments of the classes in street photos with a proposed box", *_share(street["recall"])],
+        ["the same, given a class that their label allows", *_share(street["allowed_class"])],
+        ["proposed boxes that are a garment's", *_share(street["precision"])],
+        ["products with a proposed box, on sheets of two", *_share(measured["sheets"]["recall"])],
+        ["phone photos with one proposed box, that fits at IoU 0.7", *_share(measured["phone"]["one_close_box"])],
+    ]
+    words = (
+        f"{street['photos']:,} street photos of the test split, {street['finds_a_photo']:.1f} proposed boxes each; boxes match from an "
+        "IoU of 0.5. The street photos come from a public data set under the Apache licence 2.0; rights in single photos may lie with "
+        "their photographers, and faces are visible in them. The product shows none of them."
+    )
+    return f"{words}\n\n{_table(['what', 'number', 'share'], rows)}"
 
 
 def robustness_table(metrics: Mapping[str, Any]) -> str:

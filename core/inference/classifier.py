@@ -22,7 +22,7 @@ from core.artifacts.labels import LabelSet
 from core.artifacts.run import Run, current_run
 from core.errors import DetectorMissing, InvalidRegion, UnknownClass
 from core.images.decode import Photo, as_decoded, decode_photo
-from core.images.letterbox import BACKGROUND, Box, Input, network_input
+from core.images.letterbox import Box, Input, network_input
 from core.images.outline import Outline, holds
 from core.images.region import Region, clamp
 from core.inference.attributes import Attribute, Attributes, garment_colours
@@ -42,7 +42,6 @@ from core.inference.postprocess import (
     type_probabilities,
 )
 
-HOTTEST = 0.2  # share of a heat map painted over to test it
 ENOUGH = 2  # times the network's input: a whole photo need not be decoded larger
 LIKELY = 0.5  # probability from which on a photo out of scope is said to look like a type of other product
 FIND_ENOUGH = (1024, 1024)  # (width, height) at which a garment in a photo shows the network all that it can use
@@ -102,6 +101,7 @@ class Answer:
             outputs it is the log-odds of any class against none of them.
         without_controls: the first class with its probability had no filter and no bias been set.
         runner_up: the second class with its probability, listed or not; None if the controls leave but one.
+        allowed: probability, before filter and bias, that it is of a class that the filter allows.
         looks_like: of a photo out of scope, the type of other product that it most probably shows, such as Casual Shoes, with its
             probability among all types; None in scope, and where no such type is LIKELY.
         attributes: of a photo in scope, what else can be said of the garment; see `core.inference.attributes`.
@@ -113,6 +113,7 @@ class Answer:
     score: float
     without_controls: tuple[str, float]
     runner_up: tuple[str, float] | None
+    allowed: float = 1.0
     looks_like: tuple[str, float] | None = None
     attributes: tuple[Attribute, ...] = ()
 
@@ -130,6 +131,11 @@ class Answer:
     def close_call(self) -> bool:
         """Whether the second class comes so near that both should be looked at."""
         return self.runner_up is not None and self.probability - self.runner_up[1] < CLOSE_CALL
+
+    @property
+    def filtered_out(self) -> bool:
+        """Whether the filter leaves out what the photo most likely shows."""
+        return self.allowed < 0.5
 
 
 @dataclass(frozen=True)
@@ -173,12 +179,12 @@ class Classifier:
         self.labels: LabelSet = run.labels
         weight, bias = head_of(run.path("model.safetensors"))
         self.head_weight, self.head_bias = relative_head(weight[: len(self.labels)], bias[: len(self.labels)])
-        self.types: tuple[str, ...] = (*self.labels.names, *run.manifest.get("background", ()))
+        self.types: tuple[str, ...] = (*self.labels.names, *run.facts.background)
         self._type_head = weight[: len(self.types)], bias[: len(self.types)]
         self._type_calibration = TypeCalibration(**run.manifest.get("all_types", {}))
         self._attributes = Attributes.load(run)
-        self.temperature: float = run.manifest["temperature"]
-        self.threshold: float = run.manifest["in_scope"]["threshold"]
+        self.temperature = run.temperature
+        self.threshold = run.threshold
 
     @classmethod
     def load(cls, folder: str | Path | None = None) -> Classifier:
@@ -244,12 +250,15 @@ class Classifier:
         score = float(energy(reading.logits))
         group = self.labels.group_of(ranking[0][0])
         (first,) = top_k(plain, self.labels, 1)
+        allowed = float(plain[self.labels.mask(controls.group)].sum())
         in_scope = score >= (self.threshold if threshold is None else threshold)
         runner_up = next(iter(ranking[1:]), None)
         if not in_scope:
-            return Answer(ranking[:k], group, in_scope, score, first, runner_up, looks_like=self._looks_like(reading))
+            return Answer(
+                ranking[:k], group, in_scope, score, first, runner_up, allowed, looks_like=self._looks_like(reading)
+            )
         attributes = self._attributes.of(ranking[0][0], reading.pooled, reading.colours)
-        return Answer(ranking[:k], group, in_scope, score, first, runner_up, attributes=attributes)
+        return Answer(ranking[:k], group, in_scope, score, first, runner_up, allowed, attributes=attributes)
 
     def all_types(self, reading: Reading, k: int | None = None) -> list[tuple[str, float]]:
         """The first k product types of `types` (all of them if None), those of other products among them, with their probabilities."""
@@ -261,21 +270,6 @@ class Classifier:
     def _looks_like(self, reading: Reading) -> tuple[str, float] | None:
         ((name, probability),) = self.all_types(reading, 1)
         return (name, probability) if name not in self.labels.names and probability >= LIKELY else None
-
-    def without_hottest(self, photo: Photo, region: Region | None, reading: Reading, class_index: int) -> Reading:
-        """The reading with the hottest places of a class's heat map painted over, to see whether the answer needed them.
-
-        The network's input is masked where the map is in its top HOTTEST share, with the letterbox's white (compare
-        Samek et al. 2017, "Evaluating the visualization of what a deep neural network has learned"). What speaks for nothing is
-        left as it is.
-        """
-        seen = self.prepare(photo, region)
-        left, top, right, bottom = seen.content
-        positive = np.maximum(reading.maps[class_index], 0)
-        heat = at_photo_size(positive, seen.content, self.input_size, (right - left, bottom - top))
-        inside = seen.pixels[top:bottom, left:right]
-        inside[(heat > 0) & (heat >= np.quantile(heat, 1 - HOTTEST))] = BACKGROUND
-        return self.read_inputs([seen])[0]
 
     def predict(
         self,
@@ -308,6 +302,14 @@ class Classifier:
         """Whether the run can find garments."""
         return has_detector(self.run)
 
+    def check_finds(self) -> None:
+        """Raise DetectorMissing if the run cannot find garments."""
+        if not self.finds:
+            raise DetectorMissing(
+                f"The run {self.run.run_id} cannot find garments: it has no {DETECTOR}. "
+                "`python -m train find --data … RUN` adds it."
+            )
+
     def find(
         self,
         photo: bytes | Image.Image | Photo,
@@ -325,11 +327,7 @@ class Classifier:
             UnreadablePhoto: it is no photo that we accept, or has pixels that are no colours.
             DetectorMissing: the run cannot find garments.
         """
-        if not self.finds:
-            raise DetectorMissing(
-                f"The run {self.run.run_id} cannot find garments: it has no {DETECTOR}. "
-                "`python -m train find --data … RUN` adds it."
-            )
+        self.check_finds()
         decoded = photo if isinstance(photo, Photo) else _as_photo(photo, FIND_ENOUGH)
         proposals = self._detector.propose(decoded)
         readings = self.read([(decoded, proposal.region) for proposal in proposals])

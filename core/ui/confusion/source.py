@@ -120,7 +120,7 @@ def _left_out(folder: Path, message: str) -> str:
 
 def names_of(runs: Sequence[Run]) -> dict[str, str]:
     """Run id to what to call the run (the URL tells runs apart by this)."""
-    return distinct_names({run.run_id: run.manifest["name"] for run in runs})
+    return distinct_names({run.run_id: run.name for run in runs})
 
 
 def _first_choice(runs: Sequence[Run]) -> str:
@@ -140,10 +140,10 @@ def run_source(run: Run) -> Source:
     file = prediction_file(run)
     if file is None:
         _end(
-            f"The run “{run.manifest['name']}” has no predictions of single photos, so there is no matrix to draw. Choose another "
+            f"The run “{run.name}” has no predictions of single photos, so there is no matrix to draw. Choose another "
             "run in the sidebar, or analyse your own test set."
         )
-    return Source(run.manifest["name"], run.manifest["files"][file], run_predictions(run, file), run, _catalogue())
+    return Source(run.name, run.facts.files[file], run_predictions(run, file), run, _catalogue())
 
 
 def _catalogue() -> PhotoFiles | None:
@@ -164,7 +164,7 @@ def _end(message: str) -> NoReturn:
 
 def run_predictions(run: Run, file: str) -> Predictions:
     """A file of a run's predictions, read once for all visitors. Raises BrokenRun or InvalidData."""
-    return _run_predictions(run, str(run.folder), file, run.manifest["files"][file])
+    return _run_predictions(run, str(run.folder), file, run.facts.files[file])
 
 
 @st.cache_resource(max_entries=12, show_spinner="Reading predictions…")

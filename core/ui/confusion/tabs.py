@@ -191,7 +191,7 @@ def trust(source: Source, selection: Selection) -> None:
         predictions.confidence[chosen],
     )
     confidences = {"calibrated": confidence}
-    temperature = source.run.manifest.get("temperature") if source.run else None
+    temperature = source.run.facts.temperature if source.run else None
     if temperature:
         confidences = {"before temperature": _uncalibrated(predictions, source.key, temperature)[chosen], **confidences}
     errors = [metrics.expected_calibration_error(values, correct) for values in confidences.values()]
@@ -352,8 +352,8 @@ def stages(source: Source, selection: Selection, view: View) -> None:
 
 def stage_name(run: Run, number: int) -> str:
     """Such as "stage 2, layer4"."""
-    known = run.manifest.get("stages") or []
-    return f"stage {number}, {known[number - 1]['name']}" if number <= len(known) else f"stage {number}"
+    known = run.facts.stages
+    return f"stage {number}, {known[number - 1].name}" if number <= len(known) else f"stage {number}"
 
 
 def _stage_counts(run: Run, file: str, selection: Selection) -> np.ndarray:
