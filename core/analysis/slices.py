@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy.stats import hypergeom
+from sklearn.cluster import KMeans
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
@@ -96,6 +97,21 @@ def binned(values: np.ndarray, names: tuple[str, ...]) -> pd.Categorical:
     edges = np.nanquantile(values, np.linspace(0, 1, len(names) + 1)[1:-1]) if np.isfinite(values).any() else []
     codes = np.searchsorted(edges, values, side="left")
     return pd.Categorical.from_codes(np.where(np.isnan(values), -1, codes), list(names))
+
+
+def clusters(places: np.ndarray, count: int) -> pd.Categorical:
+    """Groups of rows that are close together (k-means), numbered from 1; rows without a place (NaN) are in none.
+
+    Args:
+        places: (n, d).
+        count: of groups, at most.
+    """
+    known = np.flatnonzero(~np.isnan(places[:, 0]))
+    count = min(count, len(known))
+    codes = np.full(len(places), -1)
+    if count:
+        codes[known] = KMeans(count, n_init=1, random_state=0).fit_predict(places[known])
+    return pd.Categorical.from_codes(codes, [str(number) for number in range(1, count + 1)])
 
 
 def benjamini_hochberg(p: np.ndarray) -> np.ndarray:

@@ -251,6 +251,14 @@ def test_bins_are_filled_equally_and_unknown_numbers_are_in_none():
     assert list(found) == ["high", "low", np.nan, "middle", "low", "middle", "high"]
 
 
+def test_clusters_are_the_heaps_and_rows_without_a_place_are_in_none():
+    places = np.vstack([np.random.default_rng(0).normal(10 * heap, 1, (20, 2)) for heap in range(3)] + [[[np.nan] * 2]])
+    found = slices.clusters(places, 3)
+    assert [len(set(found.codes[heap * 20 : heap * 20 + 20])) for heap in range(3)] == [1, 1, 1]
+    assert len(set(found.codes[:60])) == 3 and found.codes[60] == -1
+    assert set(slices.clusters(np.full((2, 2), np.nan), 3).codes) == {-1}
+
+
 def test_numbers_that_cause_mistakes_predict_them_and_noise_does_not():
     random = np.random.default_rng(0)
     dark = random.uniform(0, 255, 2000)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import streamlit as st
-from sklearn.cluster import KMeans
 
 from core.analysis import slices
 from core.artifacts.predictions import Predictions
@@ -102,12 +101,7 @@ def _facets(source: Source, rows: np.ndarray, wanted: list[str]) -> dict[str, pd
 
 @st.cache_resource(max_entries=8, show_spinner=False)
 def _clusters(_places: np.ndarray, key: str) -> pd.Categorical:
-    """Groups of photos that are close together on the map."""
-    known = np.flatnonzero(~np.isnan(_places[:, 0]))
-    codes = np.full(len(_places), -1)
-    count = min(CLUSTERS, len(known))
-    codes[known] = KMeans(count, n_init=1, random_state=0).fit_predict(_places[known])
-    return pd.Categorical.from_codes(codes, [str(number) for number in range(1, count + 1)])
+    return slices.clusters(_places, CLUSTERS)
 
 
 def _words(table: pd.DataFrame, predictions: Predictions) -> str:
