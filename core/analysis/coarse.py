@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from core.analysis.metrics import wilson_interval
 from core.artifacts.labels import LabelSet
+from core.artifacts.measures import Coarse
 from core.artifacts.tables import Table
 from core.errors import InvalidData
 
@@ -118,15 +118,9 @@ def recall_by_class(photos: CoarsePredictions) -> pd.DataFrame:
     return pd.DataFrame({"photos": n, "share": right / np.where(n > 0, n, np.nan)})
 
 
-def measured_labels(metrics: dict[str, Any]) -> pd.DataFrame:
-    """`label_table` from a section of `metrics.json`, for runs without predictions of single photos."""
-    rows = [row for row in metrics.get("labels", []) if row.get("n")]
-    return pd.DataFrame(
-        {
-            "label": [row["label"] for row in rows],
-            "photos": [row["n"] for row in rows],
-            "share": [row["value"] for row in rows],
-            "low": [row.get("low") for row in rows],
-            "high": [row.get("high") for row in rows],
-        }
-    ).astype({"share": float, "low": float, "high": float})
+def measured_labels(measured: Coarse) -> pd.DataFrame:
+    """`label_table` from the measures of a run, for runs without predictions of single photos."""
+    rows = [label for label in measured.labels if label.n]
+    columns = {name: [getattr(row, name) for row in rows] for name in ("label", "n", "value", "low", "high")}
+    table = pd.DataFrame(columns).rename(columns={"n": "photos", "value": "share"})
+    return table.astype({"share": float, "low": float, "high": float})

@@ -139,14 +139,14 @@ def _duplicate_status(groups: ArrayLike) -> pd.Categorical:
 
 def prediction_file(run: Run, stem: str = "predictions") -> str | None:
     """Name of a run's file of predictions, the columnar one where there are both; None if there is none."""
-    names = [stem + suffix for suffix in SUFFIXES if stem + suffix in run.manifest.get("files", {})]
+    names = [stem + suffix for suffix in SUFFIXES if run.has(stem + suffix)]
     return names[0] if names else None
 
 
 def stage_files(run: Run) -> dict[int, str]:
     """Files of validation predictions, by the number of the stage after which they were made."""
     stages = {}
-    for name in run.manifest.get("files", {}):
+    for name in run.facts.files:
         if match := re.fullmatch(r"(validation_stage(\d+))\.(csv|parquet)", name):
             stages[int(match[2])] = prediction_file(run, match[1])
     return dict(sorted(stages.items()))

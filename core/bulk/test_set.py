@@ -18,9 +18,9 @@ from core.images.decode import decode_photo
 from core.images.sources import PhotoFile, batched, find_photos, photos_in_zip
 from core.inference.classifier import Classifier
 from core.inference.postprocess import softmax
+from core.settings import TEST_SETS, test_sets_folder
 
 BATCH = 16
-SETTING = "GARMENTS_TEST_SETS"
 OFFERED = (".csv", ".parquet", ".zip")
 
 
@@ -68,15 +68,14 @@ def offered_test_sets() -> dict[str, Path]:
     Raises:
         InvalidData: the folder is not there or cannot be read.
     """
-    setting = os.environ.get(SETTING)
-    if not setting:
+    folder = test_sets_folder()
+    if folder is None:
         return {}
-    folder = Path(setting).expanduser()
     try:
         paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     except OSError as error:
         raise InvalidData(
-            f"The folder {folder} cannot be read ({error.strerror}). Set {SETTING} to a folder of test sets."
+            f"The folder {folder} cannot be read ({error.strerror}). Set {TEST_SETS} to a folder of test sets."
         ) from None
     return {path.name: path for path in paths if path.is_dir() or path.suffix.lower() in OFFERED}
 

@@ -1,11 +1,11 @@
 """Photos with coarse labels: counted by label and prediction, correct where the label allows the class."""
 
-import numpy as np
 import pandas as pd
 import pytest
 
 from core.analysis import coarse
 from core.artifacts.labels import LabelSet
+from core.artifacts.measures import Coarse, CoarseLabel, Share
 from core.artifacts.tables import read_table
 from core.errors import InvalidData
 
@@ -59,9 +59,9 @@ def test_a_file_that_does_not_fit_is_refused(text, message):
 
 
 def test_rates_of_a_run_without_single_photos_come_from_its_measures():
-    section = {"labels": [{"label": "pants", "n": 4, "value": 0.5, "low": 0.2, "high": 0.8}, {"label": "x", "n": 0}]}
-    table = coarse.measured_labels(section)
+    pants = CoarseLabel(label="pants", n=4, value=0.5, low=0.2, high=0.8)
+    measured = Coarse(photos=4, exact=Share(), allowed_set=Share(), labels=(pants, CoarseLabel(label="x")))
     pd.testing.assert_frame_equal(
-        table, pd.DataFrame({"label": ["pants"], "photos": [4], "share": [0.5], "low": [0.2], "high": [0.8]})
+        coarse.measured_labels(measured),
+        pd.DataFrame({"label": ["pants"], "photos": [4], "share": [0.5], "low": [0.2], "high": [0.8]}),
     )
-    assert coarse.measured_labels({}).empty and not np.isnan(table["share"]).any()

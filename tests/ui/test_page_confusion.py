@@ -402,7 +402,7 @@ def test_a_photo_opens_in_classify_with_its_label_and_a_way_back(
     first_with_photo = behind(table, "Tops", "Shirts").iloc[1]
     assert [photo.name for photo in app.session_state["photos"].values()] == [f"{first_with_photo['id']}.jpg"]
     assert app.title[0].value == "Classify" and not app.exception
-    assert "Its label: **Tops**" in [markdown.value for markdown in app.markdown]
+    assert "True class: **Tops**" in [markdown.value for markdown in app.markdown]
     back = app.get("page_link")[0].proto
     assert back.page == "Confusion_matrix" and back.query_string == "matrix_true=Tops&matrix_called=Shirts"
 
@@ -438,7 +438,7 @@ def test_a_folder_that_is_no_test_set_is_told_so(tmp_path, random_runs, monkeypa
 def test_a_data_set_that_is_gone_is_told_so_and_the_page_goes_on(open_page, monkeypatch):
     monkeypatch.setenv("GARMENTS_DATA", "/nowhere")
     page = open_page()
-    assert "/nowhere, where nothing is" in page.warning[0].value and page.subheader and not page.error
+    assert "/nowhere, which does not exist" in page.warning[0].value and page.subheader and not page.error
 
 
 def test_a_visitor_cannot_name_a_path(page, tmp_path, monkeypatch):
@@ -611,7 +611,8 @@ def test_slices_are_searched_and_the_worst_is_named(open_page, table, tmp_path, 
 
 def test_phone_photos_have_a_matrix_of_their_own(open_page, table, tmp_path, monkeypatch):
     phone = table.head(40)[["id", *NAMES]].assign(label="pants", allowed="Jeans|Skirts", in_scope_score=5.0)
-    measured = {"phone": {"test": {"labels": [{"label": "pants", "n": 40, "value": 0.5, "low": 0.3, "high": 0.7}]}}}
+    label = {"label": "pants", "n": 40, "value": 0.5, "low": 0.3, "high": 0.7}
+    measured = {"phone": {"test": {"photos": 40, "exact": {}, "allowed_set": {}, "labels": [label]}}}
     folder = tmp_path / "runs" / "phone"
     write_run(folder, {"predictions.csv": table.drop(columns=["answer", "confidence"]), "predictions_phone.csv": phone})
     (folder / "metrics.json").write_text(json.dumps(measured))

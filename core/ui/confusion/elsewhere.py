@@ -8,6 +8,7 @@ import streamlit as st
 
 from core.analysis import coarse
 from core.analysis.coarse import CoarsePredictions
+from core.artifacts.measures import Coarse
 from core.artifacts.predictions import prediction_file
 from core.artifacts.run import Run
 from core.artifacts.tables import read_table
@@ -87,13 +88,13 @@ def _label_table(table: pd.DataFrame) -> None:
     )
 
 
-def _sections(run: Run) -> dict[str, dict[str, object]]:
-    """The test section of each kind of photos in `metrics.json`; sections of earlier versions have no parts."""
-    if "metrics.json" not in run.manifest["files"]:
+def _sections(run: Run) -> dict[str, Coarse]:
+    """What was measured on the test photos of each kind, where there were any."""
+    if not run.has("metrics.json"):
         return {}
-    metrics = run.read_json("metrics.json")
-    found = {kind: metrics[kind].get("test", metrics[kind]) for kind in KINDS if metrics.get(kind)}
-    return {kind: section for kind, section in found.items() if section.get("labels")}
+    sections = {"phone": run.metrics.phone, "worn": run.metrics.worn}
+    found = {kind: section.test for kind, section in sections.items() if section}
+    return {kind: test for kind, test in found.items() if test and test.labels}
 
 
 def predictions_of_kind(run: Run, kind: str) -> CoarsePredictions | None:
@@ -102,7 +103,7 @@ def predictions_of_kind(run: Run, kind: str) -> CoarsePredictions | None:
     if file is None:
         return None
     try:
-        return _read(run, str(run.folder), file, run.manifest["files"][file])
+        return _read(run, str(run.folder), file, run.facts.files[file])
     except GarmentError as error:
         st.warning(told(error), icon=":material/error:")
         return None
@@ -110,7 +111,7 @@ def predictions_of_kind(run: Run, kind: str) -> CoarsePredictions | None:
 
 @st.cache_resource(max_entries=8, show_spinner=False)
 def _read(_run: Run, folder: str, file: str, sha256: str) -> CoarsePredictions:
-    threshold = (_run.manifest.get("in_scope") or {}).get("threshold")
+    threshold = _run.facts.in_scope.threshold if _run.facts.in_scope else None
     return coarse.coarse_predictions(read_table(_run.path(file).read_bytes(), file), file, _run.labels, threshold)
 
 

@@ -12,10 +12,11 @@ import streamlit as st
 
 from core.analysis import confusion
 from core.artifacts.predictions import Predictions
-from core.images.dataset import SETTING, PhotoFiles
+from core.images.dataset import PhotoFiles
 from core.images.decode import spreadsheet_name
 from core.images.encode import data_url
 from core.inference.verdict import class_name
+from core.settings import DATA
 from core.ui.confusion.source import Source
 from core.ui.handover import open_in_classify
 from core.ui.markdown import literal
@@ -68,7 +69,7 @@ def photo_panel(source: Source, rows: np.ndarray, name: str) -> None:
 def photo_list(rows: pd.DataFrame, photos: PhotoFiles | None, predictions: Predictions) -> None:
     """One card a photo, rows of `core.analysis.confusion.photo_rows`: thumbnail and a button to classify it, where the photo is here."""
     if photos is None:
-        st.caption(f"To see the photos, set `{SETTING}` to the data set's zip file or folder.")
+        st.caption(f"To see the photos, set `{DATA}` to the data set's zip file or folder.")
     found = photos.read(list(rows["id"])) if photos else {}
     for row in rows.to_dict("records"):
         with st.container(horizontal=True, wrap=False, vertical_alignment="center", key=f"matrix_photo_{row['row']}"):

@@ -15,7 +15,7 @@ EMBEDDING_FILE = "embedding.csv"
 
 def map_places(source: Source) -> np.ndarray | None:
     """x and y of each row, float (n, 2), NaN for photos that are not on the map; None if the run has none."""
-    sha256 = source.run.manifest["files"].get(EMBEDDING_FILE) if source.run else None
+    sha256 = source.run.facts.files.get(EMBEDDING_FILE) if source.run else None
     return _places(source.run, source.predictions, source.key, sha256) if source.run and sha256 else None
 
 

@@ -18,9 +18,8 @@ from core.analysis.text import unfinished
 from core.artifacts import training
 from core.artifacts.labels import LabelSet
 from core.artifacts.predictions import Predictions, prediction_file, predictions_from_table, read_predictions
-from core.artifacts.run import Run, distinct_names, find_runs, runs_folder
+from core.artifacts.run import Run, distinct_names, find_runs
 from core.bulk.test_set import (
-    SETTING,
     LabelledPhoto,
     ZippedPhotos,
     classify_labelled,
@@ -32,6 +31,7 @@ from core.errors import BrokenRun, GarmentError, InvalidData
 from core.images import sandbox
 from core.images.dataset import PhotoFiles, catalogue_path
 from core.inference.verdict import group_name
+from core.settings import TEST_SETS, runs_folder
 from core.ui import markdown, session
 from core.ui.thumbnails import catalogue
 
@@ -92,7 +92,7 @@ def choose_source() -> Source:
     Raises:
         GarmentError: the run's files or the data set's cannot be read.
     """
-    runs, broken = find_runs(runs_folder())
+    runs, broken = find_runs()
     with st.sidebar:
         above = st.container()
         with st.expander("Your own test set", icon=":material/upload_file:"):
@@ -131,7 +131,7 @@ def _left_out(folder: Path, message: str) -> str:
 
 def names_of(runs: Sequence[Run]) -> dict[str, str]:
     """Run id to what to call the run (the URL tells runs apart by this)."""
-    return distinct_names({run.run_id: run.manifest["name"] for run in runs})
+    return distinct_names({run.run_id: run.name for run in runs})
 
 
 def _first_choice(runs: Sequence[Run]) -> str:
@@ -151,10 +151,10 @@ def run_source(run: Run) -> Source:
     file = prediction_file(run)
     if file is None:
         _end(
-            f"The run “{run.manifest['name']}” has no predictions of single photos, so there is no matrix. Choose another run or your "
+            f"The run “{run.name}” has no predictions of single photos, so there is no matrix. Choose another run or your "
             "own test set in the sidebar."
         )
-    return Source(run.manifest["name"], run.manifest["files"][file], run_predictions(run, file), run, _catalogue())
+    return Source(run.name, run.facts.files[file], run_predictions(run, file), run, _catalogue())
 
 
 def _catalogue() -> PhotoFiles | None:
@@ -175,7 +175,7 @@ def _end(message: str) -> NoReturn:
 
 def run_predictions(run: Run, file: str) -> Predictions:
     """A file of a run's predictions, read once for all visitors. Raises BrokenRun or InvalidData."""
-    return _run_predictions(run, str(run.folder), file, run.manifest["files"][file])
+    return _run_predictions(run, str(run.folder), file, run.facts.files[file])
 
 
 @st.cache_resource(max_entries=12, show_spinner="Reading predictions…")
@@ -209,7 +209,7 @@ def _test_set_on_the_server(runs: Sequence[Run]) -> None:
     if not offered:
         st.caption(
             f"To offer larger test sets here, put tables, zip files or folders of photos sorted by class into one folder, and start the "
-            f"dashboard with its path in `{SETTING}`."
+            f"dashboard with its path in `{TEST_SETS}`."
         )
         return
     name = st.selectbox("Test set on the server", list(offered), index=None, key="matrix_test_set")

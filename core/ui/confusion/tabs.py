@@ -13,7 +13,7 @@ from core.analysis.comparison import compare, comparison_words, disagreements, p
 from core.analysis.glossary import TERMS
 from core.artifacts.labels import LabelSet
 from core.artifacts.predictions import Predictions, prediction_file, stage_files
-from core.artifacts.run import Run, find_runs, runs_folder
+from core.artifacts.run import Run, find_runs
 from core.errors import GarmentError
 from core.inference.verdict import class_name
 from core.plots import confusion as figures
@@ -213,7 +213,7 @@ def calibration(source: Source, selection: Selection) -> None:
     predictions, chosen = source.predictions, selection.chosen
     correct, confidence = predictions.correct[chosen], predictions.confidence[chosen]
     confidences = {"calibrated": confidence}
-    temperature = source.run.manifest.get("temperature") if source.run else None
+    temperature = source.run.facts.temperature if source.run else None
     if temperature:
         before = _uncalibrated(predictions, source.key, temperature)[chosen]
         confidences = {"before temperature scaling": before, **confidences}
@@ -345,8 +345,8 @@ def stages(source: Source, selection: Selection, view: View) -> None:
 
 def stage_name(run: Run, number: int) -> str:
     """Such as "stage 2, layer4"."""
-    known = run.manifest.get("stages") or []
-    return f"stage {number}, {known[number - 1]['name']}" if number <= len(known) else f"stage {number}"
+    known = run.facts.stages
+    return f"stage {number}, {known[number - 1].name}" if number <= len(known) else f"stage {number}"
 
 
 def _stage_counts(run: Run, file: str, selection: Selection) -> np.ndarray:
@@ -356,7 +356,7 @@ def _stage_counts(run: Run, file: str, selection: Selection) -> np.ndarray:
 
 def comparison(source: Source, selection: Selection, view: View) -> None:
     """The chosen run against another: difference of the matrices, McNemar's test, and the photos on which they part."""
-    runs = find_runs(runs_folder())[0]
+    runs = find_runs()[0]
     called = names_of(runs)
     others, refused = _comparable(source, [run for run in runs if prediction_file(run) and run != source.run])
     if refused:
