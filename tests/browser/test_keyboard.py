@@ -72,9 +72,9 @@ def test_from_home_to_a_box_on_a_sample_and_to_a_cell_of_the_matrix(server, open
     page.keyboard.press("Enter")
     shown(page.get_by_role("heading", name="Confusion matrix", exact=True))
 
-    for label, name in (("They are", "Tops"), ("They were called", "Tshirts")):
+    for label, name in (("True class", "Tops"), ("Predicted class", "T-shirts")):
         tab_to(page, page.get_by_role("combobox", name=label, exact=True))
         page.keyboard.type(name)
         shown(page.get_by_role("option", name=name, exact=True))
         page.keyboard.press("Enter")
-    shown(page.get_by_text(re.compile(r"\d+ of \d+ Tops were called Tshirts")).first)
+    shown(page.get_by_text(re.compile(r"\d+ of \d+ Tops predicted as T-shirts")).first)
