@@ -13,7 +13,7 @@ import argparse
 from pathlib import Path
 
 from core.analysis.model_card import robustness_table
-from core.artifacts.run import Run, current_run, runs_folder
+from core.artifacts.run import Run, current_run
 from core.inference.engine import Engine
 from train.catalogue import Source
 from train.dataset import decoded_product
@@ -27,12 +27,12 @@ def main() -> None:
     line.add_argument("--run", type=Path, metavar="DIR", help="a run folder (default: the shipped run)")
     line.add_argument("--photos", type=int, metavar="N", help="only the first N test photos (default: all)")
     options = line.parse_args()
-    run = Run.load(options.run) if options.run else current_run(runs_folder())
+    run = Run.load(options.run) if options.run else current_run()
     sources = [Source(path) for path in options.data]
     table = run.read_csv("predictions.csv")[: options.photos]
     targets = table["label"].map(run.labels.names.index).to_numpy()
     photos = (decoded_product(sources, photo_id) for photo_id in meter(table["id"].tolist(), "measuring", "photos"))
-    measured = measure(Engine(run), photos, targets, run.manifest["in_scope"]["threshold"])
+    measured = measure(Engine(run), photos, targets, run.threshold)
     print(f"run {run.run_id}\n\n{robustness_table({'robustness': measured})}")
 
 

@@ -23,10 +23,11 @@ from filelock import FileLock
 from PIL import Image
 
 from core.errors import InvalidData
+from core.files import replaced
 from core.images.decode import decode_photo
 from core.images.letterbox import network_input
 from train.catalogue import PRODUCT, SQUASHED, WHOLE, WORN, Source
-from train.folder import replaced, write_json
+from train.folder import write_json
 from train.meter import meter
 from train.targets import ClassList
 from train.worn import EXACT, Box

@@ -16,10 +16,10 @@ from typing import Any
 
 import pandas as pd
 from filelock import FileLock, Timeout
-from safetensors import SafetensorError
 
-from core.artifacts.run import runs_folder
 from core.errors import TrainingStopped
+from core.files import replaced
+from core.settings import RUNS, runs_folder
 
 HEARTBEAT_SECONDS = 2.0
 
@@ -27,29 +27,8 @@ HEARTBEAT_SECONDS = 2.0
 def history_command(folder: Path) -> str:
     """What to type to see a run on the history page."""
     runs = folder.resolve().parent
-    setting = "" if runs == runs_folder().resolve() else f"GARMENTS_RUNS={shlex.quote(str(runs))} "
+    setting = "" if runs == runs_folder().resolve() else f"{RUNS}={shlex.quote(str(runs))} "
     return f"{setting}python -m streamlit run Home.py"
-
-
-@contextmanager
-def replaced(path: Path) -> Generator[Path]:
-    """A path to write to, whose file takes the place of `path` in one step once it is whole and on the disk.
-
-    Whatever happens meanwhile, a reader finds the old file or the new one, never a part.
-
-    Raises:
-        OSError: the disk is full or not writable; nothing half-written stays.
-    """
-    partial = path.with_name(f".{path.name}.part")
-    try:
-        yield partial
-        with partial.open("rb+") as file:
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except SafetensorError as error:  # its own type for a full disk
-        raise OSError(f"{path}: {error}") from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: Any) -> None:

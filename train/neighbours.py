@@ -9,9 +9,10 @@ from safetensors.numpy import save_file
 from sklearn.decomposition import PCA
 
 from core.artifacts.neighbours import COLUMNS, INDEX_FILE, TABLE_FILE
+from core.files import replaced
 from core.inference.engine import Engine
 from train.evaluate import BATCH
-from train.folder import replaced, write_csv
+from train.folder import write_csv
 from train.meter import meter
 from train.splits import SplitData
 

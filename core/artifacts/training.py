@@ -24,13 +24,13 @@ from typing import Any, Literal, get_args
 import numpy as np
 import pandas as pd
 
-from core.artifacts.run import RESTORE_HINT, RUNS_FOLDER, Run
+from core.artifacts.run import RESTORE_HINT, Run
 from core.errors import BrokenRun
+from core.settings import PROJECT
 
 Block = Literal["stem", "layer1", "layer2", "layer3", "layer4", "head"]  # of ResNet50, from the input to the output
 BLOCKS: tuple[Block, ...] = get_args(Block)
 FILES = ("manifest.json", "config.json", "history.csv", "data.json", "metrics.json")  # what is read of a finished run
-PROJECT = RUNS_FOLDER.parent.parent
 HEARTBEAT_LOST = (
     30.0  # seconds without a heartbeat after which a trainer elsewhere counts as dead; it sends one every 2 s
 )

@@ -7,8 +7,9 @@ import pytest
 from core.analysis import history
 from core.analysis import text as words
 from core.analysis.comparison import Comparison
-from core.artifacts.run import RUNS_FOLDER, Run
+from core.artifacts.run import Run
 from core.artifacts.training import HISTORY_COLUMNS, Training, finished, read_training
+from core.settings import RUNS_FOLDER
 from tests.run_factory import data_report, history_table, write_live_run, write_run
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from core.analysis import history
-from core.artifacts.run import RUNS_FOLDER, Run, sha256_of
+from core.artifacts.run import Run, sha256_of
 from core.artifacts.training import (
     COLUMNS,
     ELSEWHERE,
@@ -28,6 +28,7 @@ from core.artifacts.training import (
     state_of,
 )
 from core.errors import BrokenRun
+from core.settings import RUNS_FOLDER
 from tests.conftest import ROOT
 from tests.run_factory import BATCH, IMAGES, history_table, write_live_run, write_run
 from train.loop import validation_score

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from core.artifacts.run import RUNS_FOLDER
+from core.settings import RUNS_FOLDER
 from tests.browser.conftest import running_server
 from tests.browser.waiting import shown
 from tests.run_factory import write_run

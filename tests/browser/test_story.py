@@ -68,7 +68,7 @@ def test_from_home_through_every_page_to_a_report(server, open_page, tmp_path: P
         assert page.get_by_test_id("stMain").evaluate("main => main.scrollHeight <= main.clientHeight")
     compare(page, "home", width)
 
-    page.get_by_role("link", name="Your own photo").click()
+    page.get_by_role("link", name="Use your own photo").click()
     shown(page.get_by_role("heading", name="Classify", exact=True))
     page.get_by_role("button", name="Shirts", exact=True).click()
     shown(page.get_by_text("Whole photo ·"))

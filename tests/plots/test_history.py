@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from core.analysis import history
-from core.artifacts.run import RUNS_FOLDER, Run
+from core.artifacts.run import Run
 from core.artifacts.training import Training, finished, read_training
 from core.plots.history import (
     AXES,
@@ -17,6 +17,7 @@ from core.plots.history import (
     stage_bands,
     stages_figure,
 )
+from core.settings import RUNS_FOLDER
 from tests.run_factory import history_table, write_live_run, write_run
 
 ALL = list(CURVES)

@@ -6,11 +6,12 @@ from io import BytesIO
 import pytest
 from PIL import Image
 
-from core.artifacts.run import RUNS_FOLDER, Run
+from core.artifacts.run import Run
 from core.artifacts.training import Training, finished, read_training
 from core.images.dataset import PhotoFiles
 from core.plots.report import Chart, Heading, Photos, Table, html_report, report
 from core.plots.report_pdf import pdf_report
+from core.settings import RUNS_FOLDER
 from tests.run_factory import write_live_run, write_run
 
 

@@ -430,7 +430,7 @@ def test_a_folder_that_is_no_test_set_is_told_so(tmp_path, random_runs, monkeypa
 def test_a_data_set_that_is_gone_is_told_so_and_the_page_goes_on(open_page, monkeypatch):
     monkeypatch.setenv("GARMENTS_DATA", "/nowhere")
     page = open_page()
-    assert "/nowhere, where nothing is" in page.warning[0].value and page.subheader and not page.error
+    assert "/nowhere, which does not exist" in page.warning[0].value and page.subheader and not page.error
 
 
 def test_a_visitor_cannot_name_a_path(page, tmp_path, monkeypatch):

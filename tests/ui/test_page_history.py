@@ -13,7 +13,7 @@ from scipy.stats import binomtest
 from streamlit.testing.v1 import AppTest
 
 from core.artifacts import training
-from core.artifacts.run import RUNS_FOLDER
+from core.settings import RUNS_FOLDER
 from core.ui.history import runs as chooser
 from tests.conftest import ROOT
 from tests.run_factory import history_table, write_live_run, write_run

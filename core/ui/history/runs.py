@@ -9,8 +9,8 @@ import streamlit as st
 
 from core.analysis import history
 from core.analysis import text as words
-from core.artifacts.run import runs_folder
 from core.artifacts.training import FILES, IN_TRAINING, Training, find_trainings, read_training, resume_command, status
+from core.settings import runs_folder
 from core.ui.markdown import literal, told
 from core.ui.shell import errors_shown
 
