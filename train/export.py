@@ -189,7 +189,7 @@ def _prove_equal(run: Run, data: SplitData) -> dict[str, Any]:
     """Largest difference of probabilities between the serving engine in float32 and the PyTorch definition, on real photos."""
     engine, network = (
         Engine(run, quantised=False),
-        load_network(run.path("model.safetensors"), run.manifest["output_stride"]),
+        load_network(run.path("model.safetensors"), run.facts.output_stride),
     )
     pixels = data.pixels(engine.height, engine.width)[data.known_rows("test")[:PROOF_PHOTOS]]
     outputs = network(normalise(torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255))

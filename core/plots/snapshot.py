@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
-from core.artifacts.labels import NO_KIND, LabelSet
+from core.artifacts.labels import OUT_OF_SCOPE, LabelSet
 from core.images.region import Region
 from core.inference.classifier import Answer
 from core.plots.bars import FADED, rounded
@@ -76,7 +76,7 @@ def _draw_card(sheet: Image.Image, card: Card, labels: LabelSet, top: int) -> No
     draw.text((left + (2 * SWATCH if card.colour else 0), top), card.name, fill=NOTE, font=_font(15))
     verdict = f"{card.answer.label}, {rounded(card.answer.probability)}"
     if not card.answer.in_scope:
-        verdict = f"{NO_KIND} (nearest: {verdict})"
+        verdict = f"{OUT_OF_SCOPE} (nearest: {verdict})"
     draw.text((left, top + 20), verdict, fill=INK, font=_font(24))
     picture = card.picture.copy()
     picture.thumbnail((HEAT_WIDTH, CARD_HEIGHT - 70))

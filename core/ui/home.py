@@ -12,7 +12,7 @@ import streamlit as st
 from PIL import Image
 
 from core.analysis.glossary import TERMS
-from core.artifacts.labels import NO_KIND
+from core.artifacts.labels import OUT_OF_SCOPE
 from core.artifacts.measures import Metrics, Rate, Share
 from core.artifacts.run import Run, find_runs
 from core.errors import BrokenRun
@@ -83,7 +83,7 @@ def demonstration() -> None:
             photo.image, reading.heat(classifier.labels.index(answer.label), photo.size), DEFAULTS.opacity
         )
         milliseconds = 1000 * (time.perf_counter() - start)
-        verdict = f"{answer.label} · {rounded(answer.probability)}" if answer.in_scope else NO_KIND
+        verdict = f"{answer.label} · {rounded(answer.probability)}" if answer.in_scope else OUT_OF_SCOPE
         st.markdown(f"## {verdict}")
         st.html(probability_bars(answer.ranking, classifier.labels, answer.in_scope))
         took(milliseconds, classifier.engine)
