@@ -75,6 +75,18 @@ def score(engine: Engine, data: SplitData, rows: np.ndarray) -> Scored:
     return Scored(rows, np.concatenate(logits), data.targets[rows])
 
 
+def score_and_pool(engine: Engine, data: SplitData, rows: np.ndarray) -> tuple[Scored, np.ndarray]:
+    """As `score`, and the features averaged over each photo, float32 (n, 2048)."""
+    pixels = data.pixels(engine.height, engine.width)
+    batches = np.array_split(rows, max(1, -(-len(rows) // BATCH)))
+    logits, pooled = [], []
+    for batch in meter(batches, "scoring", "batches"):
+        activations = engine.run(pixels[batch])
+        logits.append(activations.logits)
+        pooled.append(activations.features.mean(axis=(2, 3)))
+    return Scored(rows, np.concatenate(logits), data.targets[rows]), np.concatenate(pooled)
+
+
 def sampling_shift(train_targets: np.ndarray, n_classes: int, sampler: str) -> np.ndarray:
     """What undoes a sampler: log of each class's frequency in the data over its frequency in training, float64 (n_classes,).
 

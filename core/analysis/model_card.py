@@ -13,7 +13,18 @@ import pandas as pd
 from core.analysis.glossary import TERMS
 from core.analysis.metrics import wilson_interval
 from core.analysis.text import data_in_words, duration
-from core.artifacts.measures import Coarse, Loss, MeasuredScope, Metrics, Rate, Robustness, Share
+from core.artifacts.measures import (
+    AllTypes,
+    Attributes,
+    Coarse,
+    DetectorMeasures,
+    Loss,
+    MeasuredScope,
+    Metrics,
+    Rate,
+    Robustness,
+    Share,
+)
 from core.artifacts.predictions import Predictions, prediction_file, read_predictions
 from core.artifacts.run import Run
 from core.artifacts.training import Training, finished
@@ -66,7 +77,10 @@ def model_card(run: Run) -> str:
         *(_slices(predictions) if predictions else ()),
         _section("Phone photos", _coarse(run.metrics.phone.test, "photos taken with phones")),
         _section("Worn garments", _coarse(run.metrics.worn.test, "photos of worn garments")),
+        _section("Garments found in photos", _detector(run.metrics.detector.test)),
         _section("Photos under other conditions", robustness_table(run.metrics.robustness)),
+        _section("All product types", _all_types(run.metrics.all_types)),
+        _section("Attributes", _attributes(run.metrics.attributes)),
         _section("Photos out of scope", _in_scope(run)),
         _section("Calibration", _calibration(run)),
         _section("Speed", _speed(run)),
@@ -211,6 +225,29 @@ def _coarse(measured: Coarse | None, photos: str) -> str:
     return f"{words}\n\n{_table(['correct prediction', 'photos', 'accuracy'], rows)}"
 
 
+def _detector(measured: DetectorMeasures | None) -> str:
+    """How well the detector finds garments; empty for a run without one."""
+    if measured is None:
+        return ""
+    street = measured.street
+    rows = [
+        ["garments of the classes in street photos with a proposed box", *_counted(street.recall)],
+        ["the same, with a class that their label allows", *_counted(street.allowed_class)],
+        ["proposed boxes that contain a garment", *_counted(street.precision)],
+        ["products with a proposed box, on sheets of two", *_counted(measured.sheets.recall)],
+        [
+            "phone photos with exactly one proposed box, at an IoU of 0.7 or more",
+            *_counted(measured.phone.one_close_box),
+        ],
+    ]
+    words = (
+        f"{street.photos:,} street photos of the test split, {street.finds_a_photo:.1f} proposed boxes each; boxes match from an "
+        "IoU of 0.5. The street photos come from a public data set under the Apache licence 2.0; rights in single photos may lie with "
+        "their photographers, and faces are visible in them. The product shows none of them."
+    )
+    return f"{words}\n\n{_table(['what', 'number', 'share'], rows)}"
+
+
 def robustness_table(measured: Robustness | None) -> str:
     """Accuracy and share in scope on test photos that were changed, as Markdown; empty if not measured."""
     if measured is None:
@@ -221,6 +258,49 @@ def robustness_table(measured: Robustness | None) -> str:
         f"{_points(measured.worst_loss.accuracy)}; largest loss of photos in scope: {_points(measured.worst_loss.in_scope)}."
     )
     return f"{words}\n\n{_table(['test photos', 'accuracy', 'in scope'], rows)}"
+
+
+def _all_types(measured: AllTypes | None) -> str:
+    """Accuracy over all product types, those of other products included."""
+    if measured is None or not measured.photos:
+        return ""
+    others, rest = measured.other_products, measured.photos_of_types_without_output
+    words = (
+        f"The network has outputs for {measured.types} product types. Of {measured.photos:,} test photos of these types, the most "
+        f"probable type is correct for {_interval(measured.accuracy)}, one of the three most probable for "
+        f"{_percent(measured.top3_accuracy)}. Calibration error: {_number(measured.calibration_error)}."
+    )
+    words += f" Of the photos of other products alone, {_interval(others)} are correct." if others else ""
+    words += f" {rest:,} test photos are of rarer types, which have no output; they are not counted." if rest else ""
+    rows = [[row.type, *_counted(row)] for row in measured.by_type]
+    return f"{words}\n\n{_table(['type', 'test photos', 'correct'], rows)}"
+
+
+def _attributes(measured: Attributes | None) -> str:
+    """What else is said of a garment, and what is not said because it is not reliable enough."""
+    heads = {name: head for name, head in (measured.heads if measured else {}).items() if head.photos}
+    if measured is None or not heads:
+        return ""
+    words = (
+        "Linear heads on the frozen network, on the colours of the garment's pixels for the colour, tested on photos whose catalogue "
+        "entry says the attribute. A section is where the catalogue would list the product, not a statement about a person. An "
+        f"attribute is shown only if its accuracy, at the low end of its interval, is {100 * measured.margin:.0f} points above that "
+        f"of always giving the most frequent value, and a value only if its probability is at least {measured.least_probability:.0%}."
+    )
+    rows = [
+        [
+            name,
+            f"{head.photos:,}",
+            _interval(head.accuracy),
+            f"{head.majority.share:.1%} ({head.majority.value})" if head.majority else "",
+            _percent(head.given),
+            "yes" if head.shown else "no",
+        ]
+        for name, head in heads.items()
+    ]
+    by_value = [[f"{name}: {row.name}", *_counted(row)] for name, head in heads.items() for row in head.values]
+    titles = ["attribute", "test photos", "accuracy", "most frequent value", "value given", "shown"]
+    return "\n\n".join((words, _table(titles, rows), _table(["value", "test photos", "correct"], by_value)))
 
 
 def _points(loss: Loss) -> str:

@@ -18,7 +18,8 @@ from core.artifacts.run import Run, find_runs
 from core.errors import BrokenRun
 from core.images.decode import Photo
 from core.images.encode import data_url, jpeg
-from core.plots.bars import probability_bars, rounded
+from core.inference.verdict import rounded
+from core.plots.bars import probability_bars
 from core.samples import garments
 from core.settings import DEFAULTS
 from core.ui import markdown, session, shell

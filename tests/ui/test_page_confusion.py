@@ -394,7 +394,7 @@ def test_a_photo_opens_in_classify_with_its_label_and_a_way_back(
     first_with_photo = behind(table, "Tops", "Shirts").iloc[1]
     assert [photo.name for photo in app.session_state["photos"].values()] == [f"{first_with_photo['id']}.jpg"]
     assert app.title[0].value == "Classify" and not app.exception
-    assert "Its label: **Tops**" in [markdown.value for markdown in app.markdown]
+    assert "True class: **Tops**" in [markdown.value for markdown in app.markdown]
     back = app.get("page_link")[0].proto
     assert back.page == "Confusion_matrix" and back.query_string == "matrix_true=Tops&matrix_called=Shirts"
 

@@ -45,6 +45,11 @@ class Examples:
         return {worn.BACKDROP: 0} | {label: number for number, labels in enumerate(groups, 1) for label in labels}
 
     @property
+    def groups(self) -> tuple[str, ...]:
+        """Names of the groups, the background first, then the garments."""
+        return (worn.BACKDROP, *self.classes.garments, *self.classes.others)
+
+    @property
     def garment_groups(self) -> Sequence[int]:
         """Those groups that are garments."""
         return range(1, len(self.classes.garments) + 1)
