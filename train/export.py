@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import json
 import subprocess
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import torch
 
+from core.artifacts.manifest import TypeCalibration
 from core.artifacts.run import SCHEMA, Run, sha256_of
 from core.errors import TrainingStopped
 from core.files import replaced
 from core.inference.engine import Engine
 from core.inference.model import IMAGENET_MEAN, IMAGENET_STD, against_background, load_network, save_weights
 from core.inference.onnx_graph import QUANTISATION, head_of
-from core.inference.postprocess import TypeCalibration, softmax
+from core.inference.postprocess import softmax
 from train import robustness
 from train.all_types import fit_types, measure_types, type_targets
 from train.attributes import write_attributes
@@ -118,7 +119,7 @@ def _evaluated(run: Run, recipe: Recipe, data: SplitData, engine: Engine) -> dic
     write_csv(folder / "predictions.csv", predictions_table(known.logits, known.rows, data, labels, temperature))
     write_index(folder, data, engine)
     write_embedding(folder, data, engine)
-    return {"temperature": temperature, "in_scope": scope, "all_types": asdict(calibration)}
+    return {"temperature": temperature, "in_scope": scope, "all_types": msgspec.structs.asdict(calibration)}
 
 
 def _all_types(

@@ -65,7 +65,12 @@ class Quantisation(Record, frozen=True, kw_only=True):
 
 
 class TypeCalibration(Record, frozen=True, kw_only=True):
-    """How outputs become probabilities of all product types."""
+    """How outputs become probabilities of all product types; fitted by the trainer on validation.
+
+    Args:
+        temperature: that the outputs are divided by.
+        background_shift: added before to every output that is not a class: training shows these products less often than the catalogue.
+    """
 
     temperature: float = 1.0
     background_shift: float = 0.0
