@@ -16,6 +16,7 @@ from core.errors import GarmentError, InvalidData
 from core.images.decode import display_name, spreadsheet_name
 from core.images.encode import data_url, jpeg
 from core.images.sources import PhotoFile, photos_in_zip
+from core.inference.verdict import class_name, rounded
 
 MAX_PHOTOS = 2000
 MAX_MEMBERS = 20_000  # entries of a zip, photos or not
@@ -107,7 +108,7 @@ def verdicts(answered: pd.DataFrame) -> pd.DataFrame:
     following = [_class_at(ranking, 0 if none else 1) for ranking, none in zip(answered["top_k"], refused, strict=True)]
     columns = {
         "thumbnail": answered["thumbnail"],
-        "class": predicted(answered),
+        "class": predicted(answered).map(class_name),
         "probability": answered["probability"].mask(refused),
         "next": following,
         "file": answered["file"],
@@ -117,7 +118,9 @@ def verdicts(answered: pd.DataFrame) -> pd.DataFrame:
 
 def _class_at(ranking: dict[str, float], place: int) -> str:
     """Such as `Shirts 12%`; empty if so many are not listed."""
-    return "".join(f"{name} {probability:.0%}" for name, probability in [*ranking.items()][place : place + 1])
+    return "".join(
+        f"{class_name(name)} {rounded(probability)}" for name, probability in [*ranking.items()][place : place + 1]
+    )
 
 
 def class_counts(answered: pd.DataFrame, labels: LabelSet) -> pd.DataFrame:

@@ -33,6 +33,7 @@ from core.images import sandbox
 from core.images.decode import ACCEPTED_SUFFIXES
 from core.images.sources import PhotoFile, batched
 from core.inference.classifier import Classifier
+from core.inference.verdict import class_name
 from core.plots.bars import count_bars
 from core.samples import garments
 from core.ui import session
@@ -164,7 +165,9 @@ def answers_table(answers: pd.DataFrame) -> None:
 def class_bars(answers: pd.DataFrame, labels: LabelSet) -> None:
     """How many photos of each class there are."""
     counts = class_counts(answered(answers), labels)
-    st.html(count_bars([*counts.itertuples(index=False, name=None)]))
+    st.html(
+        count_bars([*counts.assign(**{"class": counts["class"].map(class_name)}).itertuples(index=False, name=None)])
+    )
 
 
 def unreadable(answers: pd.DataFrame) -> None:

@@ -128,13 +128,13 @@ def test_a_photo_out_of_scope_has_no_class_and_no_bar_and_its_label_is_the_next_
         **{"unsure.jpg": "Jeans", "sure.jpg": "Jeans"},
     }
     assert shown["probability"].isna().tolist() == [True, True, False, False]
-    assert shown["guess"].tolist() == ["Shirts 30%", "Tops 95%", "", ""]
+    assert shown["next"].tolist() == ["Shirts 30%", "Tops 95%", "", ""]
     assert list(shown.columns)[:2] == ["thumbnail", "class"]
 
 
 def test_an_accepted_photos_next_guess_is_its_second():
     two = record("a.jpg", "Jeans", 0.8, True) | {"top_k": {"Jeans": 0.8, "Shorts": 0.15, "Skirts": 0.05}}
-    assert verdicts(answered(table([two])))["guess"].tolist() == ["Shorts 15%"]
+    assert verdicts(answered(table([two])))["next"].tolist() == ["Shorts 15%"]
 
 
 def test_counts_are_of_photos_in_scope_and_add_up(answers):
