@@ -25,13 +25,13 @@ def tab_to(page: Page, target: Locator, key: str = "Tab") -> None:
 
 def test_a_batch_is_classified_and_looked_through(server, open_page):
     page = open_page(f"{server}/Batch")
-    tab_to(page, page.get_by_role("button", name="Take drawn garments"))
+    tab_to(page, page.get_by_role("button", name="Try samples"))
     page.keyboard.press("Enter")
     shown(page.get_by_text("Classified", exact=True))
     tab_to(page, page.get_by_role("radio", name="All"))
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Enter")
-    shown(page.get_by_role("radio", name="Worth a look", checked=True))
+    shown(page.get_by_role("radio", name="To check", checked=True))
     tab_to(page, page.get_by_test_id("stDownloadButton").get_by_role("button"))
 
 

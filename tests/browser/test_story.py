@@ -75,7 +75,7 @@ def test_from_home_through_every_page_to_a_report(server, open_page, tmp_path: P
     compare(page, "classify", width)
 
     go(page, "Batch", "Batch")
-    page.get_by_role("button", name="Take drawn garments").click()
+    page.get_by_role("button", name="Try samples").click()
     shown(page.get_by_test_id("stDataFrame").first)
     compare(page, "batch", width)
 

@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_curve
 
+from core.artifacts.manifest import TypeCalibration
 from core.artifacts.run import Run
-from core.inference.postprocess import TypeCalibration, energy, softmax
+from core.inference.postprocess import energy, softmax
 from tests.train_cases import CLASSES, settings
 from train import evaluate, export, robustness
 from train.config import parse_recipe
