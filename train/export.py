@@ -93,8 +93,7 @@ def _evaluated(run: Run, recipe: Recipe, data: SplitData, engine: Engine) -> dic
     classes, pixels = recipe.class_list(), data.pixels(engine.height, engine.width)
     folder, labels = run.folder, classes.labels
     validation, of_validation = score_and_pool(engine, data, data.rows("val"))
-    elsewhere = [kind for kind in (PHONE, WORN) if len(data.rows("val", kind))]
-    coarse = {kind: score_coarse(engine, data, "val", kind, classes) for kind in elsewhere}
+    coarse = {kind: score_coarse(engine, data, "val", kind, classes) for kind in _elsewhere(data)}
     temperature, scope = calibrate(validation, list(coarse.values()))
     test, of_test = score_and_pool(engine, data, data.rows("test"))
     measured: dict[str, Any] = {}
@@ -151,6 +150,11 @@ def rewrite_attributes(run: Run, recipe: Recipe, data: SplitData) -> Run:
     return _close(run.folder, manifest)
 
 
+def _elsewhere(data: SplitData) -> list[str]:
+    """Kinds of photos beside the products that validation has."""
+    return [kind for kind in (PHONE, WORN) if len(data.rows("val", kind))]
+
+
 def _best_stage(recipe: Recipe, state: State) -> Stage:
     """The stage of the best epoch: its input size is what the exported weights were chosen at."""
     return recipe.stages[positions(recipe)[state.best["epoch"] - 1].stage]
@@ -172,7 +176,9 @@ def _corrected_for_sampler(
     """Export again with the frequencies of the data in the head's bias, as far as that serves on validation; notes the strength."""
     n_classes = len(recipe.labels())
     shift = sampling_shift(data.targets[data.known_rows("train")], n_classes, recipe.sampler)
-    strength = best_strength(score(engine, data, data.known_rows("val")), shift)
+    elsewhere = [score_coarse(engine, data, "val", kind, recipe.class_list()) for kind in _elsewhere(data)]
+    known = [photos for photos in elsewhere if photos.known.any()]
+    strength = best_strength(score(engine, data, data.known_rows("val")), known, shift)
     bias = best["fc.bias"].clone()
     bias[:n_classes] += torch.from_numpy(strength * shift).to(bias)
     _export_weights(folder, best | {"fc.bias": bias})

@@ -140,7 +140,7 @@ def find(folder: Path, data: list[str], cache: Path) -> str:
 def _with_detector(
     run: Run, recipe: Recipe, photos: SplitData, training: DetectorTraining, cache: Path
 ) -> dict[str, Any]:
-    return add_detector(run, Examples(photos, recipe.class_list(), training.seed), training, cache)
+    return add_detector(run, Examples(photos, recipe.class_list(), training.seed, training.scenes), training, cache)
 
 
 def fit_attributes(folder: Path, data: list[str], cache: Path) -> str:

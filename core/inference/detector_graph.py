@@ -16,7 +16,8 @@ from onnx import TensorProto, helper
 from safetensors import safe_open
 from safetensors.numpy import load_file
 
-from core.artifacts.run import RESTORE_HINT, Run
+from core.artifacts.manifest import RESTORE_HINT
+from core.artifacts.run import Run
 from core.errors import BrokenRun
 from core.inference.onnx_graph import QUANTISATION, Graph, QuantisedGraph
 

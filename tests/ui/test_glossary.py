@@ -70,7 +70,7 @@ PAGES = {
     "Classify": (classify, {"Grad-CAM"}),
     "History": (lambda: opened(ROOT / "pages" / "2_Training_history.py"), {"Macro-F1", "Loss"}),
     "Confusion, classes": (lambda: confusion("Classes"), {"Recall", "Precision", "F1", "Average precision"}),
-    "Confusion, trust": (lambda: confusion("Trust"), {"Calibration", "Calibration error", "Temperature"}),
+    "Confusion, calibration": (lambda: confusion("Calibration"), {"Calibration", "Calibration error", "Temperature"}),
 }
 
 
