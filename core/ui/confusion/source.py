@@ -16,6 +16,7 @@ import streamlit as st
 
 from core.analysis.text import unfinished
 from core.artifacts import training
+from core.artifacts.facets import FACET_LABELS
 from core.artifacts.labels import LabelSet
 from core.artifacts.predictions import Predictions, prediction_file, predictions_from_table, read_predictions
 from core.artifacts.run import Run, distinct_names, find_runs
@@ -39,13 +40,6 @@ OWN = "own"  # the choice of run that stands for the visitor's own test set
 OWN_SOURCE = "matrix_own_source"  # where the session keeps it
 OWN_ERROR = "matrix_own_error"
 FEW_VALUES = 6  # a filter with more gets a list to search instead of buttons
-FACETS = {
-    "group": "Group",
-    "usage": "Usage",
-    "gender": "Gender word",
-    "duplicates": "Near-duplicates",
-    "colour": "Colour",
-}  # to filter by one more facet, add it here and to `core.artifacts.predictions.Predictions.facets`
 
 
 @dataclass(frozen=True)
@@ -279,7 +273,7 @@ def select_rows(predictions: Predictions) -> Selection:
                 help="Only predictions of at least this confidence are counted.",
             )
         st.markdown("**Filters**")
-        values = {name: _facet(name, predictions) for name in FACETS if name in predictions.facets}
+        values = {name: _facet(name, predictions) for name in FACET_LABELS if name in predictions.facets}
         if predictions.has_probabilities:
             confidence = st.slider(
                 "Confidence", 0.0, 1.0, (0.0, 1.0), 0.01, key="matrix_confidence", bind="query-params"
@@ -293,7 +287,7 @@ def _facet(name: str, predictions: Predictions) -> list[str]:
     values = list(predictions.facets[name].categories)
     shown = group_name if name == "group" else str
     widget: dict[str, Any] = {
-        "label": FACETS[name],
+        "label": FACET_LABELS[name],
         "options": values,
         "format_func": shown,
         "key": f"matrix_{name}",
@@ -305,7 +299,7 @@ def _facet(name: str, predictions: Predictions) -> list[str]:
 
 
 def _reset() -> None:
-    for name in FACETS:
+    for name in FACET_LABELS:
         st.session_state[f"matrix_{name}"] = []
     st.session_state["matrix_confidence"] = (0.0, 1.0)
     st.session_state["matrix_above"] = 0.0
