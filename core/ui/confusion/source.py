@@ -17,8 +17,15 @@ import streamlit as st
 from core.analysis.text import unfinished
 from core.artifacts import training
 from core.artifacts.labels import LabelSet
-from core.artifacts.predictions import Predictions, prediction_file, predictions_from_table, read_predictions
+from core.artifacts.predictions import (
+    Predictions,
+    prediction_file,
+    predictions_from_table,
+    predictions_of,
+    read_predictions,
+)
 from core.artifacts.run import Run, distinct_names, find_runs, sha256_of
+from core.artifacts.tables_apart import read_table_apart
 from core.bulk.test_set import classify_folder, offered_test_sets
 from core.errors import BrokenRun, GarmentError, InvalidData
 from core.images.dataset import PhotoFiles, catalogue_path
@@ -223,7 +230,8 @@ def _expected_labels(runs: Sequence[Run]) -> LabelSet:
 
 
 def _uploaded(data: bytes, name: str, labels: LabelSet) -> Source:
-    return Source(name, hashlib.sha256(data).hexdigest(), read_predictions(data, name, labels), None, None)
+    predictions = predictions_of(read_table_apart(data, name, session.visitor()), name, labels)
+    return Source(name, hashlib.sha256(data).hexdigest(), predictions, None, None)
 
 
 def _at(path: Path, runs: Sequence[Run]) -> Source:
