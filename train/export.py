@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import json
 import subprocess
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import torch
 
+from core.artifacts.manifest import TypeCalibration
 from core.artifacts.run import SCHEMA, Run, sha256_of
 from core.errors import TrainingStopped
 from core.files import replaced
 from core.inference.engine import Engine
 from core.inference.model import IMAGENET_MEAN, IMAGENET_STD, against_background, load_network, save_weights
 from core.inference.onnx_graph import QUANTISATION, head_of
-from core.inference.postprocess import TypeCalibration, softmax
+from core.inference.postprocess import softmax
 from train import robustness
 from train.all_types import fit_types, measure_types, type_targets
 from train.attributes import write_attributes
@@ -117,7 +118,7 @@ def _evaluated(run: Run, recipe: Recipe, data: SplitData, engine: Engine) -> dic
     write_csv(folder / "predictions.csv", predictions_table(known.logits, known.rows, data, labels, temperature))
     write_index(folder, data, engine)
     write_embedding(folder, data, engine)
-    return {"temperature": temperature, "in_scope": scope, "all_types": asdict(calibration)}
+    return {"temperature": temperature, "in_scope": scope, "all_types": msgspec.structs.asdict(calibration)}
 
 
 def _all_types(
@@ -234,7 +235,7 @@ def _prove_equal(run: Run, data: SplitData) -> dict[str, Any]:
     """Largest difference of probabilities between the serving engine in float32 and the PyTorch definition, on real photos."""
     engine, network = (
         Engine(run, quantised=False),
-        load_network(run.path("model.safetensors"), run.manifest["output_stride"]),
+        load_network(run.path("model.safetensors"), run.facts.output_stride),
     )
     pixels = data.pixels(engine.height, engine.width)[data.known_rows("test")[:PROOF_PHOTOS]]
     outputs = network(normalise(torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255))
