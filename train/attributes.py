@@ -166,7 +166,7 @@ def write_attributes(folder: Path, data: SplitData, classes: ClassList, engine: 
             }
         )
     with replaced(folder / HEADS_FILE) as partial:
-        save_file(tensors, partial)
+        save_file({key: np.ascontiguousarray(values) for key, values in tensors.items()}, partial)
     write_json(folder / ATTRIBUTES_FILE, {"attributes": described})
     return {"margin": MARGIN, "least_probability": LEAST_PROBABILITY, "heads": measured}
 
