@@ -69,6 +69,7 @@ class Shown:
     Args:
         photo: itself.
         seen: the whole photo, then its boxes.
+        selected: the one whose card is shown.
         labels: the network's classes.
         controls: filter and bias.
         heat: how heat maps are shown.
@@ -77,16 +78,11 @@ class Shown:
 
     photo: Photo
     seen: list[Seen]
+    selected: Seen
     labels: LabelSet
     controls: Controls
     heat: HeatSettings
     offers: list[Found]
-
-    @property
-    def selected(self) -> Seen:
-        """What is seen in the selected box."""
-        number = boxes.selected(self.photo.sha256).number
-        return next(seen for seen in self.seen if seen.mark.number == number)
 
 
 def viewer(shown: Shown, curve: DeletionCurve | None, on_acts: Callable[[], None]) -> None:
