@@ -3,6 +3,7 @@
 // New boxes are drawn on the drawable canvas that lies over the photo: pointers of every kind are played to it as a mouse that never
 // leaves it, because it knows no touch and forgets a drag that crosses its edge.
 
+const LONG = 20; // letters of a headline from which on it is set smaller on a phone
 const STRAY = 5; // pixels; a pointer that moved less selects
 const LEAST_SIDE = 150, MOST_SIDE = 12000; // pixels of the photo's shorter and longer side on the page
 const LEAST_ROOM = 240; // pixels of height for the photo, however small the window
@@ -256,7 +257,7 @@ class Viewer {
     const level = mark.confidence && h("p", { class: "confidence", style: `--level:${mark.level}` }, mark.confidence);
     this.find(".verdict").replaceChildren(...[
       h("p", { class: "name", title: mark.at }, dot, `${mark.name} · ${mark.size}`),
-      h("h2", {}, mark.headline, mark.probability && h("span", {}, mark.probability)),
+      h("h2", { class: mark.headline.length > LONG ? "long" : "" }, mark.headline, mark.probability && h("span", {}, mark.probability)),
       level,
       mark.line && h("p", { class: "line" }, mark.line),
       mark.note && h("p", { class: "note" }, mark.note),
