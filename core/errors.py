@@ -46,3 +46,7 @@ class UnwritableResults(GarmentError):
 
 class FeedbackUnavailable(GarmentError):
     """The file of visitors' corrections cannot be written or read."""
+
+
+class Unconfined(GarmentError):
+    """Strangers' files are not read: the kernel cannot confine the process that would, and the setting requires it."""

@@ -10,6 +10,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 RUNS_FOLDER = PROJECT / "artifacts" / "runs"
 FEEDBACK_FILE = PROJECT / "data" / "feedback.sqlite3"
 RUNS, DATA, TEST_SETS, FEEDBACK = "GARMENTS_RUNS", "GARMENTS_DATA", "GARMENTS_TEST_SETS", "GARMENTS_FEEDBACK"
+CONFINEMENT, REQUIRED = "GARMENTS_CONFINEMENT", "required"
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,11 @@ def data_set() -> Path | None:
 def test_sets_folder() -> Path | None:
     """The folder of test sets that visitors may choose from: `GARMENTS_TEST_SETS`; None if it is not set."""
     return _path(TEST_SETS)
+
+
+def confinement_required() -> bool:
+    """Whether strangers' files are refused where the kernel does not confine who reads them: `GARMENTS_CONFINEMENT` is `required`."""
+    return os.environ.get(CONFINEMENT) == REQUIRED
 
 
 def _path(variable: str) -> Path | None:

@@ -50,7 +50,7 @@ IN_SMALL = {
     "confusion_million": [Small("", {"ROWS": 2000, "FIRST_VIEWS": 1, "REPEATS": 1})],
     "dispatch": [Small("", {"USERS": 2, "PHOTOS": 2, "LOOKING": 0.1})],
     "engines": [Small("--data catalogue.zip --photos 8 --chart chart.svg", {"ROUNDS": 1, "WARM_UP": 1, "PASSES": 1})],
-    "find_garments": [Small("--data catalogue.zip", {"COMPOSITES": 4})],
+    "find_garments": [Small()],
     "fuzz_images": [Small("--mutations 40"), Small("--corpus corpus")],
     "history_runs": [Small("", {"RUNS": 6, "REPEATS": 1, "OVERLAID": 2})],
     "interaction": [Small("", {"REPEATS": 1, "SETTLE_MS": 300})],

@@ -13,7 +13,8 @@ from tests.conftest import ROOT
 
 # The packages of core, bottom to top: each imports from those below it only, never from one beside it.
 LAYERS = (
-    ("errors", "settings", "files", "samples"),
+    ("errors", "settings", "files", "samples", "turns"),
+    ("confinement",),
     ("images", "artifacts"),
     ("inference", "feedback", "analysis"),
     ("plots",),
@@ -41,7 +42,11 @@ LIBRARIES = dict(  # package or folder to what its row of the table names
         r"^\| `(.*)` \| .* \| (.*) \|$", (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8"), re.MULTILINE
     )
 )
-PIP_NAMES = {"PIL": "pillow", "sklearn": "scikit-learn"}  # where it differs in more than hyphens and capitals
+PIP_NAMES = {
+    "PIL": "pillow",
+    "fpdf": "fpdf2",
+    "sklearn": "scikit-learn",
+}  # where it differs in more than hyphens and capitals
 FORBIDDEN = """
 import sys
 loaded = {{name.partition(".")[0] for name in sys.modules}} & {names}

@@ -9,7 +9,9 @@
     python -m train feedback export --to FOLDER                             # corrected photos as a data set, for a second --data
     python -m train ship RUN                                                # make it the network of the product, if it is better
     python -m train record RUN                                              # keep its figures beside the others, without weights
+    python -m train --data DATA attributes RUN                              # fit colour, pattern and so on of a finished run again
     python -m train --data DATA evaluate RUN                                # measure a finished run again, its weights unchanged
+    python -m train --data DATA find RUN                                    # give a run a detector of the garments in a photo
     torchrun --nproc-per-node 2 -m train --data DATA                        # several GPUs
 
 Ends with a whole folder below artifacts/runs/ (docs/architecture.md says what is in it).
@@ -30,6 +32,8 @@ from train.ship import record, ship
 from train.smoke import draw_catalogue
 from train.status import describe
 
+# Commands for a finished run that need its data.
+ON_DATA = {"evaluate": pipeline.evaluate, "attributes": pipeline.fit_attributes, "find": pipeline.find}
 SMOKE_EXPLAINED = (
     "This shows that the trainer works on this machine, no more: a few drawn garments and a few steps from random weights teach next to "
     "nothing, so expect an accuracy near chance."
@@ -51,7 +55,9 @@ def parser() -> argparse.ArgumentParser:
     add("--cache", type=Path, default=Path("cache"), help="folder for decoded pixels (default: cache)")
     add("--device", default="auto", choices=["auto", "cpu", "cuda"])
     commands = line.add_subparsers(
-        dest="command", metavar="download | status | ship | record | evaluate | feedback", title="instead of training"
+        dest="command",
+        metavar="download | status | ship | record | evaluate | attributes | find | feedback",
+        title="instead of training",
     )
     fetch = commands.add_parser("download", help="fetch the Kaggle data set")
     fetch.add_argument("--to", type=Path, default=Path("data"), help="folder to put it in (default: data)")
@@ -64,6 +70,11 @@ def parser() -> argparse.ArgumentParser:
             "evaluate",
             "measure a run again as this version measures runs; needs the --data it was trained on",
         ),
+        (
+            "find",
+            "teach a run to find the garments in a photo; needs the --data it was trained on, street photos among it",
+        ),
+        ("attributes", "fit colour, pattern and so on of a run again; needs the --data it was trained on"),
     ):
         commands.add_parser(name, help=purpose).add_argument("run", type=Path, help="folder of a finished run")
     corrections = commands.add_parser("feedback", help="use what visitors corrected")
@@ -76,7 +87,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns its exit status: 0 done, 1 stopped with a message, 2 wrong usage, 130 interrupted."""
     line = parser()
     options = line.parse_args(arguments)
-    if not (options.data or options.resume or options.smoke or options.command not in (None, "evaluate")):
+    if not (options.data or options.resume or options.smoke or options.command not in (None, *ON_DATA)):
         line.error("--data is needed: the Kaggle zip or its extracted folder (or --smoke)")
     try:
         _carry_out(options)
@@ -96,8 +107,8 @@ def _carry_out(options: argparse.Namespace) -> None:
         print(describe(options.run))
     elif options.command in ("ship", "record"):
         print({"ship": ship, "record": record}[options.command](options.run, options.runs))
-    elif options.command == "evaluate":
-        print(pipeline.evaluate(options.run, options.data, options.cache))
+    elif options.command in ON_DATA:
+        print(ON_DATA[options.command](options.run, options.data, options.cache))
     elif options.command == "feedback":
         print(feedback.export(feedback_file(), options.to))
     elif options.resume:

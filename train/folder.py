@@ -17,18 +17,11 @@ from typing import Any
 import pandas as pd
 from filelock import FileLock, Timeout
 
-from core.artifacts.training import COLUMNS, ELSEWHERE
 from core.errors import TrainingStopped
 from core.files import replaced
 from core.settings import RUNS, runs_folder
 
 HEARTBEAT_SECONDS = 2.0
-HISTORY_COLUMNS = [*COLUMNS, *ELSEWHERE]
-
-
-def resume_command(folder: Path) -> str:
-    """What to type to continue a run."""
-    return f"python -m train --resume {shlex.quote(str(folder))}"
 
 
 def history_command(folder: Path) -> str:

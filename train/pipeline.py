@@ -19,16 +19,19 @@ import pandas as pd
 import torch
 
 from core.artifacts.run import Run
+from core.artifacts.training import resume_command
 from core.errors import InvalidData, TrainingStopped
 from core.inference.model import GarmentNet
 from train import batches
 from train.batches import PixelDataset, check_kinds, check_shares
 from train.catalogue import PHONE, PRODUCT, WORN, Source
-from train.config import Recipe, parse_recipe
+from train.config import DetectorTraining, Recipe, parse_recipe
 from train.dataset import build_index, cached_pixels
 from train.distributed import World, join_world
-from train.export import drop_private_files, finish, remeasure
-from train.folder import history_command, only_trainer, resume_command, write_csv, write_json
+from train.export import drop_private_files, finish, remeasure, rewrite_attributes
+from train.find.command import add_detector, in_words
+from train.find.examples import Examples
+from train.folder import history_command, only_trainer, write_csv, write_json
 from train.initial_weights import check_at_hand, initialise
 from train.loop import Splits, Trainer
 from train.splits import SplitData, report, split, summary
@@ -114,14 +117,51 @@ def evaluate(folder: Path, data: list[str], cache: Path) -> str:
         InvalidData: the data set is not the one that the run was trained on.
     """
     run = Run.load(folder)
-    recipe, photos = _trained_on(run, data, cache)
-    found = remeasure(run, recipe, photos).manifest["quantisation"]
-    verdict = "is served in 8-bit integers" if found["accepted"] else "is served in float32: integers lose too much"
-    shares = f"{found['float32']:.2%} of the validation photos right in float32, {found['int8']:.2%} in 8-bit integers"
+    recipe, photos = trained_on(run, data, cache)
+    found = remeasure(run, recipe, photos).facts.quantisation
+    verdict = "is served in 8-bit integers" if found.accepted else "is served in float32: integers lose too much"
+    shares = f"{found.float32:.2%} of the validation photos right in float32, {found.int8:.2%} in 8-bit integers"
     return f"{run.run_id}: {shares}. It {verdict}."
 
 
-def _trained_on(run: Run, data: list[str], cache: Path) -> tuple[Recipe, SplitData]:
+def find(folder: Path, data: list[str], cache: Path) -> str:
+    """Give a finished run a detector, which finds the garments in a photo; returns in words how well it does.
+
+    Raises:
+        BrokenRun: the folder holds no whole run.
+        InvalidData: the data set is not the one that the run was trained on, or has no street photos.
+    """
+    run = Run.load(folder)
+    recipe, photos = trained_on(run, data, cache)
+    with only_trainer(folder):
+        return in_words(_with_detector(run, recipe, photos, recipe.detector or DetectorTraining(), cache))
+
+
+def _with_detector(
+    run: Run, recipe: Recipe, photos: SplitData, training: DetectorTraining, cache: Path
+) -> dict[str, Any]:
+    return add_detector(run, Examples(photos, recipe.class_list(), training.seed, training.scenes), training, cache)
+
+
+def fit_attributes(folder: Path, data: list[str], cache: Path) -> str:
+    """Fit the attributes' heads of a finished run, its network unchanged; returns in words what they are worth.
+
+    Raises:
+        BrokenRun: the folder holds no whole run.
+        InvalidData: the data set is not the one that the run was trained on.
+    """
+    run = Run.load(folder)
+    heads = rewrite_attributes(run, *trained_on(run, data, cache)).read_json("metrics.json")["attributes"]["heads"]
+    lines = [
+        f"{name}: {head['accuracy']['value']:.1%} of {head['photos']} test photos, {head['majority']['share']:.1%} by always saying "
+        f"{head['majority']['value']}; {'shown' if head['shown'] else 'not shown'}"
+        for name, head in heads.items()
+        if head["photos"]
+    ]
+    return "\n".join(lines) or f"{run.run_id}: too few photos say anything of an attribute."
+
+
+def trained_on(run: Run, data: list[str], cache: Path) -> tuple[Recipe, SplitData]:
     """A finished run's recipe, and its photos in their splits. Raises InvalidData if the data set is another one."""
     settings = run.read_json("config.json")["resolved"]
     settings.pop("init")
@@ -186,7 +226,9 @@ def _carry_out(folder: Path, recipe: Recipe, job: Job, network: GarmentNet, data
         trainer = Trainer(network, recipe, targets, splits, folder, world)
         state = trainer.run()
         if trainer.progress:
-            finish(folder, recipe, job.init, data, state, trainer.progress)
+            run = finish(folder, recipe, job.init, data, state, trainer.progress)
+            if recipe.detector and len(data.rows("train", WORN)):
+                print(in_words(_with_detector(run, recipe, data, recipe.detector, Path(job.cache))), flush=True)
             print(
                 f"Done: {folder}",
                 f"To see it: `{history_command(folder)}`, page Training history.",

@@ -42,7 +42,7 @@ class Engine:
         self.quantised = False
 
         def model(provider: str) -> bytes:
-            self.quantised = quantised and provider == CPU and QUANTISATION in run.manifest.get("files", {})
+            self.quantised = quantised and provider == CPU and run.has(QUANTISATION)
             return network_graph(run, self.quantised).SerializeToString()
 
         options = onnxruntime.SessionOptions()
@@ -50,7 +50,7 @@ class Engine:
         options.add_session_config_entry("session.intra_op.allow_spinning", str(int(not busy)))
         options.add_session_config_entry("session.force_spinning_stop", "1")
         self._session, self.provider_problem = open_session(model, options, partial(_in_torch, run))
-        self.height, self.width = run.manifest["input"]["height"], run.manifest["input"]["width"]
+        self.height, self.width = run.input.height, run.input.width
 
     @property
     def provider(self) -> str:

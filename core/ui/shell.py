@@ -50,7 +50,7 @@ def _icon() -> Image.Image:
 
 @contextmanager
 def errors_shown() -> Generator[None]:
-    """Show errors as messages and end the page there: our own as they are, any other with an id that stands in the log as well."""
+    """Show errors as messages and end the page there: our own as they are, any other with an id that is also in the log."""
     try:
         yield
     except GarmentError as error:
@@ -60,7 +60,7 @@ def errors_shown() -> Generator[None]:
         error_id = uuid.uuid4().hex[:8]
         log.exception("error %s", error_id)
         st.error(
-            f"Something went wrong that nobody foresaw (error {error_id}). Reload the page; if it comes back, send that id with the log.",
+            f"Unexpected error (id {error_id}). Reload the page. If the error returns, report it with this id and the server's log.",
             icon=":material/error:",
         )
         st.stop()

@@ -46,6 +46,7 @@ from train.splits import split
 ALWAYS = {
     *("manifest.json", "config.json", "history.csv", "data.json", "metrics.json", "predictions.csv", "splits.csv"),
     *("model.safetensors", "neighbours.safetensors", "neighbours.csv", "embedding.csv"),
+    *("attributes.json", "attributes.safetensors"),
 }
 
 

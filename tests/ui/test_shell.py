@@ -10,6 +10,7 @@ import tomllib
 import types
 import weakref
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
@@ -194,15 +195,12 @@ def test_pages_leave_no_temporary_file(page, tmp_path, monkeypatch):
 
 def test_a_visitor_waits_while_as_many_as_there_are_turns_are_answered(page):
     with ThreadPoolExecutor(1) as pool:
-        for _ in range(server.TURNS):
-            assert server.turns.acquire(timeout=60)
-        waiting = pool.submit(page.run)
-        try:
+        with ExitStack() as others:
+            for number in range(server.TURNS):
+                others.enter_context(server.turns.taken(f"visitor {number}"))
+            waiting = pool.submit(page.run)
             with pytest.raises(TimeoutError):
                 waiting.result(1)
-        finally:
-            for _ in range(server.TURNS):
-                server.turns.release()
         assert len(headlines(waiting.result(60))) == 1
 
 
@@ -213,8 +211,7 @@ def test_a_turn_is_given_back_when_a_page_stops_early_or_fails(runs):
     (runs / "current.json").write_text("{")
     del page.session_state["classifier"]
     assert page.run().error
-    with pytest.raises(ValueError, match="released too many times"):
-        server.turns.release()
+    assert sorted(server.turns._free) == list(range(server.TURNS))
 
 
 def test_the_collector_looks_through_what_came_after_the_last_module_and_through_no_module(monkeypatch):

@@ -41,7 +41,7 @@ def nearest(run: Run, reading: Reading) -> None:
 def _index_of(run: Run) -> tuple[Neighbours | None, str]:
     """A run's index, or in words why there is none."""
     try:
-        index = _index(run, str(run.folder), run.manifest["files"].get(INDEX_FILE, ""))
+        index = _index(run, str(run.folder), run.facts.files.get(INDEX_FILE, ""))
         return index, "This run has no index of similar photos."
     except BrokenRun as error:
         return None, f":material/warning: Similar photos cannot be shown. {told(error)}"

@@ -15,6 +15,7 @@ from core.images import sandbox
 from core.images.decode import Photo, display_name
 from core.images.encode import data_url, jpeg
 from core.images.region import Size
+from core.ui import session
 from core.ui.classify import boxes, garments, readings
 from core.ui.handover import LabelledPhoto
 
@@ -55,7 +56,7 @@ def _in_memory(photo: Photo) -> int:
 
 @cached(LRUCache(DECODED, getsizeof=_in_memory), key=lambda sha256, name, data: (sha256, name), lock=Lock())
 def _decoded(sha256: str, name: str, data: bytes) -> Photo:
-    return sandbox.decode_apart(data, name, ENOUGH)
+    return sandbox.decode_apart(data, name, ENOUGH, session.visitor())
 
 
 def add_photo(data: bytes, name: str, origin: LabelledPhoto | None = None, sample: str = "") -> None:

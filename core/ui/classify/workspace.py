@@ -25,7 +25,7 @@ TODO = "todo_on_photo"  # what an act left to the next run, where errors are sho
 @st.fragment
 def workspace() -> None:
     """All of it, for the photo looked at; samples where there is none."""
-    with shell.errors_shown(), server.turns:
+    with shell.errors_shown(), server.turns.taken(session.visitor()):
         run = session.session_run()
         with st.sidebar:
             controls, top_k = answer_controls(run)
