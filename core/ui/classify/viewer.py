@@ -20,6 +20,7 @@ from core.artifacts.labels import OUT_OF_SCOPE, LabelSet
 from core.images.decode import Photo
 from core.images.outline import Outline
 from core.images.region import STROKE_WIDTH, Region
+from core.inference.attributes import in_words
 from core.inference.classifier import Answer, Found, Reading
 from core.inference.faithfulness import DeletionCurve
 from core.inference.postprocess import Controls
@@ -171,7 +172,7 @@ def _mark(seen: Seen, shown: Shown) -> dict[str, Any]:
         "short": words.short if answer.in_scope else OUT_OF_SCOPE,
         "confidence": words.confidence,
         "level": LEVELS.get(words.confidence),
-        "line": "",
+        "line": in_words(answer.attributes),
         "note": words.note,
         "size": f"{box.width} × {box.height} px",
         "at": f"At ({box.left}, {box.top})",
