@@ -437,7 +437,7 @@ def reliability_figure(tables: dict[str, pd.DataFrame]) -> go.Figure:
             customdata=filled["count"],
             mode="lines+markers+text" if number == len(tables) - 1 else "lines+markers",
             text=[f"n={count:,}" for count in filled["count"]],
-            textposition="bottom right",
+            textposition=["bottom right"] * (len(filled) - 1) + ["bottom left"],
             textfont={"size": 10},
             line={"color": colour},
             name=name,
