@@ -33,7 +33,7 @@ def record(folder: Path, runs: Path) -> str:
     """
     run = Run.load(folder)
     if not _is_in(runs, run):
-        _copy(run, runs, [name for name in RECORD if name in run.manifest["files"]])
+        _copy(run, runs, [name for name in RECORD if run.has(name)])
     elif current_run(runs).run_id == run.run_id:
         raise InvalidData(
             f"{run.run_id} ships now, with its figures; as a record it would lose its weights. Ship another run first."
@@ -60,7 +60,7 @@ def ship(folder: Path, runs: Path) -> str:
             f"{former.run_id}, which ships now. `python -m train record {folder}` keeps its figures."
         )
     if not _is_in(runs, run):
-        _copy(run, runs, sorted(run.manifest["files"]))
+        _copy(run, runs, sorted(run.facts.files))
     write_json(runs / "current.json", {"run_id": run.run_id})
     _slim(former)
     return f"{run.run_id} ships now ({now:.3f}, before {before:.3f}); {former.run_id} stays as a record, without its weights."
@@ -72,9 +72,9 @@ def validation_score(run: Run) -> float:
     Macro-F1 is that of the classes with MEASURABLE photos or more: of a class with one, that photo would weigh as much as 80 others.
     Where no class has so many, accuracy decides alone.
     """
-    validation = run.read_json("metrics.json")["validation"]
-    accuracy = validation["accuracy"]["value"]
-    f1 = [row["f1"] or 0.0 for row in validation["classes"] if row["support"] >= MEASURABLE] or [accuracy]
+    validation = run.metrics.validation
+    accuracy = validation.accuracy.value or 0.0
+    f1 = [row.f1 or 0.0 for row in validation.classes if row.support >= MEASURABLE] or [accuracy]
     return (accuracy + sum(f1) / len(f1)) / 2
 
 
@@ -95,12 +95,12 @@ def _copy(run: Run, runs: Path, names: list[str]) -> None:
 
 def _slim(run: Run) -> None:
     """Take from a run what a record does not keep; the manifest first, so that it never names what is gone."""
-    kept = [name for name in RECORD if name in run.manifest["files"]]
+    kept = [name for name in RECORD if run.has(name)]
     _write_manifest(run, run.folder, kept)
-    for name in run.manifest["files"].keys() - set(kept):
+    for name in run.facts.files.keys() - set(kept):
         (run.folder / name).unlink(missing_ok=True)
 
 
 def _write_manifest(run: Run, folder: Path, names: list[str]) -> None:
-    files = {name: run.manifest["files"][name] for name in names}
+    files = {name: run.facts.files[name] for name in names}
     write_json(folder / "manifest.json", run.manifest | {"files": files})

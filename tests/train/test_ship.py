@@ -59,7 +59,8 @@ def test_one_photo_of_a_rare_class_does_not_choose_the_network(tmp_path):
         {"class": "Skirts", "support": 10, "f1": None},
     ]
     metrics.write_text(json.dumps(measures))
-    run.manifest["files"]["metrics.json"] = sha256_of(metrics)
+    files = run.facts.files | {"metrics.json": sha256_of(metrics)}
+    run = Run(run.folder, run.manifest | {"files": files})
     assert validation_score(run) == pytest.approx((0.8 + 3 * 0.8 / 4) / 2)
 
 
