@@ -46,7 +46,13 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m train", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     add = line.add_argument
-    add("--data", action="append", default=[], metavar="PATH", help="Kaggle zip or extracted folder; repeatable")
+    add(
+        "--data",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="Kaggle zip or extracted folder, or a CSV file (id, label) that corrects it; repeatable",
+    )
     add("--recipe", default="default", help="a TOML file, or the name of one in train/recipes (default: default)")
     add("--init", default="imagenet", metavar="WEIGHTS", help="imagenet (default), none, a safetensors file, or a run")
     add("--smoke", action="store_true", help="train on garments drawn in code; needs no data and no weights")

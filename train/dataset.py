@@ -27,6 +27,7 @@ from core.files import replaced
 from core.images.decode import decode_photo
 from core.images.letterbox import network_input
 from train.catalogue import PRODUCT, SQUASHED, WHOLE, WORN, Source
+from train.corrections import SUFFIX, corrected, digest
 from train.folder import write_json
 from train.meter import meter
 from train.targets import ClassList
@@ -81,17 +82,25 @@ class Index:
 def build_index(paths: list[Path], classes: ClassList, cache: Path) -> Index:
     """Read the tables, verify every photo once, and keep the result in `cache` until a source changes.
 
+    Args:
+        paths: data sets, the catalogue first, and CSV files of corrections of its labels (`train.corrections`).
+        classes: the classes.
+        cache: folder for what was read.
+
     Raises:
         InvalidData: a source is unreadable, or no photo of any class loads.
         OSError: the cache cannot be written.
     """
-    sources = [Source(path) for path in paths]
+    corrections = [path for path in paths if path.suffix.lower() == SUFFIX]
+    sources = [Source(path) for path in paths if path not in corrections]
     labels, coarse = classes.labels, sorted(classes.coarse.items())
-    fingerprint = _digest(CACHE_VERSION, labels.groups, coarse, *(source.fingerprint() for source in sources))
+    fingerprint = _digest(
+        CACHE_VERSION, labels.groups, coarse, *(source.fingerprint() for source in sources), *map(digest, corrections)
+    )
     photos_file, failures_file = cache / f"{fingerprint[:16]}.parquet", cache / f"{fingerprint[:16]}.failures.json"
     with _only_writer(photos_file):
         if not failures_file.exists():
-            photos, failures = _verified(*_all_rows(sources, classes), sources)
+            photos, failures = _verified(*_all_rows(sources, classes, corrections), sources)
             with replaced(photos_file) as partial:
                 photos.to_parquet(partial)
             write_json(failures_file, failures)
@@ -115,7 +124,7 @@ def _only_writer(path: Path) -> FileLock:
     return FileLock(f"{path}.lock")
 
 
-def _all_rows(sources: list[Source], classes: ClassList) -> tuple[pd.DataFrame, list[str]]:
+def _all_rows(sources: list[Source], classes: ClassList, corrections: list[Path]) -> tuple[pd.DataFrame, list[str]]:
     """The rows of all tables, ordered by id and then by source, and what was wrong with the rows left out."""
     tables: list[pd.DataFrame] = []
     problems: list[str] = []
@@ -127,6 +136,9 @@ def _all_rows(sources: list[Source], classes: ClassList) -> tuple[pd.DataFrame, 
         if np.any(again):  # a sharper copy, perhaps squashed to a square
             tables.append(table[again & (table["kind"] == PRODUCT)].assign(source=position, view=SQUASHED))
     rows = pd.concat(tables).sort_values(["id", "source", "view"], ignore_index=True, kind="stable")
+    for path in corrections:
+        rows, wrong = corrected(rows, path, set(classes.labels.names))
+        problems += wrong
     targets = {name: index for index, name in enumerate(classes.labels.names)}
     return rows.assign(target=[targets.get(name, OUT_OF_SCOPE) for name in rows["articleType"]]), problems
 
