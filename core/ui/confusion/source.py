@@ -18,8 +18,15 @@ from core.analysis.text import unfinished
 from core.artifacts import training
 from core.artifacts.facets import FACET_LABELS
 from core.artifacts.labels import LabelSet
-from core.artifacts.predictions import Predictions, prediction_file, predictions_from_table, read_predictions
+from core.artifacts.predictions import (
+    Predictions,
+    prediction_file,
+    predictions_from_table,
+    predictions_of,
+    read_predictions,
+)
 from core.artifacts.run import Run, distinct_names, find_runs
+from core.artifacts.tables_apart import read_table_apart
 from core.bulk.test_set import (
     LabelledPhoto,
     ZippedPhotos,
@@ -232,7 +239,8 @@ def _uploaded(data: bytes, name: str, labels: LabelSet) -> Source:
         sandbox.start()
         photos = photos_of_zip(data, name, session.classifier().labels)
         return _classified(name, photos, ZippedPhotos({photo.id: photo.file for photo in photos}))
-    return Source(name, hashlib.sha256(data).hexdigest(), read_predictions(data, name, labels), None, None)
+    predictions = predictions_of(read_table_apart(data, name, session.visitor()), name, labels)
+    return Source(name, hashlib.sha256(data).hexdigest(), predictions, None, None)
 
 
 def _at(path: Path, runs: Sequence[Run]) -> Source:
