@@ -59,7 +59,7 @@ def page(runs) -> AppTest:
 def test_a_new_run_is_offered_and_the_old_one_works_until_it_is_taken(page, runs):
     ship(runs, "new")
     page.run()
-    assert "Another run is shipped now: “the new run”" in page.info[0].value
+    assert "A new run is available: “the new run”" in page.info[0].value
     assert answered(page) == "random" and len(headlines(page)) == 1
     page.button("use_new_run").click().run()
     assert answered(page) == "new" and len(headlines(page)) == 1 and not page.error
@@ -85,7 +85,7 @@ def test_a_new_run_is_offered_and_the_old_one_works_until_it_is_taken(page, runs
 def test_a_session_goes_on_when_its_artifacts_go(page, runs, fault, message):
     fault(runs)
     page.run()
-    assert "this session goes on with “random weights”" in page.warning[0].value and message in page.warning[0].value
+    assert "this session keeps using “random weights”" in page.warning[0].value and message in page.warning[0].value
     upload(page, ("b.png", photo("Jeans")))
     assert len(headlines(page)) == 1 and not page.error and not page.exception
 
