@@ -27,6 +27,7 @@ from core.feedback import feedback_file
 from train import feedback, pipeline
 from train.config import load_recipe
 from train.download import download
+from train.folder import in_words
 from train.ship import record, ship
 from train.smoke import draw_catalogue
 from train.status import describe
@@ -50,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
     add("--resume", metavar="RUN", type=Path, help="continue the run in this folder")
     add("--runs", type=Path, default=RUNS_FOLDER, help="where run folders are made (default: artifacts/runs)")
     add("--cache", type=Path, default=Path("cache"), help="folder for decoded pixels (default: cache)")
-    add("--device", default="auto", choices=["auto", "cpu", "cuda"])
+    add("--device", choices=["auto", "cpu", "cuda"], help="default: auto; with --resume, what the run was begun with")
     commands = line.add_subparsers(
         dest="command", metavar="download | status | ship | record | quantise | feedback", title="instead of training"
     )
@@ -82,7 +83,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         _carry_out(options)
     except (GarmentError, OSError) as error:
-        print(f"Stopped: {error}", file=sys.stderr)
+        print(f"Stopped: {in_words(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt as interrupt:
         print(interrupt.args[0] if interrupt.args else "Interrupted; run the same command again.", file=sys.stderr)
@@ -112,7 +113,7 @@ def _start(options: argparse.Namespace) -> None:
     init = "none" if options.smoke else options.init
     data = [draw_catalogue(options.cache / "drawn-catalogue", recipe.labels())] if options.smoke else options.data
     paths = [str(Path(path).resolve()) for path in data]
-    job = pipeline.Job(paths, _absolute(init), str(options.cache.resolve()), options.device)
+    job = pipeline.Job(paths, _absolute(init), str(options.cache.resolve()), options.device or "auto")
     given = {"recipe": recipe.name, "data": [Path(path).name for path in paths], "init": Path(init).name}
     pipeline.start(recipe, given, job, options.runs)
     if options.smoke:

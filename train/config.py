@@ -17,6 +17,7 @@ RECIPES = Path(__file__).parent / "recipes"
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
+Rate = Annotated[float, Field(gt=0, le=1)]
 Block = Literal["stem", "layer1", "layer2", "layer3", "layer4", "head"]
 
 
@@ -30,7 +31,7 @@ class Stage(_Settings):
     name: Annotated[str, Field(min_length=1)]  # shown on the history page
     unfreeze: list[Block]  # blocks that become trainable here and stay so
     epochs: Annotated[int, Field(ge=1)]
-    lr: Positive  # peak learning rate of the block nearest the head
+    lr: Rate  # peak learning rate of the block nearest the head
     lr_decay_per_block: Annotated[float, Field(gt=0, le=1)] = 1.0  # times this, block by block to the input
     warmup_steps: Annotated[int, Field(ge=0)] = 0  # linear warm-up before the cosine
     height: Annotated[int, Field(ge=32)]  # input size in pixels (progressive resizing: it may differ by stage)
@@ -76,7 +77,7 @@ class Recipe(_Settings):
     frozen: list[Block] = []  # blocks that no stage unfreezes
     batch_size: Annotated[int, Field(ge=2)] = 64  # over all processes together
     accumulation: Annotated[int, Field(ge=1)] = 1  # parts of a batch that pass one after another, to save memory
-    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
+    weight_decay: Annotated[float, Field(ge=0, le=1)] = 1e-4
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.05
     coarse_sharpness: Annotated[float, Field(ge=1)] = (
         1.0  # above 1, a photo with a coarse label is to be decided for one of its classes

@@ -21,7 +21,7 @@ import pandas as pd
 from filelock import FileLock
 from PIL import Image
 
-from core.errors import InvalidData
+from core.errors import GarmentError, InvalidData
 from core.images.decode import decode_photo
 from core.images.letterbox import network_input
 from train.catalogue import PRODUCT, SQUASHED, WHOLE, WORN, Source
@@ -171,7 +171,9 @@ def _views(rows: pd.DataFrame) -> list[View]:
 
 
 def _reason(error: Exception) -> str:
-    return "the file is missing" if isinstance(error, KeyError | FileNotFoundError) else f"does not decode ({error})"
+    if isinstance(error, KeyError | FileNotFoundError):
+        return "the file is missing"
+    return str(error) if isinstance(error, GarmentError) else f"it does not decode ({error!r})"
 
 
 def _open(source: Source, file: str) -> Image.Image:

@@ -36,6 +36,7 @@ TRUE_POSITIVE_RATE = 0.95  # share of photos of our classes that the in-scope th
 BATCH = 64
 NAMES = {PHONE: "phone photos", WORN: "worn garments and what else people wear"}
 LATENCY_ROUNDS = 50
+MEASURABLE = 10  # validation photos of a class from which on its F1 helps to choose
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the correction for the sampler that are tried
 
 
@@ -87,12 +88,17 @@ def sampling_shift(train_targets: np.ndarray, n_classes: int, sampler: str) -> n
 
 
 def best_strength(validation: Scored, shift: np.ndarray) -> float:
-    """How much of the shift to apply, of STRENGTHS: the highest mean of accuracy and macro-F1 on validation, the least if several tie."""
+    """How much of the shift to apply, of STRENGTHS: the highest mean of accuracy and macro-F1 on validation, the least if several tie.
+
+    Macro-F1 is that of the classes with MEASURABLE photos or more: of a class with one, that photo would weigh as much as 80 others.
+    """
+    counts = np.bincount(validation.targets)
+    measurable = np.flatnonzero(counts >= min(MEASURABLE, counts.max()))
 
     def quality(strength: float) -> float:
         predictions = (validation.logits + strength * shift).argmax(axis=1)
         hits = (predictions == validation.targets).mean()
-        return float(hits + macro_f1(validation.targets, predictions)) / 2
+        return float(hits + macro_f1(validation.targets, predictions, measurable)) / 2
 
     return max(STRENGTHS, key=quality)
 

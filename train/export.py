@@ -69,8 +69,12 @@ def requantise(run: Run, recipe: Recipe, data: SplitData) -> Run:
 
 
 def _measured(run: Run, recipe: Recipe, data: SplitData) -> dict[str, Any]:
-    """Write all evidence for the network as it is served; returns what the manifest says of calibration, scope and export."""
-    return _evaluated(run.folder, recipe, data, Engine(run)) | {"export": _prove_equal(run, data)}
+    """Write all evidence for the network as it is served; returns what the manifest says of calibration, scope and export.
+
+    It is served on a processor, in integers where those were accepted, so it is measured there even on a machine with a GPU.
+    """
+    engine = Engine(run, processor=True)
+    return _evaluated(run.folder, recipe, data, engine) | {"export": _prove_equal(run, data)}
 
 
 def _evaluated(folder: Path, recipe: Recipe, data: SplitData, engine: Engine) -> dict[str, Any]:
@@ -176,7 +180,7 @@ def _write_stage_predictions(folder: Path, recipe: Recipe, data: SplitData, temp
 def _prove_equal(run: Run, data: SplitData) -> dict[str, Any]:
     """Largest difference of probabilities between the serving engine in float32 and the PyTorch definition, on real photos."""
     engine, network = (
-        Engine(run, quantised=False),
+        Engine(run, quantised=False, processor=True),
         load_network(run.path("model.safetensors"), run.manifest["output_stride"]),
     )
     pixels = data.pixels(engine.height, engine.width)[data.known_rows("test")[:PROOF_PHOTOS]]

@@ -10,9 +10,8 @@ import pandas as pd
 from core.errors import InvalidData
 from core.feedback import NONE_OF_THESE, Stored, kept_photo, latest
 from train.catalogue import COLUMNS
-from train.config import Recipe
 
-FIRST_ID: int = Recipe.model_fields["custom_ids_from"].default
+FIRST_ID = 500_000_001  # beyond the published custom photos (from 60001), below the ids that phone photos get
 QUALITY = 95  # of the JPEG files
 
 
@@ -42,8 +41,8 @@ def export(file: Path, folder: Path) -> str:
     _write(file, folder, usable)
     left_out = len(stored) - len(usable)
     return (
-        f"{len(usable)} corrected photos in {folder}, with ids from {_photo_id(usable[0])} to {_photo_id(usable[-1])}; a catalogue's "
-        f"own rows of the same ids give way to them. Left out: {left_out} without a photo or of none of the classes.\n"
+        f"{len(usable)} corrected photos in {folder}, with ids from {_photo_id(usable[0])} to {_photo_id(usable[-1])}. "
+        f"Left out: {left_out} without a photo or of none of the classes.\n"
         f"Train with: python -m train --data CATALOGUE --data {folder}"
     )
 

@@ -26,6 +26,13 @@ HEARTBEAT_SECONDS = 2.0
 HISTORY_COLUMNS = [*COLUMNS, *ELSEWHERE]
 
 
+def in_words(error: Exception) -> str:
+    """An error as a person reads it: an OSError without its number, with the file it is about."""
+    if not isinstance(error, OSError) or not error.strerror:
+        return str(error)
+    return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+
+
 def resume_command(folder: Path) -> str:
     """What to type to continue a run."""
     return f"python -m train --resume {shlex.quote(str(folder))}"

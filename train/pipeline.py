@@ -19,7 +19,7 @@ import pandas as pd
 import torch
 
 from core.artifacts.run import Run
-from core.errors import InvalidData, TrainingStopped
+from core.errors import InvalidConfig, InvalidData, TrainingStopped
 from core.inference.model import GarmentNet
 from train import batches
 from train.batches import PixelDataset, check_kinds, check_shares
@@ -28,10 +28,12 @@ from train.config import Recipe, parse_recipe
 from train.dataset import build_index, cached_pixels
 from train.distributed import World, join_world
 from train.export import drop_private_files, finish, requantise
-from train.folder import history_command, only_trainer, resume_command, write_csv, write_json
-from train.initial_weights import check_at_hand, initialise
+from train.folder import history_command, in_words, only_trainer, resume_command, write_csv, write_json
+from train.initial_weights import initialise
 from train.loop import Splits, Trainer
-from train.splits import SplitData, report, split, summary
+from train.ship import choose_first
+from train.splits import SplitData, earlier_splits, report, split, summary
+from train.stages import check_warmup
 from train.targets import NO_TARGET, Targets
 
 
@@ -63,14 +65,23 @@ def start(recipe: Recipe, given: dict[str, Any], job: Job, runs: Path) -> Path:
         job: data, weights, cache and device.
         runs: the folder of runs.
     """
+    _check_writable(runs)
     with join_world(job.device) as world:
-        network, data = _prepare(recipe, job, world, job.init)
+        network, data = _prepare(recipe, job, world)
         folder = runs / world.share(f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{recipe.name}")
         if world.leads:
             _open_folder(folder, recipe, given, job)
         world.wait()
         _carry_out(folder, recipe, job, network, data, world)
     return folder
+
+
+def _check_writable(runs: Path) -> None:
+    """Name a folder of runs that cannot be made or written to before the photos are read: that takes minutes."""
+    there = next(path for path in (runs, *runs.absolute().parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        why = "is a file" if not there.is_dir() else "cannot be written to"
+        raise InvalidConfig(f"Runs cannot be kept in {runs}: {there} {why}. Name another folder with --runs.")
 
 
 def _open_folder(folder: Path, recipe: Recipe, given: dict[str, Any], job: Job) -> None:
@@ -84,8 +95,8 @@ def _open_folder(folder: Path, recipe: Recipe, given: dict[str, Any], job: Job) 
         raise
 
 
-def resume(folder: Path, device: str) -> None:
-    """Continue the run in a folder from its last whole epoch.
+def resume(folder: Path, device: str | None) -> None:
+    """Continue the run in a folder from its last whole epoch, on the device that it was begun for unless another is named.
 
     Raises:
         InvalidData: the folder holds no unfinished run.
@@ -100,9 +111,8 @@ def resume(folder: Path, device: str) -> None:
         raise InvalidData(f"{folder} holds no run that can be resumed ({error}).") from None
     settings.pop("init")
     recipe = parse_recipe(settings, f"{folder}/config.json")
-    trained = (folder / "checkpoint.safetensors").exists()
-    with join_world(device) as world:
-        network, data = _prepare(recipe, job, world, None if trained else job.init)
+    with join_world(device or job.device) as world:
+        network, data = _prepare(recipe, job, world, folder)
         _carry_out(folder, recipe, job, network, data, world)
 
 
@@ -118,7 +128,7 @@ def quantise(folder: Path, data: list[str], cache: Path) -> str:
     settings.pop("init")
     recipe = parse_recipe(settings, f"{folder}/config.json")
     index = build_index([Path(path) for path in data], recipe.class_list(), cache)
-    photos = SplitData(index, split(index, recipe), cache)
+    photos = SplitData(index, split(index, recipe, earlier_splits(folder / "splits.csv")), cache)
     _check_same_split(folder / "splits.csv", photos.table())
     found = requantise(run, recipe, photos).manifest["quantisation"]
     verdict = "is served in them now" if found["accepted"] else "goes on in float32: that is too much to lose"
@@ -126,13 +136,20 @@ def quantise(folder: Path, data: list[str], cache: Path) -> str:
     return f"{run.run_id}: {shares}. It {verdict}."
 
 
-def _prepare(recipe: Recipe, job: Job, world: World, init: str | None) -> tuple[GarmentNet, SplitData]:
+def _prepare(recipe: Recipe, job: Job, world: World, folder: Path | None = None) -> tuple[GarmentNet, SplitData]:
     """The network with its initial weights (none to load where a checkpoint will replace them), and the photos in their splits.
 
     The leading process decodes the photos; the others wait and then find them in the cache.
+
+    Args:
+        recipe: the settings.
+        job: data, weights and cache.
+        world: of processes.
+        folder: of the run, if it is resumed.
     """
     check_shares(recipe, world)
     cache = Path(job.cache)
+    init = None if folder and (folder / "checkpoint.safetensors").exists() else job.init
     if world.leads:
         _check_at_hand(job, init)
     else:
@@ -140,12 +157,39 @@ def _prepare(recipe: Recipe, job: Job, world: World, init: str | None) -> tuple[
     index = build_index([Path(path) for path in job.data], recipe.class_list(), cache)
     for size in sorted(_sizes(recipe)):
         cached_pixels(index, *size, cache)
-    data = SplitData(index, split(index, recipe), cache)
+    data = SplitData(index, split(index, recipe, _earlier(job.init, folder)), cache)
     if world.leads:
         world.wait()
+        if folder is None:
+            _tell_kept(data, recipe, job.init)
+    targets = data.training_targets(recipe)
+    photos = _training_photos(data, targets)
     if recipe.shares:
-        check_kinds(_training_photos(data, data.training_targets(recipe))[2], recipe.shares)
-    return _fresh_network(recipe, data.training_targets(recipe).members.shape[1], init, world), data
+        check_kinds(photos[2], recipe.shares)
+    check_warmup(recipe, len(photos[0]) if recipe.shares else len(data.known_rows("train")))
+    return _fresh_network(recipe, targets, init, world), data
+
+
+def _earlier(init: str, folder: Path | None) -> dict[int, str]:
+    """The splits to keep: those that a resumed run began with, or those of the run whose weights a new one starts from."""
+    own = folder / "splits.csv" if folder else None
+    return earlier_splits(own if own and own.exists() else Path(init) / "splits.csv")
+
+
+def _tell_kept(data: SplitData, recipe: Recipe, init: str) -> None:
+    """Say how many photos keep the split of the run whose weights training starts from, and which only therefore."""
+    earlier = earlier_splits(Path(init) / "splits.csv")
+    if not earlier:
+        return
+    photos = data.index.photos["id"][data.index.main]
+    kept, drawn = data.splits["split"][data.index.main], split(data.index, recipe)["split"][data.index.main]
+    known, moved = photos.isin(earlier), (kept != drawn).to_numpy()
+    leaks = int((moved & (kept == "train").to_numpy()).sum())
+    print(
+        f"{Path(init).name} was trained on some of these photos: {int(known.sum())} keep the split that they had there, "
+        f"{int(moved.sum())} of them against this recipe's own draw ({leaks} would have been held out though they trained it).",
+        flush=True,
+    )
 
 
 def _check_at_hand(job: Job, init: str | None) -> None:
@@ -153,14 +197,14 @@ def _check_at_hand(job: Job, init: str | None) -> None:
     for path in job.data:
         Source(Path(path))
     if init is not None:
-        check_at_hand(init)
+        initialise(GarmentNet(1), init)
 
 
-def _fresh_network(recipe: Recipe, n_outputs: int, init: str | None, world: World) -> GarmentNet:
+def _fresh_network(recipe: Recipe, targets: Targets, init: str | None, world: World) -> GarmentNet:
     torch.manual_seed(recipe.seed)  # decides what the initial weights do not cover
-    network = GarmentNet(n_outputs, recipe.dropout, recipe.output_stride)
+    network = GarmentNet(len(targets.outputs), recipe.dropout, recipe.output_stride)
     if init is not None:
-        coverage = initialise(network, init)
+        coverage = initialise(network, init, targets.outputs)
         if world.leads:
             print(f"Initial weights, {Path(init).name}: {coverage}.", flush=True)
     return network
@@ -180,7 +224,8 @@ def _carry_out(folder: Path, recipe: Recipe, job: Job, network: GarmentNet, data
         trainer = Trainer(network, recipe, targets, splits, folder, world)
         state = trainer.run()
         if trainer.progress:
-            finish(folder, recipe, job.init, data, state, trainer.progress)
+            run = finish(folder, recipe, job.init, data, state, trainer.progress)
+            choose_first(run, folder.parent)
             print(
                 f"Done: {folder}",
                 f"To see it: `{history_command(folder)}`, page Training history.",
@@ -253,9 +298,9 @@ def _end_explained(folder: Path, world: World) -> Generator[None]:
         _note_reason(folder, world, "interrupted")
         raise KeyboardInterrupt(f"Interrupted; the last whole epoch is kept. {go_on}") from None
     except OSError as error:
-        _note_reason(folder, world, str(error))
+        _note_reason(folder, world, in_words(error))
         raise TrainingStopped(
-            f"{error}. Put that right (on a full disk, make room); the last whole epoch is kept. {go_on}"
+            f"{in_words(error)}. Put that right (on a full disk, make room); the last whole epoch is kept. {go_on}"
         ) from error
     except BaseException as error:
         _note_reason(folder, world, str(error) or traceback.format_exception_only(error)[0])

@@ -87,9 +87,14 @@ class Targets:
         return cls((*outputs, *usable), members, len(classes.labels))
 
     @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the network's outputs."""
+        return self.names[: self.members.shape[1]]
+
+    @property
     def background(self) -> tuple[str, ...]:
         """Names of the outputs that are no classes."""
-        return self.names[self.n_classes : self.members.shape[1]]
+        return self.outputs[self.n_classes :]
 
     def of_labels(self, labels: pd.Series, coarse: np.ndarray) -> np.ndarray:
         """Target of each photo, int (n,): an article type without an output is any background, NO_TARGET where there is none.
