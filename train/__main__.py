@@ -10,6 +10,7 @@
     python -m train ship RUN                                                # make it the network of the product, if it is better
     python -m train record RUN                                              # keep its figures beside the others, without weights
     python -m train --data DATA quantise RUN                                # serve an older run in 8-bit integers
+    python -m train pack --data DATA --to photos.parquet                    # one small file to train from on a rented machine
     torchrun --nproc-per-node 2 -m train --data DATA                        # several GPUs
 
 Ends with a whole folder below artifacts/runs/ (docs/architecture.md says what is in it).
@@ -28,6 +29,7 @@ from train import feedback, pipeline
 from train.config import load_recipe
 from train.download import download
 from train.folder import in_words
+from train.pack import pack
 from train.ship import record, ship
 from train.smoke import draw_catalogue
 from train.status import describe
@@ -53,10 +55,21 @@ def parser() -> argparse.ArgumentParser:
     add("--cache", type=Path, default=Path("cache"), help="folder for decoded pixels (default: cache)")
     add("--device", choices=["auto", "cpu", "cuda"], help="default: auto; with --resume, what the run was begun with")
     commands = line.add_subparsers(
-        dest="command", metavar="download | status | ship | record | quantise | feedback", title="instead of training"
+        dest="command",
+        metavar="download | pack | status | ship | record | quantise | feedback",
+        title="instead of training",
     )
     fetch = commands.add_parser("download", help="fetch the Kaggle data set")
     fetch.add_argument("--to", type=Path, default=Path("data"), help="folder to put it in (default: data)")
+    small = commands.add_parser(
+        "pack", help="write the photos at training size into one small file, for a rented machine"
+    )
+    small.add_argument("--to", type=Path, required=True, metavar="FILE", help="Parquet file to make")
+    small.add_argument("--data", action="append", default=argparse.SUPPRESS, metavar="PATH", help="as for a training")
+    small.add_argument("--recipe", default=argparse.SUPPRESS, help="whose photos and size (default: default)")
+    small.add_argument(
+        "--cache", type=Path, default=argparse.SUPPRESS, help="folder for decoded pixels (default: cache)"
+    )
     show = commands.add_parser("status", help="show how a training stands")
     show.add_argument("run", type=Path, help="run folder")
     for name, purpose in (
@@ -78,7 +91,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns its exit status: 0 done, 1 stopped with a message, 2 wrong usage, 130 interrupted."""
     line = parser()
     options = line.parse_args(arguments)
-    if not (options.data or options.resume or options.smoke or options.command not in (None, "quantise")):
+    if not (options.data or options.resume or options.smoke or options.command not in (None, "quantise", "pack")):
         line.error("--data is needed: the Kaggle zip or its extracted folder (or --smoke)")
     try:
         _carry_out(options)
@@ -96,6 +109,8 @@ def _carry_out(options: argparse.Namespace) -> None:
         print(f"Train with: python -m train --data {download(options.to)}")
     elif options.command == "status":
         print(describe(options.run))
+    elif options.command == "pack":
+        print(pack(load_recipe(options.recipe), [Path(path) for path in options.data], options.cache, options.to))
     elif options.command in ("ship", "record"):
         print({"ship": ship, "record": record}[options.command](options.run, options.runs))
     elif options.command == "quantise":

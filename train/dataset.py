@@ -21,12 +21,14 @@ import pandas as pd
 from filelock import FileLock
 from PIL import Image
 
+from core.artifacts.run import sha256_of
 from core.errors import GarmentError, InvalidData
 from core.images.decode import decode_photo
 from core.images.letterbox import network_input
 from train.catalogue import PRODUCT, SQUASHED, WHOLE, WORN, Source
 from train.folder import replaced, write_json
 from train.meter import meter
+from train.packed import SUFFIX, packed_pixels, read_pack
 from train.targets import ClassList
 from train.worn import EXACT, Box
 
@@ -52,6 +54,7 @@ class Index:
         failed: ids that stand in a table but have no photo that loads.
         fingerprint: hexadecimal digest of the sources and the class list.
         sources: the data sets, in the order given.
+        pack: the file that all photos come from instead, if they were packed.
     """
 
     photos: pd.DataFrame
@@ -59,6 +62,12 @@ class Index:
     failed: list[int]
     fingerprint: str
     sources: list[Source]
+    pack: Path | None = None
+
+    @property
+    def source_names(self) -> list[str]:
+        """File names of what was given as data."""
+        return [self.pack.name] if self.pack else [source.path.name for source in self.sources]
 
     @property
     def in_scope(self) -> np.ndarray:
@@ -83,6 +92,8 @@ def build_index(paths: list[Path], classes: ClassList, cache: Path) -> Index:
         InvalidData: a source is unreadable, or no photo of any class loads.
         OSError: the cache cannot be written.
     """
+    if _packed(paths):
+        return _packed_index(paths[0], classes)
     sources = [Source(path) for path in paths]
     labels, coarse = classes.labels, sorted(classes.coarse.items())
     fingerprint = _digest(CACHE_VERSION, labels.groups, coarse, *(source.fingerprint() for source in sources))
@@ -101,6 +112,26 @@ def build_index(paths: list[Path], classes: ClassList, cache: Path) -> Index:
             f"No photo of the {len(labels)} classes loads from {', '.join(map(str, paths))}. {' '.join(index.problems[:3])}"
         )
     return index
+
+
+def check_sources(paths: list[Path]) -> None:
+    """Raise InvalidData unless there is a data set at each path, or one pack alone."""
+    for path in [] if _packed(paths) else paths:
+        Source(path)
+
+
+def _packed(paths: list[Path]) -> bool:
+    packs = [path for path in paths if path.suffix == SUFFIX]
+    if packs and len(paths) > 1:
+        raise InvalidData(f"{packs[0]} holds all that a training needs: give it to --data alone.")
+    if packs and not packs[0].is_file():
+        raise InvalidData(f"There is no file {packs[0]}. `python -m train --data … pack --to FILE` makes one.")
+    return bool(packs)
+
+
+def _packed_index(path: Path, classes: ClassList) -> Index:
+    photos, about = read_pack(path, classes)
+    return Index(photos, about["problems"], about["failed"], _digest(CACHE_VERSION, sha256_of(path)), [], path)
 
 
 def _digest(*parts: object) -> str:
@@ -218,10 +249,16 @@ def _write_pixels(index: Index, height: int, width: int, path: Path) -> None:
                 f"{_reason(error)}. Put it back, or run the command again to go on without it."
             ) from None
 
+    pack, description = index.pack, f"decoding at {height}x{width}"
     shape = (len(index.photos), height, width, 3)
     with replaced(path) as partial, partial.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
-        for photo in _in_parallel(decode, _views(index.photos), f"decoding at {height}x{width}"):
+        photos = (
+            meter(packed_pixels(pack, height, width), description, "photos", shape[0])
+            if pack
+            else _in_parallel(decode, _views(index.photos), description)
+        )
+        for photo in photos:
             file.write(photo.tobytes())
 
 

@@ -23,9 +23,9 @@ from core.errors import InvalidConfig, InvalidData, TrainingStopped
 from core.inference.model import GarmentNet
 from train import batches
 from train.batches import PixelDataset, check_kinds, check_shares
-from train.catalogue import PHONE, PRODUCT, WORN, Source
+from train.catalogue import PHONE, PRODUCT, WORN
 from train.config import Recipe, parse_recipe
-from train.dataset import build_index, cached_pixels
+from train.dataset import build_index, cached_pixels, check_sources
 from train.distributed import World, join_world
 from train.export import drop_private_files, finish, requantise
 from train.folder import history_command, in_words, only_trainer, resume_command, write_csv, write_json
@@ -194,8 +194,7 @@ def _tell_kept(data: SplitData, recipe: Recipe, init: str) -> None:
 
 def _check_at_hand(job: Job, init: str | None) -> None:
     """Name a mistake in the paths, or a download that fails, before the photos are read: that takes minutes."""
-    for path in job.data:
-        Source(Path(path))
+    check_sources([Path(path) for path in job.data])
     if init is not None:
         initialise(GarmentNet(1), init)
 

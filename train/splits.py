@@ -200,7 +200,7 @@ def report(data: SplitData, labels: LabelSet, recipe: Recipe) -> dict[str, Any]:
     counts = counts.reindex(index=labels.names, columns=["train", "val", "test"], fill_value=0)
     sizes = np.unique(splits["duplicate_group"][measured], return_counts=True)[1]
     return {
-        "sources": [source.path.name for source in index.sources],
+        "sources": index.source_names,
         "fingerprint": index.fingerprint,
         "photos": int(index.main.sum()),
         "in_scope": len(known),
