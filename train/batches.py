@@ -85,14 +85,9 @@ def shared_weights(targets: np.ndarray, kinds: np.ndarray, sampler: str, shares:
     return weights / weights.sum()
 
 
-def check_kinds(kinds: np.ndarray, shares: Shares) -> None:
-    """Raise InvalidConfig unless there are photos of every kind that has a share."""
-    for kind, share in _share_of_kind(shares).items():
-        if share and kind not in kinds:
-            raise InvalidConfig(
-                f"The recipe's shares ask for {KINDS[kind]}, and the data has none to train "
-                "on. Give a --data that has them, or set that share to 0."
-            )
+def kinds_without_photos(kinds: np.ndarray, shares: Shares) -> list[str]:
+    """Names of the kinds that have a share and no photo; the other kinds divide the share among them."""
+    return [KINDS[kind] for kind, share in _share_of_kind(shares).items() if share and kind not in kinds]
 
 
 def _share_of_kind(shares: Shares) -> dict[int, float]:

@@ -65,8 +65,8 @@ def packed_pixels(path: Path, height: int, width: int) -> Iterator[np.ndarray]:
         packed_height, packed_width = json.loads(table.schema_arrow.metadata[KEY])["size"]
         if height > packed_height or height * packed_width != width * packed_height:
             raise InvalidData(
-                f"{path} holds photos of {packed_height}x{packed_width}, and the recipe trains at {height}x{width}. Pack it again with that "
-                "recipe."
+                f"{path} holds photos of {packed_height}x{packed_width}, and the recipe trains at {height}x{width}. Pack it "
+                "again with that recipe."
             )
         for batch in table.iter_batches(ROWS, columns=["image"]):
             for value in batch.column(0):

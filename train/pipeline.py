@@ -22,7 +22,7 @@ from core.artifacts.run import Run
 from core.errors import InvalidConfig, InvalidData, TrainingStopped
 from core.inference.model import GarmentNet
 from train import batches
-from train.batches import PixelDataset, check_kinds, check_shares
+from train.batches import PixelDataset, check_shares, kinds_without_photos
 from train.catalogue import PHONE, PRODUCT, WORN
 from train.config import Recipe, parse_recipe
 from train.dataset import build_index, cached_pixels, check_sources
@@ -164,8 +164,13 @@ def _prepare(recipe: Recipe, job: Job, world: World, folder: Path | None = None)
             _tell_kept(data, recipe, job.init)
     targets = data.training_targets(recipe)
     photos = _training_photos(data, targets)
-    if recipe.shares:
-        check_kinds(photos[2], recipe.shares)
+    missing = kinds_without_photos(photos[2], recipe.shares) if recipe.shares else []
+    if missing and world.leads:
+        print(
+            f"The data has no {' and no '.join(missing)} to train on, so the recipe's other shares grow. To train on them as well, give "
+            "a --data that has them.",
+            flush=True,
+        )
     check_warmup(recipe, len(photos[0]) if recipe.shares else len(data.known_rows("train")))
     return _fresh_network(recipe, targets, init, world), data
 

@@ -9,10 +9,10 @@ from tests.train_cases import settings
 from train.batches import (
     Batches,
     PixelDataset,
-    check_kinds,
     check_shares,
     epoch_batches,
     epoch_size,
+    kinds_without_photos,
     sampling_weights,
     shared_weights,
 )
@@ -130,12 +130,13 @@ def test_each_kind_has_its_share_whatever_its_number():
     assert inside == pytest.approx(np.sqrt(300) / np.sqrt(10))
 
 
-def test_a_kind_with_a_share_and_no_photo_is_refused():
-    with pytest.raises(InvalidConfig, match="ask for phone photos, and the data has none"):
-        check_kinds(np.zeros(400, int), Shares(photos=100, products=0.5, phone=0.5))
-    with pytest.raises(InvalidConfig, match="ask for worn garments, and the data has none"):
-        check_kinds(np.zeros(400, int), Shares(photos=100, products=0.5, worn=0.5))
-    check_kinds(np.zeros(400, int), Shares(photos=100, products=0.5))
+def test_kinds_with_a_share_and_no_photo_are_named_and_the_others_divide_it():
+    kinds = np.repeat([0, 2], [300, 100])
+    shares = Shares(photos=100, products=0.4, other_products=0.2, phone=0.2, worn=0.2)
+    assert kinds_without_photos(kinds, shares) == ["other products", "worn garments"]
+    assert kinds_without_photos(kinds, Shares(photos=100, products=0.5, phone=0.5)) == []
+    weights = shared_weights(TARGETS, kinds, "square_root", shares)
+    assert [weights[kinds == kind].sum() for kind in (0, 2)] == pytest.approx([2 / 3, 1 / 3])
 
 
 def test_shares_set_the_length_of_an_epoch():
