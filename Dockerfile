@@ -8,6 +8,8 @@ FROM python:3.11-slim-bookworm
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp
 # A fresh named volume takes the owner of the folder that it covers.
 ENV GARMENTS_FEEDBACK=/data/feedback.sqlite3
+# Strangers' files are read only where the kernel confines the processes that read them.
+ENV GARMENTS_CONFINEMENT=required
 RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin garments && install --directory --owner=garments /data
 COPY --from=install /venv /venv
 WORKDIR /app

@@ -1,21 +1,13 @@
-"""The first page: what this is, shown at work, and what it is worth. Start it with `make run`."""
+"""The way to every page. Start it with `make run`.
+
+Where there is a folder `pages`, Streamlit 1.67 makes a navigation of its own from it, of the same pages, names and addresses, until this
+script runs on the server for the first time.
+"""
 
 import streamlit as st
 
-from core.ui import home, session, shell
+from core.ui import home, shell
 
-shell.page("Home")
-st.title("Garment Lens", anchor=False)
-
-with shell.errors_shown():
-    run = session.session_run()
-    st.markdown(
-        f"A neural network (ResNet50) that tells **{len(run.labels)} kinds of clothes** apart, says how sure it is, "
-        "and shows where it looked."
-    )
-    demonstration = st.container(border=True)  # filled last: the page need not wait for the network
-    home.headline(run)
-    home.evidence(run)
-    home.doors()
-    with demonstration:
-        home.demonstration()
+first = st.Page(home.page, title="Home", url_path="Home", default=True)
+others = [st.Page(path, title=title) for path, title in shell.PAGES.items()]
+st.navigation([first, *others]).run()

@@ -22,7 +22,7 @@ import numpy as np
 
 from benchmarks.report import Row, machine, percentages, show, spread
 from core import Classifier
-from core.artifacts.run import current_run, runs_folder
+from core.artifacts.run import current_run
 from core.bulk.pipeline import BATCH, Request, predict
 from core.images.sources import PhotoFile, batched
 from core.inference.engine import Engine
@@ -74,7 +74,7 @@ def peak_megabytes(photos: int) -> float:
 
 
 def rows(few: int, many: int) -> Iterator[Row]:
-    rates = throughput(Classifier(current_run(runs_folder()), busy=True))
+    rates = throughput(Classifier(current_run(), busy=True))
     yield Row("predict", spread(rates[:, 0], "photos/s"))
     yield Row("engine alone, ready pixels in the same batches", spread(rates[:, 1], "photos/s"))
     yield Row("predict over engine", percentages(rates[:, 0] / rates[:, 1]), "90%")

@@ -15,12 +15,13 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 if TYPE_CHECKING:
     from core.errors import GarmentError
     from core.images.region import Region
-    from core.inference.classifier import Answer, Classifier
+    from core.inference.classifier import Answer, Classifier, Found
 
-__all__ = ["Answer", "Classifier", "GarmentError", "Region"]
+__all__ = ["Answer", "Classifier", "Found", "GarmentError", "Region"]
 _MODULES = {
     "Answer": "core.inference.classifier",
     "Classifier": "core.inference.classifier",
+    "Found": "core.inference.classifier",
     "GarmentError": "core.errors",
     "Region": "core.images.region",
 }

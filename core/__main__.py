@@ -2,8 +2,10 @@
 
     python -m core predict photo.jpg                       # one line a photo
     python -m core predict folder/ photos.zip --json       # one JSON object a line
+    python -m core predict shoe.jpg --all-types            # among all product types, not the classes alone
     python -m core predict --list paths.txt --csv out.csv --parquet out.parquet
     torchrun --nproc-per-node 4 -m core predict folder/ --csv out.csv
+    python -m core find street.jpg --csv garments.csv      # the garments in photos, a row each: box, class, share of the photo
     python -m core export --onnx garments.onnx             # the network for other runtimes, with all that they need to know
     python -m core card > docs/model-card.md               # of the shipped run, or of --run artifacts/runs/RUN
 
@@ -33,20 +35,23 @@ from typing import Any
 from tqdm import tqdm
 
 from core.analysis.model_card import model_card
-from core.artifacts.labels import NO_KIND, LabelSet
-from core.artifacts.run import Run, current_run, runs_folder
+from core.artifacts.labels import ALL, NO_KIND
+from core.artifacts.run import Run, current_run
+from core.bulk.garments import Garments, find_all, save_garments
 from core.bulk.heatmaps import SIZE, save_heatmap
 from core.bulk.journal import Journal
 from core.bulk.pipeline import BATCH, Request, predict
 from core.bulk.shards import Shard, discard, journals, locked, merged, wait_for_all
 from core.bulk.writers import Record, save_csv, save_parquet
 from core.errors import GarmentError, UnwritableResults
-from core.images.decode import display_name
-from core.images.region import parse_roi
+from core.images.decode import ACCEPTED_SUFFIXES, display_name
+from core.images.region import Region, parse_roi
 from core.images.sources import Inventory, PhotoFile, batched, find_photos, listed_paths, take_inventory
+from core.inference.attributes import ATTRIBUTES
 from core.inference.classifier import Classifier
 from core.inference.onnx_export import export_onnx
 from core.inference.postprocess import Controls
+from core.settings import DEFAULTS
 
 PHOTOS_WORTH_A_BAR = 20
 SECONDS_IN_A_LOG = 10  # between two lines of progress where nobody watches
@@ -63,6 +68,7 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = line.add_subparsers(required=True, metavar="COMMAND")
     _add_predict(commands.add_parser("predict", help="classify photos"))
+    _add_find(commands.add_parser("find", help="find the garments in photos, and classify each"))
     _add_export(commands.add_parser("export", help="write the network as one ONNX file"))
     _add_card(commands.add_parser("card", help="print the model card of a run as Markdown"))
     return line
@@ -83,6 +89,15 @@ def _add_export(command: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_find(command: argparse.ArgumentParser) -> None:
+    command.set_defaults(run=_find)
+    command.add_argument("paths", nargs="+", type=Path, metavar="PHOTO", help="photos, folders or zip files")
+    command.add_argument("--csv", type=Path, metavar="FILE", help="write one row a garment")
+    command.add_argument(
+        "--out-of-scope", action="store_true", help="keep garments that are none of the classes, such as dresses"
+    )
+
+
 def _add_predict(command: argparse.ArgumentParser) -> None:
     command.set_defaults(run=_predict)
     command.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="photos, folders or zip files")
@@ -92,7 +107,14 @@ def _add_predict(command: argparse.ArgumentParser) -> None:
     command.add_argument("--json", action="store_true", help="print one JSON object a photo")
     command.add_argument("--csv", type=Path, metavar="FILE", help="also write the records as CSV")
     command.add_argument("--parquet", type=Path, metavar="FILE", help="also write the records as Parquet")
-    command.add_argument("--top-k", type=int, default=5, metavar="N", help="classes listed (default: 5)")
+    command.add_argument(
+        "--top-k", type=int, default=DEFAULTS.top_k, metavar="N", help="classes listed (default: %(default)s)"
+    )
+    command.add_argument(
+        "--all-types",
+        action="store_true",
+        help="rank all product types that the network tells apart, such as shoes, not the classes alone",
+    )
     command.add_argument("--group", default="all", help="only classes of this group: all (default), tops or bottoms")
     command.add_argument(
         "--upper-body-bias",
@@ -122,7 +144,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _chosen_run(options: argparse.Namespace) -> Run:
-    return Run.load(options.folder) if options.folder else current_run(runs_folder())
+    return Run.load(options.folder) if options.folder else current_run()
 
 
 def _print_card(options: argparse.Namespace) -> int:
@@ -135,6 +157,49 @@ def _export(options: argparse.Namespace) -> int:
     export_onnx(run, options.onnx)
     print(f"{options.onnx}: the network of {run.run_id}; its metadata_props say how to use it.")
     return 0
+
+
+def _find(options: argparse.Namespace) -> int:
+    if options.csv and options.csv.suffix.lower() in ACCEPTED_SUFFIXES:
+        raise _WrongUsage(f"--csv is {options.csv}, the name of a photo. Name a file that ends in .csv.")
+    classifier = Classifier(current_run(), busy=True)
+    classifier.check_finds()
+    outcomes = Counter[str]()
+    photos = _told(find_all(classifier, find_photos(options.paths), options.out_of_scope), outcomes)
+    if options.csv:
+        with _room_needed(options.csv):
+            save_garments(options.csv, photos)
+    else:
+        for _ in photos:
+            pass
+    place = f"; written to {options.csv}" if options.csv else ""
+    total = outcomes["photos"]
+    print(
+        f"{total} photo{'s'[: total != 1]}: {outcomes['garments']} garments, {outcomes['not readable']} photos not readable{place}.",
+        file=sys.stderr,
+    )
+    return 0 if total > outcomes["not readable"] else 1
+
+
+def _told(photos: Iterable[Garments], outcomes: Counter[str]) -> Iterator[Garments]:
+    """The same photos, each printed as it comes, and counted."""
+    for photo in photos:
+        outcomes.update({"photos": 1, "garments": len(photo.found), "not readable": int(bool(photo.error))})
+        tqdm.write(_garments_line(photo))
+        yield photo
+
+
+def _garments_line(photo: Garments) -> str:
+    name = display_name(photo.file)
+    if photo.error:
+        return photo.error if photo.error.startswith(name) else f"{name}: {photo.error}"
+    shown = [f"{one.answer.label} {one.answer.probability:.1%} at {_place(one.region)}" for one in photo.found]
+    return f"{name}: {'; '.join(shown) or 'no garments found'}"
+
+
+def _place(region: Region) -> str:
+    """As --roi takes it."""
+    return f"{region.left},{region.top},{region.width},{region.height}"
 
 
 @dataclass(frozen=True)
@@ -165,9 +230,9 @@ class _Job:
 
 
 def _predict(options: argparse.Namespace) -> int:
-    classifier = Classifier(current_run(runs_folder()), busy=True)
+    classifier = Classifier(current_run(), busy=True)
     try:
-        request, shard = _request(options, classifier.labels), Shard.from_environment()
+        request, shard = _request(options, classifier), Shard.from_environment()
         inventory = take_inventory(_photos(options))
     except (GarmentError, ValueError, OSError) as error:
         raise _WrongUsage(str(error)) from None
@@ -188,19 +253,24 @@ def _photos(options: argparse.Namespace) -> Iterator[PhotoFile]:
     return find_photos(itertools.chain(options.paths, listed))
 
 
-def _request(options: argparse.Namespace, labels: LabelSet) -> Request:
+def _request(options: argparse.Namespace, classifier: Classifier) -> Request:
     """The request that the options make; ValueError, InvalidRegion or OSError says what is wrong with them."""
+    labels, choices = classifier.labels, len(classifier.types if options.all_types else classifier.labels)
     if not (options.paths or options.list):
         raise ValueError("There is nothing to classify. Give photos, folders or zip files, or --list FILE.")
-    if not 1 <= options.top_k <= len(labels):
-        raise ValueError(f"--top-k is {options.top_k}; it must be from 1 to {len(labels)}.")
+    if not 1 <= options.top_k <= choices:
+        raise ValueError(f"--top-k is {options.top_k}; it must be from 1 to {choices}.")
+    if options.all_types and (options.heatmap or options.group != ALL or options.upper_body_bias != 1):
+        raise ValueError(
+            "--heatmap, --group and --upper-body-bias are about the classes; they cannot be used with --all-types."
+        )
     if options.group not in labels.group_choices:
         raise ValueError(f"--group is {options.group!r}; it must be one of {', '.join(labels.group_choices)}.")
     if options.heatmap:
         _check_heatmaps(options.heatmap, options.paths)
     region = parse_roi(options.roi) if options.roi else None
     controls = Controls(options.group, options.upper_body_bias)
-    return Request(controls, options.top_k, region, SIZE if options.heatmap else None)
+    return Request(controls, options.top_k, region, SIZE if options.heatmap else None, options.all_types)
 
 
 def _check_heatmaps(folder: Path, paths: list[Path]) -> None:
@@ -244,8 +314,14 @@ def _line(record: Record) -> str:
     if not record["label"]:
         return error if error.startswith(name) else f"{name}: {error}"
     ranking = ", ".join(f"{kind} {probability:.1%}" for kind, probability in record["top_k"].items())
-    verdict = "" if record["in_scope"] else f"{NO_KIND}; nearest: "
-    return f"{name}: {verdict}{ranking}{'; ' if error else ''}{error}"
+    named = record["in_scope"] or not record["group"]  # a product of no group is named only among all types
+    verdict = "" if named else f"{NO_KIND}; {_looks_like(record)}nearest: "
+    said = " · ".join(record[attribute] for attribute in ATTRIBUTES if record[attribute])
+    return "; ".join(part for part in (f"{name}: {verdict}{ranking}", said, error) if part)
+
+
+def _looks_like(record: Record) -> str:
+    return f"looks like {record['looks_like']} {record['looks_like_probability']:.1%}; " if record["looks_like"] else ""
 
 
 def _outcome(record: Record) -> str:

@@ -20,6 +20,14 @@ class BrokenRun(GarmentError):
     """A run folder is missing, incomplete, damaged, or of a newer schema."""
 
 
+class DetectorMissing(GarmentError):
+    """Garments are to be found with a run that cannot find any."""
+
+
+class UnknownClass(GarmentError):
+    """A label is none of the run's classes."""
+
+
 class InvalidConfig(GarmentError):
     """A recipe or a setting is wrong; the message lists every problem found, not only the first."""
 
@@ -38,3 +46,7 @@ class UnwritableResults(GarmentError):
 
 class FeedbackUnavailable(GarmentError):
     """The file of visitors' corrections cannot be written or read."""
+
+
+class Unconfined(GarmentError):
+    """Strangers' files are not read: the kernel cannot confine the process that would, and the setting requires it."""

@@ -7,7 +7,6 @@ The turn is a lock file beside it: SQLite's own locks go with a file, and do not
 from __future__ import annotations
 
 import io
-import os
 import sqlite3
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -21,9 +20,8 @@ from PIL import Image
 
 from core.errors import FeedbackUnavailable
 from core.images.region import Region
+from core.settings import FEEDBACK
 
-SETTING = "GARMENTS_FEEDBACK"
-FEEDBACK_FILE = Path(__file__).resolve().parent.parent / "data" / "feedback.sqlite3"
 NONE_OF_THESE = "none of these"
 SCHEMA = 1
 WAIT_SECONDS = 5.0  # for another program that is writing
@@ -54,10 +52,10 @@ REASONS = {
     sqlite3.SQLITE_BUSY: IN_USE,
     sqlite3.SQLITE_LOCKED: IN_USE,
     sqlite3.SQLITE_FULL: "cannot grow: the disk is full. Free some space and try again",
-    sqlite3.SQLITE_READONLY: f"is read-only. Allow the server to write it, or name another file in {SETTING}",
-    sqlite3.SQLITE_CANTOPEN: f"cannot be opened. Allow the server to write its folder, or name another file in {SETTING}",
-    sqlite3.SQLITE_NOTADB: "is damaged or no SQLite file. Move it away, or name another file in " + SETTING,
-    sqlite3.SQLITE_CORRUPT: "is damaged. Move it away, or name another file in " + SETTING,
+    sqlite3.SQLITE_READONLY: f"is read-only. Allow the server to write it, or name another file in {FEEDBACK}",
+    sqlite3.SQLITE_CANTOPEN: f"cannot be opened. Allow the server to write its folder, or name another file in {FEEDBACK}",
+    sqlite3.SQLITE_NOTADB: "is damaged or no SQLite file. Move it away, or name another file in " + FEEDBACK,
+    sqlite3.SQLITE_CORRUPT: "is damaged. Move it away, or name another file in " + FEEDBACK,
 }
 
 
@@ -99,11 +97,6 @@ class Stored:
     time: str
     correction: Correction
     photo_kept: bool
-
-
-def feedback_file() -> Path:
-    """Where corrections are stored: the setting `GARMENTS_FEEDBACK` if there is one, else `data/feedback.sqlite3`."""
-    return Path(os.environ.get(SETTING, FEEDBACK_FILE)).expanduser()
 
 
 def store(path: Path, correction: Correction, photo: Image.Image | None = None) -> Path | None:
@@ -170,7 +163,7 @@ def _make_folder(path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise FeedbackUnavailable(
-            f"The folder of {path} cannot be made ({error.strerror}). Name another file in {SETTING}."
+            f"The folder of {path} cannot be made ({error.strerror}). Name another file in {FEEDBACK}."
         ) from error
 
 
@@ -228,7 +221,7 @@ def _check_schema(path: Path, connection: sqlite3.Connection) -> bool:
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     if version != SCHEMA and (version or tables):
         raise FeedbackUnavailable(
-            f"{path} is of schema {version}; this version of the product writes schema {SCHEMA}. Name another file in {SETTING}."
+            f"{path} is of schema {version}; this version of the product writes schema {SCHEMA}. Name another file in {FEEDBACK}."
         )
     return tables > 0
 

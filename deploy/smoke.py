@@ -1,7 +1,8 @@
 """Prove that an installation serves: `python -m deploy.smoke` where the product's files are. The Dockerfile and a test run it.
 
-Runs each page as a script, starts the server, waits for its health check, fetches its page and its font, and classifies a drawn
-sample by `python -m core predict`. Ends with status 0 and a line each, or with the error that stopped it.
+Runs each page as a script, says what confines the processes that read strangers' files, starts the server, waits for its health check,
+fetches its page and its font, and classifies a drawn sample by `python -m core predict`. Ends with status 0 and a line each, or with the
+error that stopped it.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 
 from streamlit.testing.v1 import AppTest
 
+from core.images import sandbox
 from core.samples.garments import sample
 
 PAGES = [Path("Home.py"), *sorted(Path("pages").glob("*.py"))]
@@ -31,6 +33,7 @@ def main() -> None:
     loaded = {"torch", "torchvision", "train"} & {name.partition(".")[0] for name in sys.modules}
     assert not loaded, f"serving loads {loaded}"
     print(f"{len(PAGES)} pages run, without torch")
+    print(f"strangers' files are read by processes confined by {confinement()}")
     serve()
     print("the server is healthy and gives its page and its font")
     label = classify()
@@ -42,6 +45,11 @@ def run_page(path: Path) -> None:
     page = AppTest.from_file(str(path.resolve()), default_timeout=START_SECONDS).run()
     problems = [element.value for element in (*page.exception, *page.error)]
     assert not problems, f"{path} shows {problems}"
+
+
+def confinement() -> str:
+    """What the kernel confines a photo's process by; Unconfined if that is less than GARMENTS_CONFINEMENT requires."""
+    return str(sandbox.level())
 
 
 def serve() -> None:

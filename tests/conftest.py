@@ -12,8 +12,7 @@ from hypothesis import settings
 from streamlit.elements.lib import policies
 
 from core.artifacts.run import SCHEMA, Run, sha256_of
-from core.images import sandbox
-from core.images.decode import Photo
+from core.confinement import pool
 from core.inference.classifier import Classifier
 from core.inference.model import IMAGENET_MEAN, IMAGENET_STD, GarmentNet, save_weights
 
@@ -31,18 +30,15 @@ GROUPS = {
 
 
 @pytest.fixture
-def deadly(monkeypatch) -> Callable[[bytes], None]:
+def deadly(monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], None]:
     """Makes a photo one at which the process that decodes it dies."""
-    ask = sandbox._Decoder._ask
+    exchange = pool._exchange
 
     def mark(data: bytes) -> None:
-        def ask_or_die(self: sandbox._Decoder, given: bytes, *rest: Any) -> Photo:
-            if given == data:
-                self._process.kill()
-                self._process.wait()
-            return ask(self, given, *rest)
+        def exchange_or_die(connection: Any, asked: Any, given: bytes, *rest: Any) -> Any:
+            return exchange(connection, "no question" if given == data else asked, given, *rest)
 
-        monkeypatch.setattr(sandbox._Decoder, "_ask", ask_or_die)
+        monkeypatch.setattr(pool, "_exchange", exchange_or_die)
 
     return mark
 

@@ -51,7 +51,7 @@ IN_SMALL = {
     "confusion_million": [Small("", {"ROWS": 2000, "FIRST_VIEWS": 1, "REPEATS": 1})],
     "dispatch": [Small("", {"USERS": 2, "PHOTOS": 2, "LOOKING": 0.1})],
     "engines": [Small("--data catalogue.zip --photos 8 --chart chart.svg", {"ROUNDS": 1, "WARM_UP": 1, "PASSES": 1})],
-    "find_garments": [Small("--data catalogue.zip", {"COMPOSITES": 4})],
+    "find_garments": [Small()],
     "fuzz_images": [Small("--mutations 40"), Small("--corpus corpus")],
     "gpu": [
         Small(
@@ -66,6 +66,7 @@ IN_SMALL = {
     "latency": [Small("", {"ROUNDS": 1, "MATRIX": 256})],
     "load": [Small("--users 2 --uploads 4", {"PHOTOS": 1, "LOOKING": 0.1, "KEPT": 1})],
     "results": [Small()],
+    "robustness": [Small("--data catalogue.zip --photos 4")],
     "serving_size": [Small()],
     "soak": [Small("--minutes 0.05 --users 2", {"KEPT_SECONDS": 1, "CLOSING_SECONDS": 1})],
     "startup": [Small("1")],

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 import yaml
 
-from core.feedback import SETTING
+from core.settings import FEEDBACK
 from tests.conftest import ROOT
 
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))
@@ -34,13 +34,13 @@ def test_every_container_has_a_read_only_root_and_no_needless_rights():
 
 def test_corrections_have_a_place_that_the_images_user_may_write_and_replicas_share():
     dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
-    file = re.search(rf"^ENV {SETTING}=(\S+)$", dockerfile, re.MULTILINE)
+    file = re.search(rf"^ENV {FEEDBACK}=(\S+)$", dockerfile, re.MULTILINE)
     user = re.search(r"useradd .*--uid (\d+) .*?(\w+) && install --directory --owner=(\w+) (\S+)", dockerfile)
     assert file and user and f"USER {user[1]}" in dockerfile and user[2] == user[3]
     folder = str(PurePosixPath(file[1]).parent)
     assert folder == user[4]
     (volume,) = (mount.partition(":")[0] for mount in APP["volumes"] if mount.split(":")[1:] == [folder])
-    assert volume in COMPOSE["volumes"] and SETTING not in APP["environment"]
+    assert volume in COMPOSE["volumes"] and FEEDBACK not in APP["environment"]
     guide = (ROOT / "docs" / "deployment.md").read_text(encoding="utf-8")
     assert f"-v {volume}:{folder} " in guide and f"`{file[1]}`" in guide
 

@@ -187,7 +187,7 @@ def test_a_command_of_the_trainer_runs(arguments: str, runs: Path, capsys):
     words = shlex.split(re.sub(r"(artifacts/runs/)?\bRUN\b", str(run), arguments))
     assert command.main(words) == 0, capsys.readouterr().err
     new = set(runs.iterdir()) - before
-    trains = "--data" in words and not {"quantise", "pack"} & set(words)
+    trains = "--data" in words and not {"evaluate", "pack"} & set(words)
     assert len(new) == trains and all((folder / "manifest.json").exists() for folder in (run, *new))
 
 

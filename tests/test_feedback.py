@@ -16,9 +16,10 @@ from PIL import Image
 
 from core import feedback
 from core.errors import FeedbackUnavailable
-from core.feedback import Correction, feedback_file, kept_photo, latest, store
+from core.feedback import Correction, kept_photo, latest, store
 from core.images.decode import decode_photo
 from core.images.region import Region
+from core.settings import feedback_file
 
 SAID = Correction("Shirts", "ab" * 32, (600, 800), Region(10, 20, 300, 400), "run-1", "Tshirts", 0.625)
 

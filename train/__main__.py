@@ -9,7 +9,9 @@
     python -m train feedback export --to FOLDER                             # corrected photos as a data set, for a second --data
     python -m train ship RUN                                                # make it the network of the product, if it is better
     python -m train record RUN                                              # keep its figures beside the others, without weights
-    python -m train --data DATA quantise RUN                                # serve an older run in 8-bit integers
+    python -m train --data DATA attributes RUN                              # fit colour, pattern and so on of a finished run again
+    python -m train --data DATA evaluate RUN                                # measure a finished run again, its weights unchanged
+    python -m train --data DATA find RUN                                    # give a run a detector of the garments in a photo
     python -m train pack --data DATA --to photos.parquet                    # one small file to train from on a rented machine
     torchrun --nproc-per-node 2 -m train --data DATA                        # several GPUs
 
@@ -22,18 +24,19 @@ import argparse
 import sys
 from pathlib import Path
 
-from core.artifacts.run import RUNS_FOLDER
 from core.errors import GarmentError
-from core.feedback import feedback_file
+from core.settings import RUNS_FOLDER, feedback_file
 from train import feedback, pipeline
 from train.config import load_recipe
 from train.download import download
-from train.folder import in_words
+from train.folder import reason_of
 from train.pack import pack
 from train.ship import record, ship
 from train.smoke import draw_catalogue
 from train.status import describe
 
+# Commands for a finished run that need its data.
+ON_DATA = {"evaluate": pipeline.evaluate, "attributes": pipeline.fit_attributes, "find": pipeline.find}
 SMOKE_EXPLAINED = (
     "This shows that the trainer works on this machine, no more: a few drawn garments and a few steps from random weights teach next to "
     "nothing, so expect an accuracy near chance."
@@ -56,7 +59,7 @@ def parser() -> argparse.ArgumentParser:
     add("--device", choices=["auto", "cpu", "cuda"], help="default: auto; with --resume, what the run was begun with")
     commands = line.add_subparsers(
         dest="command",
-        metavar="download | pack | status | ship | record | quantise | feedback",
+        metavar="download | pack | status | ship | record | evaluate | attributes | find | feedback",
         title="instead of training",
     )
     fetch = commands.add_parser("download", help="fetch the Kaggle data set")
@@ -76,9 +79,14 @@ def parser() -> argparse.ArgumentParser:
         ("ship", "make a run the product's network, if it is better"),
         ("record", "keep a run's figures, not its weights"),
         (
-            "quantise",
-            "serve a run in 8-bit integers, where validation hardly notices; needs the --data it was trained on",
+            "evaluate",
+            "measure a run again as this version measures runs; needs the --data it was trained on",
         ),
+        (
+            "find",
+            "teach a run to find the garments in a photo; needs the --data it was trained on, street photos among it",
+        ),
+        ("attributes", "fit colour, pattern and so on of a run again; needs the --data it was trained on"),
     ):
         commands.add_parser(name, help=purpose).add_argument("run", type=Path, help="folder of a finished run")
     corrections = commands.add_parser("feedback", help="use what visitors corrected")
@@ -91,12 +99,12 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns its exit status: 0 done, 1 stopped with a message, 2 wrong usage, 130 interrupted."""
     line = parser()
     options = line.parse_args(arguments)
-    if not (options.data or options.resume or options.smoke or options.command not in (None, "quantise", "pack")):
+    if not (options.data or options.resume or options.smoke or options.command not in (None, "pack", *ON_DATA)):
         line.error("--data is needed: the Kaggle zip or its extracted folder (or --smoke)")
     try:
         _carry_out(options)
     except (GarmentError, OSError) as error:
-        print(f"Stopped: {in_words(error)}", file=sys.stderr)
+        print(f"Stopped: {reason_of(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt as interrupt:
         print(interrupt.args[0] if interrupt.args else "Interrupted; run the same command again.", file=sys.stderr)
@@ -113,8 +121,8 @@ def _carry_out(options: argparse.Namespace) -> None:
         print(pack(load_recipe(options.recipe), [Path(path) for path in options.data], options.cache, options.to))
     elif options.command in ("ship", "record"):
         print({"ship": ship, "record": record}[options.command](options.run, options.runs))
-    elif options.command == "quantise":
-        print(pipeline.quantise(options.run, options.data, options.cache))
+    elif options.command in ON_DATA:
+        print(ON_DATA[options.command](options.run, options.data, options.cache))
     elif options.command == "feedback":
         print(feedback.export(feedback_file(), options.to))
     elif options.resume:

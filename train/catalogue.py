@@ -19,6 +19,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 from PIL import Image
 
@@ -143,13 +144,17 @@ class Source:
     def garment(self, file: str, view: str, box: worn.Box, image: Image.Image, label: str) -> Image.Image:
         """The view of a worn garment, cut from its decoded street photo. Raises KeyError or OSError if its mask is missing."""
         if view == worn.CUT_OUT:
-            mask = worn.read_mask(self.read(f"masks/{PurePosixPath(file).stem}.png"))
-            value = {name: value for value, name in self._values.items()}[label.removeprefix(worn.PREFIX)]
-            image = worn.cut_out(image, mask == value)
+            value = {name: value for value, name in self.values.items()}[label.removeprefix(worn.PREFIX)]
+            image = worn.cut_out(image, self.mask(file) == value)
         return image.crop(box)
 
+    def mask(self, file: str) -> np.ndarray:
+        """Label values of a street photo's pixels, uint8 (height, width). Raises KeyError or OSError if there is none."""
+        return worn.read_mask(self.read(f"masks/{PurePosixPath(file).stem}.png"))
+
     @cached_property
-    def _values(self) -> dict[int, str]:
+    def values(self) -> dict[int, str]:
+        """Label of each value of the masks of street photos."""
         return read_values(self.read(self.table), self.table)
 
     def fingerprint(self) -> str:

@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from core.errors import BrokenRun
-from train.folder import replaced
+from core.files import replaced
 
 
 class Snapshot(NamedTuple):

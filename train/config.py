@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from core.artifacts.labels import LabelSet
+from core.artifacts.training import BLOCKS, Block
 from core.errors import InvalidConfig
-from core.inference.model import BLOCKS
 from train.targets import ClassList
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -18,7 +18,6 @@ RECIPES = Path(__file__).parent / "recipes"
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Rate = Annotated[float, Field(gt=0, le=1)]
-Block = Literal["stem", "layer1", "layer2", "layer3", "layer4", "head"]
 
 
 class _Settings(BaseModel):
@@ -68,6 +67,20 @@ class Shares(_Settings):
     worn: Annotated[float, Field(ge=0)] = 0.0  # needs a data set of street photos
 
 
+class DetectorTraining(_Settings):
+    """How the detector's head is taught on the finished network; needs a data set of street photos, and is left out without."""
+
+    epochs: Annotated[int, Field(ge=1)] = 12  # over all scenes
+    batch_size: Annotated[int, Field(ge=1)] = 12  # scenes of one shape
+    lr: Positive = 2e-3  # the highest of one cycle
+    weight_decay: Annotated[float, Field(ge=0)] = 0.02
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1  # of channels of the features
+    background_weight: Positive = 0.6  # of the background in the cross-entropy
+    garment_weight: Positive = 1.4  # of garments
+    other_weight: Positive = 0.8  # of whatever else people wear, and of the person
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
 class Recipe(_Settings):
     """Everything that decides the outcome of a training, apart from the data."""
 
@@ -94,6 +107,7 @@ class Recipe(_Settings):
     precision: Literal["float32", "bfloat16", "float16"] = (
         "float32"  # autocast on CUDA, and bfloat16 on processors that compute in it
     )
+    detector: DetectorTraining | None = None  # taught after the network, which it leaves as it is
     compile: bool = False  # torch.compile on CUDA
     early_stopping: Annotated[int, Field(ge=0)] = 0  # ends a stage after so many epochs without a better one; 0 is off
     custom_ids_from: int = 60001  # rows with this id or a higher one go to training only

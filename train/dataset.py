@@ -11,6 +11,7 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -23,10 +24,11 @@ from PIL import Image
 
 from core.artifacts.run import sha256_of
 from core.errors import GarmentError, InvalidData
+from core.files import replaced
 from core.images.decode import decode_photo
 from core.images.letterbox import network_input
 from train.catalogue import PRODUCT, SQUASHED, WHOLE, WORN, Source
-from train.folder import replaced, write_json
+from train.folder import write_json
 from train.meter import meter
 from train.packed import SUFFIX, packed_pixels, read_pack
 from train.targets import ClassList
@@ -262,6 +264,11 @@ def _write_pixels(index: Index, height: int, width: int, path: Path) -> None:
             file.write(photo.tobytes())
 
 
+def photo_at(index: Index, position: int) -> Image.Image:
+    """What the photo at a position of the index shows, decoded."""
+    return _shown(_views(index.photos.iloc[[position]])[0], index.sources)
+
+
 def _shown(view: View, sources: list[Source]) -> Image.Image:
     """What a view shows of its photo."""
     source = sources[view.source]
@@ -282,3 +289,17 @@ def _unsquashed(image: Image.Image, view: View, sources: list[Source]) -> Image.
     return image.resize(
         (round(image.height * original.width / original.height), image.height), Image.Resampling.LANCZOS
     )
+
+
+def decoded(index: Index, rows: np.ndarray) -> Iterator[Image.Image]:
+    """What the photos at these positions of the index show, at their own size, one after another."""
+    return (_shown(view, index.sources) for view in _views(index.photos.iloc[rows]))
+
+
+def decoded_product(sources: list[Source], photo_id: int) -> Image.Image:
+    """A product as it is measured, without an index: from the last data set that has it. Raises KeyError or OSError if none has."""
+    file = f"{photo_id}.jpg"
+    for position in range(len(sources) - 1, 0, -1):
+        with suppress(KeyError, OSError):
+            return _shown(View(position, file, PRODUCT, WHOLE, (0, 0, 0, 0), ""), sources)
+    return _shown(View(0, file, PRODUCT, WHOLE, (0, 0, 0, 0), ""), sources)

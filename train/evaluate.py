@@ -76,6 +76,18 @@ def score(engine: Engine, data: SplitData, rows: np.ndarray) -> Scored:
     return Scored(rows, np.concatenate(logits), data.targets[rows])
 
 
+def score_and_pool(engine: Engine, data: SplitData, rows: np.ndarray) -> tuple[Scored, np.ndarray]:
+    """As `score`, and the features averaged over each photo, float32 (n, 2048)."""
+    pixels = data.pixels(engine.height, engine.width)
+    batches = np.array_split(rows, max(1, -(-len(rows) // BATCH)))
+    logits, pooled = [], []
+    for batch in meter(batches, "scoring", "batches"):
+        activations = engine.run(pixels[batch])
+        logits.append(activations.logits)
+        pooled.append(activations.features.mean(axis=(2, 3)))
+    return Scored(rows, np.concatenate(logits), data.targets[rows]), np.concatenate(pooled)
+
+
 def sampling_shift(train_targets: np.ndarray, n_classes: int, sampler: str) -> np.ndarray:
     """What undoes a sampler: log of each class's frequency in the data over its frequency in training, float64 (n_classes,).
 
@@ -176,12 +188,14 @@ class Coarse:
 
     Args:
         name: of their kind, in the plural.
+        ids: int (n,).
         logits: float32 (n, n_classes).
         labels: coarse label of each photo, text (n,).
         allowed: bool (n, n_classes), the classes that its label allows.
     """
 
     name: str
+    ids: np.ndarray
     logits: np.ndarray
     labels: np.ndarray
     allowed: np.ndarray
@@ -201,11 +215,10 @@ class Coarse:
 def score_coarse(engine: Engine, data: SplitData, part: str, kind: str, classes: ClassList) -> Coarse:
     """A split's photos of a kind that has coarse labels, through the serving engine."""
     rows = data.rows(part, kind)
-    labels = data.index.photos["articleType"].to_numpy()[rows]
+    ids, labels = (data.index.photos[column].to_numpy()[rows] for column in ("id", "articleType"))
     allowed = np.array([np.isin(classes.labels.names, classes.classes_of(label)) for label in labels])
-    return Coarse(
-        NAMES[kind], score(engine, data, rows).logits, labels, allowed.reshape(len(rows), len(classes.labels))
-    )
+    logits = score(engine, data, rows).logits
+    return Coarse(NAMES[kind], ids, logits, labels, allowed.reshape(len(rows), len(classes.labels)))
 
 
 def coarse_metrics(photos: Coarse, classes: ClassList, temperature: float, threshold: float) -> dict[str, Any]:
@@ -302,3 +315,21 @@ def predictions_table(
         }
     )
     return pd.concat([known, pd.DataFrame(softmax(logits, temperature), columns=list(labels.names))], axis=1)
+
+
+def coarse_predictions_table(photos: Coarse, labels: LabelSet, temperature: float) -> pd.DataFrame:
+    """`predictions_phone.csv`, `predictions_worn.csv`: one row a photo with a coarse label.
+
+    Columns id, label, allowed (the classes that the label allows, separated by "|"; nothing if it means anything else), in_scope_score,
+    and the calibrated probability of each class.
+    """
+    names = np.array(labels.names)
+    known = pd.DataFrame(
+        {
+            "id": photos.ids,
+            "label": photos.labels,
+            "allowed": ["|".join(names[allowed]) for allowed in photos.allowed],
+            "in_scope_score": energy(photos.logits),
+        }
+    )
+    return pd.concat([known, pd.DataFrame(softmax(photos.logits, temperature), columns=list(labels.names))], axis=1)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,26 +14,34 @@ import torch
 
 from core.artifacts.run import SCHEMA, Run, sha256_of
 from core.errors import TrainingStopped
+from core.files import replaced
 from core.inference.engine import Engine
 from core.inference.model import IMAGENET_MEAN, IMAGENET_STD, against_background, load_network, save_weights
-from core.inference.onnx_graph import QUANTISATION
-from core.inference.postprocess import softmax
+from core.inference.onnx_graph import QUANTISATION, head_of
+from core.inference.postprocess import TypeCalibration, softmax
+from train import robustness
+from train.all_types import fit_types, measure_types, type_targets
+from train.attributes import write_attributes
 from train.catalogue import PHONE, WORN
 from train.checkpoint import load_checkpoint
 from train.config import Recipe, Stage
+from train.dataset import decoded
+from train.embedding import write_embedding
 from train.evaluate import (
     best_strength,
     calibrate,
     coarse_metrics,
+    coarse_predictions_table,
     latency,
     metrics,
     predictions_table,
     sampling_shift,
     scope_by_kind,
     score,
+    score_and_pool,
     score_coarse,
 )
-from train.folder import Progress, replaced, write_csv, write_json
+from train.folder import Progress, write_csv, write_json
 from train.loop import State, normalise, positions
 from train.neighbours import write_index
 from train.quantise import quantise
@@ -39,6 +49,7 @@ from train.splits import SplitData
 
 PROOF_PHOTOS = 64
 LATENCY_PHOTOS = 16
+ROBUSTNESS_PHOTOS = 300  # each passes ten times
 PRIVATE_FILES = ("checkpoint.safetensors", "best.safetensors", "resume.json", "progress.json", ".lock")
 
 
@@ -60,11 +71,14 @@ def finish(folder: Path, recipe: Recipe, init: str, data: SplitData, state: Stat
     return _close(folder, manifest)
 
 
-def requantise(run: Run, recipe: Recipe, data: SplitData) -> Run:
-    """Give a whole run, trained before there were 8-bit integers, the ranges they need, and measure it anew as it is then served."""
+def remeasure(run: Run, recipe: Recipe, data: SplitData) -> Run:
+    """Measure a whole run again, with everything that this version measures, as it is then served: in 8-bit integers where that holds."""
     manifest = {key: value for key, value in run.manifest.items() if key != "files"}
     manifest["quantisation"] = quantise(_partial_run(run.folder, manifest), data, recipe.seed)
+    of_detector = {"detector": run.read_json("metrics.json")["detector"]} if "detector" in manifest else {}
     manifest |= _measured(_partial_run(run.folder, manifest), recipe, data)
+    metrics = json.loads((run.folder / "metrics.json").read_text(encoding="utf-8"))
+    write_json(run.folder / "metrics.json", metrics | of_detector)
     return _close(run.folder, manifest)
 
 
@@ -73,19 +87,18 @@ def _measured(run: Run, recipe: Recipe, data: SplitData) -> dict[str, Any]:
 
     It is served on a processor, in integers where those were accepted, so it is measured there even on a machine with a GPU.
     """
-    engine = Engine(run, processor=True)
-    return _evaluated(run.folder, recipe, data, engine) | {"export": _prove_equal(run, data)}
+    return _evaluated(run, recipe, data, Engine(run, processor=True)) | {"export": _prove_equal(run, data)}
 
 
-def _evaluated(folder: Path, recipe: Recipe, data: SplitData, engine: Engine) -> dict[str, Any]:
-    """Write metrics, predictions and the index of neighbours; returns what the manifest says of calibration and scope."""
+def _evaluated(run: Run, recipe: Recipe, data: SplitData, engine: Engine) -> dict[str, Any]:
+    """Write all evidence but the stages'; returns what the manifest says of calibration and scope."""
     classes, pixels = recipe.class_list(), data.pixels(engine.height, engine.width)
-    labels = classes.labels
-    validation = score(engine, data, data.rows("val"))
+    folder, labels = run.folder, classes.labels
+    validation, of_validation = score_and_pool(engine, data, data.rows("val"))
     elsewhere = [kind for kind in (PHONE, WORN) if len(data.rows("val", kind))]
     coarse = {kind: score_coarse(engine, data, "val", kind, classes) for kind in elsewhere}
     temperature, scope = calibrate(validation, list(coarse.values()))
-    test = score(engine, data, data.rows("test"))
+    test, of_test = score_and_pool(engine, data, data.rows("test"))
     measured: dict[str, Any] = {}
     for name, scored in (("test", test), ("validation", validation)):
         measured[name] = metrics(scored, labels, temperature, scope["threshold"])
@@ -96,11 +109,48 @@ def _evaluated(folder: Path, recipe: Recipe, data: SplitData, engine: Engine) ->
         measured[kind] = {
             part: coarse_metrics(of, classes, temperature, scope["threshold"]) for part, of in both.items()
         }
-    write_json(folder / "metrics.json", measured)
+        write_csv(folder / f"predictions_{kind}.csv", coarse_predictions_table(both["test"], labels, temperature))
     known = test.known
+    some = np.linspace(0, len(known.rows) - 1, min(len(known.rows), ROBUSTNESS_PHOTOS)).round().astype(int)
+    measured["robustness"] = robustness.measure(
+        engine, decoded(data.index, known.rows[some]), known.targets[some], scope["threshold"]
+    )
+    calibration, measured["all_types"] = _all_types(run, data, (validation.rows, of_validation), (test.rows, of_test))
+    measured["attributes"] = write_attributes(folder, data, classes, engine)
+    write_json(folder / "metrics.json", measured)
     write_csv(folder / "predictions.csv", predictions_table(known.logits, known.rows, data, labels, temperature))
     write_index(folder, data, engine)
-    return {"temperature": temperature, "in_scope": scope}
+    write_embedding(folder, data, engine)
+    return {"temperature": temperature, "in_scope": scope, "all_types": asdict(calibration)}
+
+
+def _all_types(
+    run: Run, data: SplitData, validation: tuple[np.ndarray, np.ndarray], test: tuple[np.ndarray, np.ndarray]
+) -> tuple[TypeCalibration, dict[str, Any]]:
+    """How the outputs become probabilities of all product types, and how good these are on test, for `metrics.json`.
+
+    Args:
+        run: whose head gives the outputs.
+        data: the photos.
+        validation: positions of the products in the index, and their pooled features.
+        test: likewise.
+    """
+    types, n_classes = (*run.labels.names, *run.facts.background), len(run.labels)
+    weight, bias = head_of(run.path("model.safetensors"))
+    known = data.index.photos["articleType"].to_numpy()
+    (val_outputs, val_targets), (outputs, targets) = (
+        (pooled @ weight.T + bias, type_targets(known[rows], types)) for rows, pooled in (validation, test)
+    )
+    calibration = fit_types(val_outputs, val_targets, n_classes)
+    return calibration, measure_types(outputs, targets, types, n_classes, calibration)
+
+
+def rewrite_attributes(run: Run, recipe: Recipe, data: SplitData) -> Run:
+    """Fit the attributes' heads of a whole run again, its network and other figures unchanged."""
+    manifest = {key: value for key, value in run.manifest.items() if key != "files"}
+    attributes = write_attributes(run.folder, data, recipe.class_list(), Engine(run, processor=True))
+    write_json(run.folder / "metrics.json", run.read_json("metrics.json") | {"attributes": attributes})
+    return _close(run.folder, manifest)
 
 
 def _best_stage(recipe: Recipe, state: State) -> Stage:

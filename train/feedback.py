@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pandas as pd
 
 from core.errors import InvalidData
 from core.feedback import NONE_OF_THESE, Stored, kept_photo, latest
+from core.files import new_folder
 from train.catalogue import COLUMNS
 
 FIRST_ID = 500_000_001  # beyond the published custom photos (from 60001), below the ids that phone photos get
@@ -49,16 +49,11 @@ def export(file: Path, folder: Path) -> str:
 
 def _write(file: Path, folder: Path, usable: list[Stored]) -> None:
     """The whole folder or nothing: it gets its name when it is complete."""
-    partial = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        (partial / "images").mkdir(parents=True)
+    with new_folder(folder) as partial:
+        (partial / "images").mkdir()
         for one in usable:
             _write_photo(file, partial / "images" / f"{_photo_id(one)}.jpg", one)
         pd.DataFrame([_row(one) for one in usable], columns=list(COLUMNS)).to_csv(partial / "styles.csv", index=False)
-        partial.rename(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _photo_id(one: Stored) -> int:

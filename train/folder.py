@@ -16,54 +16,26 @@ from typing import Any
 
 import pandas as pd
 from filelock import FileLock, Timeout
-from safetensors import SafetensorError
 
-from core.artifacts.run import runs_folder
-from core.artifacts.training import COLUMNS, ELSEWHERE
 from core.errors import TrainingStopped
+from core.files import replaced
+from core.settings import RUNS, runs_folder
 
 HEARTBEAT_SECONDS = 2.0
-HISTORY_COLUMNS = [*COLUMNS, *ELSEWHERE]
 
 
-def in_words(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
     """An error as a person reads it: an OSError without its number, with the file it is about."""
     if not isinstance(error, OSError) or not error.strerror:
         return str(error)
     return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
 
 
-def resume_command(folder: Path) -> str:
-    """What to type to continue a run."""
-    return f"python -m train --resume {shlex.quote(str(folder))}"
-
-
 def history_command(folder: Path) -> str:
     """What to type to see a run on the history page."""
     runs = folder.resolve().parent
-    setting = "" if runs == runs_folder().resolve() else f"GARMENTS_RUNS={shlex.quote(str(runs))} "
+    setting = "" if runs == runs_folder().resolve() else f"{RUNS}={shlex.quote(str(runs))} "
     return f"{setting}python -m streamlit run Home.py"
-
-
-@contextmanager
-def replaced(path: Path) -> Generator[Path]:
-    """A path to write to, whose file takes the place of `path` in one step once it is whole and on the disk.
-
-    Whatever happens meanwhile, a reader finds the old file or the new one, never a part.
-
-    Raises:
-        OSError: the disk is full or not writable; nothing half-written stays.
-    """
-    partial = path.with_name(f".{path.name}.part")
-    try:
-        yield partial
-        with partial.open("rb+") as file:
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except SafetensorError as error:  # its own type for a full disk
-        raise OSError(f"{path}: {error}") from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: Any) -> None:

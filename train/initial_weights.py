@@ -98,7 +98,7 @@ def _of_run(folder: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
         saved = load_checkpoint(best)
         return saved["network"], tuple(saved.get("outputs", ()))
     run = Run.load(folder)
-    return load_file(run.path("model.safetensors")), (*run.labels.names, *run.manifest.get("background", []))
+    return load_file(run.path("model.safetensors")), (*run.labels.names, *run.facts.background)
 
 
 def _imagenet() -> dict[str, Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import time
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from core.analysis.metrics import macro_f1
+from core.analysis.text import duration
+from core.artifacts.training import HISTORY_COLUMNS
 from core.errors import TrainingStopped
 from core.inference.model import IMAGENET_MEAN, IMAGENET_STD, GarmentNet, against_background
 from train.augment import Augment, mixing
@@ -27,16 +30,18 @@ from train.catalogue import PHONE, WORN
 from train.checkpoint import Snapshot, Writer, load_checkpoint
 from train.config import Recipe
 from train.distributed import World, shared_statistics
-from train.folder import HISTORY_COLUMNS, Progress, write_csv
+from train.folder import Progress, write_csv
 from train.meter import meter
+from train.readings import Readings, update_to_weight
 from train.stages import cosine_schedule, freeze, parameter_groups, stage_steps, train_mode, trainable_blocks
-from train.status import epoch_line, minutes
+from train.status import epoch_line
 from train.targets import Targets, allowed_set_cross_entropy
 
 VALIDATION_BATCH = 128
 SECONDS_BETWEEN_READINGS = 1.0  # losses are read from the device so often; reading each would make a GPU wait
 BFLOAT16_FROM = (8, 0)  # compute capability of the first GPUs that have it
 MOST_OVERFLOWS = 20  # steps in a row that loss scaling may leave out: it halves the scale at each
+POINTS_AN_EPOCH = 40  # that progress.json has of the epoch in progress, at most
 PRECISIONS = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -168,6 +173,11 @@ def _gradients_alone(model: Any) -> AbstractContextManager[Any]:
     return model.no_sync() if isinstance(model, DistributedDataParallel) else nullcontext()
 
 
+def _finite_or_infinite(loss: float) -> float:
+    """A loss that is not a number as infinity: an empty cell of `history.csv` is a value nobody knows."""
+    return loss if math.isfinite(loss) else math.inf
+
+
 def _moving_average(network: GarmentNet, decay: float) -> AveragedModel | None:
     return AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True) if decay else None
 
@@ -207,6 +217,8 @@ class Trainer:
         self.writer = Writer(beside=self.on_gpu)
         self.state = State()
         self.progress = Progress(folder, len(recipe.stages), recipe.epochs) if world.leads else None
+        self.points: list[tuple[int, float, float]] = []  # step, mean loss and accuracy since the epoch began
+        self.update_to_weight = 0.0
 
     @property
     def shipped(self) -> nn.Module:
@@ -287,23 +299,25 @@ class Trainer:
     def _epoch(self, position: Position, active: ActiveStage) -> None:
         """Train, let the leading process validate, and save."""
         start = time.perf_counter()
+        readings = Readings(self.world.device)
         train, lr = self._train(position, active)
         seconds = time.perf_counter() - start
+        machine = readings.row()
         logits, row = None, None
         if self.progress:
             with self.progress.beating():
                 logits = self._logits(active.data.val)
                 elsewhere = {kind: self._allowed(photos) for kind, photos in active.data.elsewhere.items()}
-            row = self._row(position, active, lr, train, seconds, logits) | {
-                f"val_{kind}_accuracy": elsewhere.get(kind) for kind in (PHONE, WORN)
-            }
+            row = self._row(position, active, lr, train, seconds, logits) | machine
+            row |= {f"val_{kind}_accuracy": elsewhere.get(kind) for kind in (PHONE, WORN)}
+            row["update_to_weight"] = self.update_to_weight
         row = self.world.share(row)
         self.state.epoch = position.epoch
         self.state.history.append(row)
         if logits is not None:
             self._save(position, active, row, logits)
             left = self._seconds_left(position, row["images_per_second"])
-            print(epoch_line(row, self.recipe.epochs), f"{minutes(left)} left", sep="  ", flush=True)
+            print(epoch_line(row, self.recipe.epochs), f"{duration(left)} left", sep="  ", flush=True)
         self.world.wait()
 
     def _logits(self, photos: PixelDataset) -> np.ndarray:
@@ -330,11 +344,15 @@ class Trainer:
         totals = torch.zeros(3, dtype=torch.float64, device=self.world.device)
         losses: list[Tensor] = []
         lr = 0.0
+        self.points.clear()
         start = read = time.perf_counter()
         with self._bar(active.data.train, batches, position) as bar:
             for step, (pixels, targets) in enumerate(bar, 1):
                 lr = max(lr, active.optimizer.param_groups[0]["lr"])
-                loss, correct = self._step(active, pixels, targets, augment)
+                if step == len(batches):
+                    loss, correct = self._last_step(active, pixels, targets, augment)
+                else:
+                    loss, correct = self._step(active, pixels, targets, augment)
                 losses.append(loss)
                 seen = torch.stack([loss * len(targets), correct, torch.full_like(loss, len(targets))])
                 totals += torch.where(loss.isfinite(), seen, 0.0)
@@ -345,6 +363,16 @@ class Trainer:
                     losses.clear()
                     self._report(position, step, len(batches), totals.tolist(), now - start, bar)
         return self.world.sum(totals).tolist(), lr
+
+    def _last_step(
+        self, active: ActiveStage, pixels: Tensor, targets: Tensor, augment: Augment
+    ) -> tuple[Tensor, Tensor]:
+        """As `_step`, and notes how far it moved the weights."""
+        weights = [weight.detach() for weight in self.network.parameters() if weight.requires_grad]
+        before = [weight.clone() for weight in weights]
+        loss, correct = self._step(active, pixels, targets, augment)
+        self.update_to_weight = update_to_weight(before, weights)
+        return loss, correct
 
     def _step(self, active: ActiveStage, pixels: Tensor, targets: Tensor, augment: Augment) -> tuple[Tensor, Tensor]:
         """One optimizer step; returns the mean loss and the number of correct predictions."""
@@ -417,10 +445,15 @@ class Trainer:
         if not self.progress:
             return
         loss, correct, images = totals
+        if not images:  # every loss so far overflowed
+            return
         rate = images * self.world.size / seconds
         left = self._seconds_left(position, rate, step / steps)
-        how = f"loss {loss / images:.3f}, accuracy {correct / images:.1%}, {rate:.0f} images/s, {minutes(left)} to the end"
+        how = f"loss {loss / images:.3f}, accuracy {correct / images:.1%}, {rate:.0f} images/s, {duration(left)} to the end"
         bar.set_postfix_str(how, refresh=False)
+        self.points.append((step, loss / images, correct / images))
+        if len(self.points) > POINTS_AN_EPOCH:
+            del self.points[::2]
         self.progress.update(
             stage=position.stage + 1,
             stage_name=self.recipe.stages[position.stage].name,
@@ -431,6 +464,7 @@ class Trainer:
             train_accuracy=correct / images,
             images_per_second=rate,
             seconds_left=left,
+            points=list(self.points),
         )
 
     def _seconds_left(self, position: Position, rate: float, done: float = 1.0) -> float:
@@ -448,17 +482,17 @@ class Trainer:
         seconds: float,
         logits: np.ndarray,
     ) -> dict[str, Any]:
-        loss, correct, images = train
+        loss, correct, images = train[0], train[1], max(1.0, train[2])
         targets, predictions = active.data.val.targets, logits.argmax(1)
         values = (
             *(position.epoch, position.stage + 1, self.recipe.stages[position.stage].name, active.trainable, lr),
             *(loss / images, correct / images),
-            float(F.cross_entropy(torch.from_numpy(logits), torch.from_numpy(targets))),
+            _finite_or_infinite(float(F.cross_entropy(torch.from_numpy(logits), torch.from_numpy(targets)))),
             float((predictions == targets).mean()),
             macro_f1(targets, predictions),
             *(int(images), seconds, images / seconds, self.world.name),
         )
-        return dict(zip(HISTORY_COLUMNS, values, strict=False))  # the last columns are of photos from elsewhere
+        return dict(zip(HISTORY_COLUMNS, values, strict=False))  # the optional columns come from elsewhere
 
     def _save(self, position: Position, active: ActiveStage, row: dict[str, Any], logits: np.ndarray) -> None:
         """Best weights first, the checkpoint last: a process killed in between repeats the epoch and writes the same again."""
@@ -490,4 +524,4 @@ class Trainer:
         self.writer.write(write)
 
     def _write_history(self, rows: list[dict[str, Any]]) -> None:
-        write_csv(self.folder / "history.csv", pd.DataFrame(rows, columns=HISTORY_COLUMNS))
+        write_csv(self.folder / "history.csv", pd.DataFrame(rows, columns=list(HISTORY_COLUMNS)))

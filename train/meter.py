@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
-from train.status import minutes
+from core.analysis.text import duration
 
 SECONDS_IN_A_LOG = 30  # between two lines
 
@@ -28,7 +28,7 @@ class _Lines(tqdm):  # pyright: ignore[reportMissingTypeArgument]
             return begun
         rate = self.n / self.format_dict["elapsed"]
         how = f"; {self.postfix}" if self.postfix else f", {rate:.0f} {self.unit}/s"
-        return f"{begun}, {minutes((self.total - self.n) / rate)} left{how}"
+        return f"{begun}, {duration((self.total - self.n) / rate)} left{how}"
 
 
 def meter(

@@ -9,9 +9,10 @@ from safetensors.numpy import save_file
 from sklearn.decomposition import PCA
 
 from core.artifacts.neighbours import COLUMNS, INDEX_FILE, TABLE_FILE
+from core.files import replaced
 from core.inference.engine import Engine
 from train.evaluate import BATCH
-from train.folder import replaced, write_csv
+from train.folder import write_csv
 from train.meter import meter
 from train.splits import SplitData
 
@@ -29,7 +30,7 @@ def write_index(folder: Path, data: SplitData, engine: Engine) -> None:
     rows = known[np.linspace(0, len(known) - 1, min(len(known), MOST_PHOTOS)).round().astype(int)]
     photos = data.index.photos.iloc[rows]
     table = photos[["id", "articleType", "productDisplayName"]].set_axis(list(COLUMNS), axis=1)
-    index = compressed(_pooled(engine, data.pixels(engine.height, engine.width), rows))
+    index = compressed(pooled_features(engine, data.pixels(engine.height, engine.width), rows))
     with replaced(folder / INDEX_FILE) as partial:
         tensors = index | {"ids": photos["id"].to_numpy(np.int64)}
         save_file({name: np.ascontiguousarray(values) for name, values in tensors.items()}, partial)
@@ -51,8 +52,8 @@ def compressed(pooled: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
-def _pooled(engine: Engine, pixels: np.ndarray, rows: np.ndarray) -> np.ndarray:
+def pooled_features(engine: Engine, pixels: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Features of photos averaged over each, float32 (n, 2048)."""
     batches = np.array_split(rows, -(-len(rows) // BATCH))
-    shown = meter(batches, "indexing similar photos", "batches")
+    shown = meter(batches, "pooling features", "batches")
     return np.concatenate([engine.run(pixels[batch]).features.mean(axis=(2, 3)) for batch in shown])

@@ -18,7 +18,7 @@ import pyarrow.parquet
 from PIL import Image
 
 from core.errors import InvalidData
-from train.folder import replaced
+from core.files import replaced
 from train.targets import ClassList
 
 SUFFIX = ".parquet"

@@ -19,16 +19,19 @@ import pandas as pd
 import torch
 
 from core.artifacts.run import Run
+from core.artifacts.training import resume_command
 from core.errors import InvalidConfig, InvalidData, TrainingStopped
 from core.inference.model import GarmentNet
 from train import batches
 from train.batches import PixelDataset, check_shares, kinds_without_photos
 from train.catalogue import PHONE, PRODUCT, WORN
-from train.config import Recipe, parse_recipe
+from train.config import DetectorTraining, Recipe, parse_recipe
 from train.dataset import build_index, cached_pixels, check_sources
 from train.distributed import World, join_world
-from train.export import drop_private_files, finish, requantise
-from train.folder import history_command, in_words, only_trainer, resume_command, write_csv, write_json
+from train.export import drop_private_files, finish, remeasure, rewrite_attributes
+from train.find.command import add_detector, in_words
+from train.find.examples import Examples
+from train.folder import history_command, only_trainer, reason_of, write_csv, write_json
 from train.initial_weights import initialise
 from train.loop import Splits, Trainer
 from train.ship import choose_first
@@ -116,24 +119,67 @@ def resume(folder: Path, device: str | None) -> None:
         _carry_out(folder, recipe, job, network, data, world)
 
 
-def quantise(folder: Path, data: list[str], cache: Path) -> str:
-    """Serve a finished run in 8-bit integers, if validation hardly notices; returns in words what was done.
+def evaluate(folder: Path, data: list[str], cache: Path) -> str:
+    """Measure a finished run again as this version measures runs, its weights unchanged; returns in words how it is served.
 
     Raises:
         BrokenRun: the folder holds no whole run.
         InvalidData: the data set is not the one that the run was trained on.
     """
     run = Run.load(folder)
-    settings = run.read_json("config.json")["resolved"]
-    settings.pop("init")
-    recipe = parse_recipe(settings, f"{folder}/config.json")
-    index = build_index([Path(path) for path in data], recipe.class_list(), cache)
-    photos = SplitData(index, split(index, recipe, earlier_splits(folder / "splits.csv")), cache)
-    _check_same_split(folder / "splits.csv", photos.table())
-    found = requantise(run, recipe, photos).manifest["quantisation"]
-    verdict = "is served in them now" if found["accepted"] else "goes on in float32: that is too much to lose"
+    recipe, photos = trained_on(run, data, cache)
+    found = remeasure(run, recipe, photos).manifest["quantisation"]
+    verdict = "is served in 8-bit integers" if found["accepted"] else "is served in float32: integers lose too much"
     shares = f"{found['float32']:.2%} of the validation photos right in float32, {found['int8']:.2%} in 8-bit integers"
     return f"{run.run_id}: {shares}. It {verdict}."
+
+
+def find(folder: Path, data: list[str], cache: Path) -> str:
+    """Give a finished run a detector, which finds the garments in a photo; returns in words how well it does.
+
+    Raises:
+        BrokenRun: the folder holds no whole run.
+        InvalidData: the data set is not the one that the run was trained on, or has no street photos.
+    """
+    run = Run.load(folder)
+    recipe, photos = trained_on(run, data, cache)
+    with only_trainer(folder):
+        return in_words(_with_detector(run, recipe, photos, recipe.detector or DetectorTraining(), cache))
+
+
+def _with_detector(
+    run: Run, recipe: Recipe, photos: SplitData, training: DetectorTraining, cache: Path
+) -> dict[str, Any]:
+    return add_detector(run, Examples(photos, recipe.class_list(), training.seed), training, cache)
+
+
+def fit_attributes(folder: Path, data: list[str], cache: Path) -> str:
+    """Fit the attributes' heads of a finished run, its network unchanged; returns in words what they are worth.
+
+    Raises:
+        BrokenRun: the folder holds no whole run.
+        InvalidData: the data set is not the one that the run was trained on.
+    """
+    run = Run.load(folder)
+    heads = rewrite_attributes(run, *trained_on(run, data, cache)).read_json("metrics.json")["attributes"]["heads"]
+    lines = [
+        f"{name}: {head['accuracy']['value']:.1%} of {head['photos']} test photos, {head['majority']['share']:.1%} by always saying "
+        f"{head['majority']['value']}; {'shown' if head['shown'] else 'not shown'}"
+        for name, head in heads.items()
+        if head["photos"]
+    ]
+    return "\n".join(lines) or f"{run.run_id}: too few photos say anything of an attribute."
+
+
+def trained_on(run: Run, data: list[str], cache: Path) -> tuple[Recipe, SplitData]:
+    """A finished run's recipe, and its photos in their splits. Raises InvalidData if the data set is another one."""
+    settings = run.read_json("config.json")["resolved"]
+    settings.pop("init")
+    recipe = parse_recipe(settings, f"{run.folder}/config.json")
+    index = build_index([Path(path) for path in data], recipe.class_list(), cache)
+    photos = SplitData(index, split(index, recipe, earlier_splits(run.folder / "splits.csv")), cache)
+    _check_same_split(run.folder / "splits.csv", photos.table())
+    return recipe, photos
 
 
 def _prepare(recipe: Recipe, job: Job, world: World, folder: Path | None = None) -> tuple[GarmentNet, SplitData]:
@@ -230,6 +276,8 @@ def _carry_out(folder: Path, recipe: Recipe, job: Job, network: GarmentNet, data
         if trainer.progress:
             run = finish(folder, recipe, job.init, data, state, trainer.progress)
             choose_first(run, folder.parent)
+            if recipe.detector and len(data.rows("train", WORN)):
+                print(in_words(_with_detector(run, recipe, data, recipe.detector, Path(job.cache))), flush=True)
             print(
                 f"Done: {folder}",
                 f"To see it: `{history_command(folder)}`, page Training history.",
@@ -302,9 +350,9 @@ def _end_explained(folder: Path, world: World) -> Generator[None]:
         _note_reason(folder, world, "interrupted")
         raise KeyboardInterrupt(f"Interrupted; the last whole epoch is kept. {go_on}") from None
     except OSError as error:
-        _note_reason(folder, world, in_words(error))
+        _note_reason(folder, world, reason_of(error))
         raise TrainingStopped(
-            f"{in_words(error)}. Put that right (on a full disk, make room); the last whole epoch is kept. {go_on}"
+            f"{reason_of(error)}. Put that right (on a full disk, make room); the last whole epoch is kept. {go_on}"
         ) from error
     except BaseException as error:
         _note_reason(folder, world, str(error) or traceback.format_exception_only(error)[0])

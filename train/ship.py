@@ -8,6 +8,7 @@ from statistics import mean
 
 from core.artifacts.run import Run, current_run
 from core.errors import InvalidData
+from core.files import new_folder
 from train.catalogue import PHONE, WORN
 from train.evaluate import MEASURABLE
 from train.folder import write_json
@@ -129,19 +130,13 @@ def _is_in(runs: Path, run: Run) -> bool:
 
 def _copy(run: Run, runs: Path, names: list[str]) -> None:
     """The whole folder or nothing: it gets its name when it is complete."""
-    target, partial = runs / run.run_id, runs / f".{run.run_id}.part"
+    target = runs / run.run_id
     if target.exists():
         raise InvalidData(f"{target} exists already and is not touched.")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        partial.mkdir(parents=True)
+    with new_folder(target) as partial:
         for name in names:
             shutil.copyfile(run.path(name), partial / name)
         _write_manifest(run, partial, names)
-        partial.rename(target)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
 
 
 def _slim(run: Run) -> None:

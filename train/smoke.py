@@ -8,9 +8,9 @@ from pathlib import Path
 from filelock import FileLock
 
 from core.artifacts.labels import LabelSet
+from core.files import replaced
 from core.samples.garments import out_of_scope, sample
 from train.catalogue import COLUMNS
-from train.folder import replaced
 
 PHOTOS_PER_CLASS = 12
 OTHER_PHOTOS = 30

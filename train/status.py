@@ -9,17 +9,11 @@ from typing import Any
 
 import pandas as pd
 
+from core.analysis.text import duration
 from core.artifacts.run import Run
+from core.artifacts.training import resume_command
 from core.errors import InvalidData
-from train.folder import has_trainer, resume_command
-
-
-def minutes(seconds: float) -> str:
-    """A duration as `45 s`, `12 min` or `2 h 05 min`."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    whole = round(seconds / 60)
-    return f"{whole} min" if whole < 120 else f"{whole // 60} h {whole % 60:02} min"
+from train.folder import has_trainer
 
 
 def epoch_line(row: dict[str, Any], epochs: int) -> str:
@@ -67,7 +61,7 @@ def _unfinished(folder: Path) -> list[str]:
         f"training, epoch {progress['epoch']} of {progress['epochs']}, step {progress['step']} of {progress['steps']}, stage "
         f"{progress['stage']} of {progress['stages']} ({progress['stage_name']})",
         f"loss {progress['train_loss']:.3f}, accuracy {progress['train_accuracy']:.1%}, {progress['images_per_second']:.0f} images/s, "
-        f"{minutes(progress['seconds_left'])} left; last sign of life {minutes(time.time() - progress['updated'])} ago",
+        f"{duration(progress['seconds_left'])} left; last sign of life {duration(time.time() - progress['updated'])} ago",
     ]
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -33,14 +33,18 @@ class ClassList:
         labels: the classes by group.
         coarse: label of photos from elsewhere to the article types it may mean; none stands for anything that is no class. Labels of
             worn garments begin with `train.worn.PREFIX`.
-        untaught: labels of photos from elsewhere that say too little to be taught.
         other: names of kinds of other products, such as apparel, to their article types.
+        untaught: labels of photos from elsewhere that say too little to be taught.
+        garments: groups of garments that the garment finder tells apart, such as upper ones, to labels and article types.
+        others: its other groups, likewise.
     """
 
     labels: LabelSet
     coarse: dict[str, tuple[str, ...]]
     other: dict[str, tuple[str, ...]]
     untaught: frozenset[str] = frozenset()
+    garments: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    others: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @classmethod
     def load(cls, name: str) -> ClassList:
@@ -54,11 +58,20 @@ class ClassList:
             {key: tuple(types) for key, types in tables.get(table, {}).items()} for table in ("coarse", "worn", "other")
         )
         coarse = phone | {f"{PREFIX}{label}": types for label, types in street.items()}
-        return cls(LabelSet.from_json(tables["groups"]), coarse, other, frozenset(tables.get("untaught", [])))
+        garments, others = (
+            {key: tuple(labels) for key, labels in tables.get("finder", {}).get(table, {}).items()}
+            for table in ("garments", "others")
+        )
+        untaught = frozenset(tables.get("untaught", []))
+        return cls(LabelSet.from_json(tables["groups"]), coarse, other, untaught, garments, others)
 
     def classes_of(self, label: str) -> tuple[str, ...]:
         """Classes that a coarse label allows; none if it means something else."""
         return tuple(name for name in self.coarse[label] if name in self.labels.names)
+
+    def worn_classes(self, label: str) -> tuple[str, ...]:
+        """Classes that a label of street photos allows; none if it means something else or is unknown."""
+        return self.classes_of(PREFIX + label) if PREFIX + label in self.coarse else ()
 
 
 @dataclass(frozen=True)

@@ -39,10 +39,10 @@ def garments(mask: np.ndarray, labels: dict[int, str]) -> Iterator[tuple[str, Bo
     for value in np.unique(mask):
         label = labels.get(int(value), BACKDROP)
         if label != BACKDROP and (mask == value).mean() >= LEAST_AREA:
-            yield label, _bounds(_main_parts(mask == value))
+            yield label, bounds(main_parts(mask == value))
 
 
-def _main_parts(area: np.ndarray) -> np.ndarray:
+def main_parts(area: np.ndarray) -> np.ndarray:
     """The area without its small connected parts."""
     parts = np.empty(area.shape, np.int32)
     ndimage.label(area, output=parts)
@@ -51,7 +51,8 @@ def _main_parts(area: np.ndarray) -> np.ndarray:
     return (sizes >= LEAST_PART * area.sum())[parts]
 
 
-def _bounds(area: np.ndarray) -> Box:
+def bounds(area: np.ndarray) -> Box:
+    """left, top, right, bottom of what is true, at least one cell being so."""
     rows, columns = np.flatnonzero(area.any(axis=1)), np.flatnonzero(area.any(axis=0))
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 

@@ -65,6 +65,10 @@ def model_card(run: Run) -> str:
         _section("By kind", _by_kind(training.metrics)),
         *(_slices(predictions) if predictions else ()),
         _section("Photos from phones", _phone(training.metrics)),
+        _section("Garments found in photos", _detector(training.metrics)),
+        _section("Photos taken otherwise", robustness_table(training.metrics)),
+        _section("All product types", _all_types(training.metrics)),
+        _section("Attributes", _attributes(training.metrics)),
         _section("Photos of other things", _in_scope(run, training.metrics)),
         _section("Calibration", _calibration(run, training.metrics)),
         _section("Speed", _speed(run, training.metrics)),
@@ -212,6 +216,94 @@ def _phone(metrics: Mapping[str, Any]) -> str:
         f"from photos of other things: {_number(measured['in_scope']['auroc'])}."
     )
     return f"{words}\n\n{_table(['right answer', 'photos', 'share'], rows)}"
+
+
+def _detector(metrics: Mapping[str, Any]) -> str:
+    """How well the detector finds garments; empty for a run without one."""
+    measured = metrics.get("detector", {}).get("test")
+    if not measured:
+        return ""
+    street = measured["street"]
+    rows = [
+        ["garments of the classes in street photos with a proposed box", *_share(street["recall"])],
+        ["the same, given a class that their label allows", *_share(street["allowed_class"])],
+        ["proposed boxes that are a garment's", *_share(street["precision"])],
+        ["products with a proposed box, on sheets of two", *_share(measured["sheets"]["recall"])],
+        ["phone photos with one proposed box, that fits at IoU 0.7", *_share(measured["phone"]["one_close_box"])],
+    ]
+    words = (
+        f"{street['photos']:,} street photos of the test split, {street['finds_a_photo']:.1f} proposed boxes each; boxes match from an "
+        "IoU of 0.5. The street photos come from a public data set under the Apache licence 2.0; rights in single photos may lie with "
+        "their photographers, and faces are visible in them. The product shows none of them."
+    )
+    return f"{words}\n\n{_table(['what', 'number', 'share'], rows)}"
+
+
+def robustness_table(metrics: Mapping[str, Any]) -> str:
+    """Accuracy and share in scope on test photos that were changed, as Markdown; empty where a run's metrics have none."""
+    measured = metrics.get("robustness")
+    if not measured:
+        return ""
+    rows = [[row["name"], _rate(**row["accuracy"]), _rate(**row["in_scope"])] for row in measured["conditions"]]
+    worst = measured["worst_loss"]
+    words = (
+        f"{measured['photos']:,} test photos of the classes, each changed in these ways. Worst loss of accuracy: "
+        f"{_points(worst['accuracy'])}; worst loss of photos in scope: {_points(worst['in_scope'])}."
+    )
+    return f"{words}\n\n{_table(['test photos', 'accuracy', 'in scope'], rows)}"
+
+
+def _all_types(metrics: Mapping[str, Any]) -> str:
+    """How well the types of other products are told apart, too."""
+    measured = metrics.get("all_types")
+    if not measured or not measured["photos"]:
+        return ""
+    others, rest = measured["other_products"], measured["photos_of_types_without_output"]
+    words = (
+        f"The network has outputs for {measured['types']} product types. Of {measured['photos']:,} test photos of these types, the most "
+        f"probable type is correct for {_rate(**measured['accuracy'])}, one of the three most probable for "
+        f"{measured['top3_accuracy']:.1%}. Calibration error: {_number(measured['calibration_error'])}."
+    )
+    words += f" Of the photos of other products alone, {_rate(**others)} are correct." if others else ""
+    words += f" {rest:,} test photos are of rarer types, which have no output; they are not counted." if rest else ""
+    rows = [[row["type"], f"{row['n']:,}", _rate(row["value"], row["low"], row["high"])] for row in measured["by_type"]]
+    return f"{words}\n\n{_table(['type', 'test photos', 'correct'], rows)}"
+
+
+def _attributes(metrics: Mapping[str, Any]) -> str:
+    """What else is said of a garment, and what is not said because it is not reliable enough."""
+    measured = metrics.get("attributes")
+    heads = {name: head for name, head in (measured["heads"] if measured else {}).items() if head["photos"]}
+    if not measured or not heads:
+        return ""
+    words = (
+        "Linear heads on the frozen network, on the colours of the garment's pixels for the colour, tested on photos whose catalogue "
+        "entry says the attribute. A section is where the catalogue would list the product, not a statement about a person. An "
+        f"attribute is shown only if its accuracy, at the low end of its interval, is {100 * measured['margin']:.0f} points above that "
+        f"of always giving the most frequent value, and a value only if its probability is at least {measured['least_probability']:.0%}."
+    )
+    rows = [
+        [
+            name,
+            f"{head['photos']:,}",
+            _rate(**head["accuracy"]),
+            f"{head['majority']['share']:.1%} ({head['majority']['value']})",
+            f"{head['given']:.1%}",
+            "yes" if head["shown"] else "no",
+        ]
+        for name, head in heads.items()
+    ]
+    by_value = [
+        [f"{name}: {row['name']}", f"{row['n']:,}", _rate(row["value"], row["low"], row["high"])]
+        for name, head in heads.items()
+        for row in head["values"]
+    ]
+    head = ["attribute", "test photos", "accuracy", "most frequent value", "value given", "shown"]
+    return "\n\n".join((words, _table(head, rows), _table(["value", "test photos", "correct"], by_value)))
+
+
+def _points(loss: Mapping[str, Any]) -> str:
+    return f"{100 * loss['value']:.1f} points ({loss['name']})"
 
 
 def _share(measured: Mapping[str, Any]) -> tuple[str, str]:

@@ -9,28 +9,26 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import ArrayLike
 
 from core.artifacts.labels import LabelSet
 from core.artifacts.run import Run
+from core.artifacts.tables import TEXT_COLUMNS, Table, listed, read_table
 from core.errors import InvalidData
 
 DETAILS = ("product", "colour", "usage", "duplicate_group")  # may be absent; whatever needs them is then left out
 SUFFIXES = (".parquet", ".csv")
 GENDER_WORD = r"\b(?P<word>Men|Women|Boys|Girls|Unisex)\b"
 NOT_STATED = "not stated"
+NO_ROUNDING = 1e-3  # a row's sum this close to 1 is left as it is
 SUM_TOLERANCE = 0.01  # a row of probabilities adds up to 1, but for rounding in the file
-EXAMPLES = 5
-MAX_ROWS = 5_000_000
-MAX_UNPACKED = 1 << 30  # bytes of a Parquet file's columns, and of a column's texts written out
+MOST_ROUNDING = 0.02  # of one probability
 
 
 @dataclass(frozen=True)
@@ -42,12 +40,16 @@ class Predictions:
         table: columns id and those of `DETAILS` that the file has, n rows.
         probabilities: float (n, n_classes), calibrated.
         true: int (n,), index of the true class.
+        has_probabilities: whether the file gave probabilities; without, the predicted class has 1 and the others 0.
+        notes: what had to be understood in the file, in sentences.
     """
 
     labels: LabelSet
     table: pd.DataFrame
     probabilities: np.ndarray
     true: np.ndarray
+    has_probabilities: bool = True
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.true)
@@ -129,7 +131,7 @@ def _sorted_categories(texts: pa.StringArray) -> pd.Categorical:
 
 def _duplicate_status(groups: ArrayLike) -> pd.Categorical:
     """Whether another photo of the file belongs to the same group of near-duplicates."""
-    codes, _ = pd.factorize(np.asarray(groups))
+    codes, _ = pd.factorize(pd.Series(groups))
     size = np.bincount(codes[codes >= 0], minlength=1)
     shared = (codes >= 0) & (size[codes] > 1)
     return pd.Categorical.from_codes(shared.astype(int), ["unique", "near-duplicate"])
@@ -137,14 +139,14 @@ def _duplicate_status(groups: ArrayLike) -> pd.Categorical:
 
 def prediction_file(run: Run, stem: str = "predictions") -> str | None:
     """Name of a run's file of predictions, the columnar one where there are both; None if there is none."""
-    names = [stem + suffix for suffix in SUFFIXES if stem + suffix in run.manifest.get("files", {})]
+    names = [stem + suffix for suffix in SUFFIXES if run.has(stem + suffix)]
     return names[0] if names else None
 
 
 def stage_files(run: Run) -> dict[int, str]:
     """Files of validation predictions, by the number of the stage after which they were made."""
     stages = {}
-    for name in run.manifest.get("files", {}):
+    for name in run.facts.files:
         if match := re.fullmatch(r"(validation_stage(\d+))\.(csv|parquet)", name):
             stages[int(match[2])] = prediction_file(run, match[1])
     return dict(sorted(stages.items()))
@@ -156,147 +158,153 @@ def read_predictions(source: Path | bytes, name: str, labels: LabelSet) -> Predi
     Args:
         source: path or content of the file.
         name: its name, for messages and for its format.
-        labels: the classes it must have a column of probabilities for.
+        labels: the classes that its labels and columns of probabilities name.
 
     Raises:
-        InvalidData: it is no such file; the message says what is wrong and in which row.
+        InvalidData: it is no such file; the message says what is wrong and in which line.
     """
-    file = BytesIO(source) if isinstance(source, bytes) else source
     try:
-        columns = ("id", "label", *labels.names, *DETAILS)
-        table = _parquet(file, columns) if name.lower().endswith(".parquet") else pd.read_csv(file, engine="pyarrow")
-    except (ValueError, OSError, pa.ArrowException) as error:
-        raise InvalidData(
-            f"{name} is not a readable table ({error}). Give a CSV file in UTF-8 with a header line, or a Parquet file."
-        ) from None
-    return predictions_from_table(table, name, labels)
+        data = source if isinstance(source, bytes) else source.read_bytes()
+    except OSError as error:
+        raise InvalidData(f"{name} cannot be read ({error.strerror}).") from None
+    return predictions_of(read_table(data, name), name, labels)
 
 
-def _parquet(file: Path | BytesIO, columns: Collection[str]) -> pd.DataFrame:
-    """Some columns of a Parquet file; repetition packs gigabytes into kilobytes, so what it would unpack to is looked at first.
+def predictions_from_table(frame: pd.DataFrame, name: str, labels: LabelSet) -> Predictions:
+    """As `predictions_of`, from a table made in memory."""
+    return predictions_of(Table.of_frame(frame), name, labels)
 
-    Raises:
-        ValueError: it would unpack to more than is accepted, or a column is there twice or holds neither texts nor numbers.
+
+def predictions_of(table: Table, name: str, labels: LabelSet) -> Predictions:
+    """Validate a table of predictions and bring it into order; arguments and errors as for `read_predictions`.
+
+    Each photo has an id, a label, and either a probability for each class or a predicted class.
     """
-    with pq.ParquetFile(file) as parquet:
-        rows, groups = parquet.metadata.num_rows, range(parquet.metadata.num_row_groups)
-        unpacked = sum(parquet.metadata.row_group(group).total_byte_size for group in groups)
-        if rows > MAX_ROWS or unpacked > MAX_UNPACKED:
-            raise ValueError(
-                f"{rows:,} rows of {unpacked:,} bytes; at most {MAX_ROWS:,} of {MAX_UNPACKED:,} are accepted"
-            )
-        fields = [field for field in parquet.schema_arrow if field.name in columns]
-    texts = [field.name for field in fields if _is_text(field.type)]
-    for field in fields:
-        if not (field.name in texts or pa.types.is_primitive(field.type) or pa.types.is_null(field.type)):
-            raise ValueError(f"the column {field.name} holds {field.type}")
-    if len(set(names := [field.name for field in fields])) < len(names):
-        raise ValueError("there is more than one column of a name")
-    if isinstance(file, BytesIO):
-        file.seek(0)
-    table = pq.read_table(file, columns=names, read_dictionary=texts)
-    for name in texts:
-        written_out = sum(_written_out(chunk) for chunk in table[name].chunks)
-        if written_out > MAX_UNPACKED:
-            raise ValueError(f"the texts of {name} are {written_out:,} bytes; at most {MAX_UNPACKED:,} are accepted")
-    return pa.table(
-        {name: table[name].cast(pa.string()) if name in texts else table[name] for name in names}
-    ).to_pandas()
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    kind = kind.value_type if isinstance(kind, pa.DictionaryType) else kind
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
-
-
-def _written_out(texts: pa.DictionaryArray) -> int:
-    """Bytes of the texts, each as often as it stands there."""
-    lengths = pc.call_function("binary_length", [texts.dictionary]).take(texts.indices)
-    return pc.call_function("sum", [lengths.cast(pa.int64())]).as_py() or 0
-
-
-def predictions_from_table(table: pd.DataFrame, name: str, labels: LabelSet) -> Predictions:
-    """Validate a table of predictions and bring it into order; arguments and errors as for `read_predictions`."""
-    _check_columns(table, name, labels)
-    _check_ids(table, name)
-    true = _true_classes(table, name, labels)
-    probabilities = _checked_probabilities(table, name, labels)
+    rows = _Rows(table, name, labels)
+    columns = rows.columns()
+    rows.check_ids()
+    true = rows.classes("label")
+    notes = list(table.notes)
+    probabilities = rows.probabilities(columns, notes) if columns else np.eye(len(labels))[rows.classes("prediction")]
     order = np.argsort(-probabilities.max(axis=1), kind="stable")
-    kept = table[["id", *(column for column in DETAILS if column in table)]].iloc[order].reset_index(drop=True)
-    return Predictions(labels, kept, probabilities[order], true[order])
+    kept = table.frame[["id", *(column for column in DETAILS if column in table.frame)]]
+    return Predictions(
+        labels, kept.iloc[order].reset_index(drop=True), probabilities[order], true[order], bool(columns), tuple(notes)
+    )
 
 
-def _check_columns(table: pd.DataFrame, name: str, labels: LabelSet) -> None:
-    missing = [column for column in ("id", "label", *labels.names) if column not in table]
-    if missing:
-        raise InvalidData(
-            f"{name} lacks {_listed(missing)}. It needs the columns id and label, and one of probabilities for each class."
+@dataclass(frozen=True)
+class _Rows:
+    """A table on its way to being predictions."""
+
+    table: Table
+    name: str
+    labels: LabelSet
+
+    def columns(self) -> list[str]:
+        """The table's column of probabilities for each class; none where it has a column of predicted classes instead."""
+        frame, name = self.table.frame, self.name
+        missing = [column for column in ("id", "label") if column not in frame]
+        if missing:
+            found = f"Its columns are {listed(list(frame.columns))}." if len(frame.columns) else "It has no columns."
+            raise InvalidData(f"{name} lacks the column {' and the column '.join(missing)}. {found}")
+        if frame.empty:
+            raise InvalidData(f"{name} has no rows. Give at least one labelled photo.")
+        others = {_key(column): column for column in reversed(frame.columns) if column not in TEXT_COLUMNS}
+        columns = {label: label if label in frame else others.get(_key(label)) for label in self.labels.names}
+        lacking = [label for label, column in columns.items() if column is None]
+        if not lacking:
+            return [str(column) for column in columns.values()]
+        if "prediction" in frame or "predicted" in frame:
+            return []
+        if len(lacking) == len(columns):
+            raise InvalidData(f"{name} has neither a column of probabilities for each class nor a column prediction.")
+        raise InvalidData(f"{name} lacks the columns {listed(lacking)}. It needs one of probabilities for each class.")
+
+    def check_ids(self) -> None:
+        """Raise InvalidData unless every row has an id of its own."""
+        ids = pd.Index(self.table.frame["id"])
+        self._refuse(ids.isna(), "no id")
+        if not ids.is_unique:
+            repeated = ids[ids.duplicated()].unique()
+            example, count = repeated[0], len(repeated)
+            where = self._places(np.asarray(ids == example))
+            which = f"id “{example}”" if count == 1 else f"each of {count:,} ids, such as “{example}”"
+            raise InvalidData(f"{self.name} has more than one row for {which} ({where}). Keep one row for each photo.")
+
+    def classes(self, column: str) -> np.ndarray:
+        """Class index of each row's label or prediction, int (n,); upper and lower case and hyphens do not matter."""
+        frame = self.table.frame
+        column = column if column in frame else "predicted"
+        self._refuse(frame[column].isna(), f"no {column}")
+        encoded = _texts(frame[column]).dictionary_encode()
+        names = encoded.dictionary.to_pylist()
+        index = {_key(label): i for i, label in reversed(list(enumerate(self.labels.names)))}
+        exact = {label: i for i, label in enumerate(self.labels.names)}
+        of_name = np.array([exact.get(name, index.get(_key(name), -1)) for name in names], int)
+        found = of_name[encoded.indices.to_numpy()]
+        if (found < 0).any():
+            unknown = sorted(name for name, i in zip(names, of_name, strict=True) if i < 0)
+            raise InvalidData(
+                f"{self.name} has {column}s that are no class of this run: {listed([f'“{value}”' for value in unknown])} "
+                f"({self._places(found < 0)}). The classes are {', '.join(self.labels.names)}."
+            )
+        return found
+
+    def probabilities(self, columns: Sequence[str], notes: list[str]) -> np.ndarray:
+        """Float (n, n_classes), each in [0, 1], each row adding up to 1; what was done to the file's numbers goes to `notes`."""
+        values = np.column_stack([self._numbers(column) for column in columns])
+        if not (values.min() >= 0 and values.max() <= 1):  # nor is it where there are NaNs
+            self._refuse(~np.isfinite(values).all(axis=1), "empty or infinite probabilities")
+            if values.min() >= 0 and (np.abs(values.sum(axis=1) - 100) <= 100 * _tolerance(values)).all():
+                values = values / 100
+                notes.append("Probabilities are percentages; they were divided by 100.")
+            outside = ((values < 0) | (values > 1)).any(axis=1)
+            self._refuse(outside, "probabilities below 0 or above 1 (turn logits into probabilities by softmax)")
+        sums = values.sum(axis=1)
+        if np.abs(sums - 1).max() <= NO_ROUNDING:
+            return values
+        self._refuse(np.abs(sums - 1) > _tolerance(values), "probabilities that do not add up to 1")
+        notes.append(
+            f"Probabilities are rounded: rows add up to {sums.min():.2f} to {sums.max():.2f}. Each row was scaled to add up to 1."
         )
-    repeated = list(table.columns[table.columns.duplicated()])
-    if repeated:
-        raise InvalidData(f"{name} has more than one column called {_listed(repeated)}. Keep one of each.")
-    if table.empty:
-        raise InvalidData(f"{name} has no rows, so there is nothing to show. Give at least one labelled photo.")
+        return values / sums[:, None]
+
+    def _numbers(self, column: str) -> np.ndarray:
+        """A column as float (n,), empty cells as NaN."""
+        values = pd.Series(self.table.frame[column])
+        if not pd.api.types.is_numeric_dtype(values):
+            parsed = pd.Series(pd.to_numeric(values, errors="coerce"))
+            text = np.asarray(parsed.isna() & values.notna())
+            example = f" (“{str(values.to_numpy()[text][0])[:30]}”)" if text.any() else ""
+            self._refuse(text, f"text where column {column} should have a number{example}")
+            values = parsed
+        return values.to_numpy(float, na_value=np.nan)
+
+    def _refuse(self, bad: ArrayLike, what: str) -> None:
+        """Raise InvalidData if any row is bad."""
+        bad = np.asarray(bad)
+        if bad.any():
+            raise InvalidData(
+                f"{self.name} has {what} in {bad.sum():,} of {len(bad):,} rows ({self._places(bad)}). Correct or remove them."
+            )
+
+    def _places(self, rows: np.ndarray) -> str:
+        """Such as "line 4" or "lines 4, 9 and 12 more"."""
+        lines = self.table.lines[np.flatnonzero(rows)].tolist()
+        return f"{self.table.unit}{'' if len(lines) == 1 else 's'} {listed(lines)}"
 
 
-def _check_ids(table: pd.DataFrame, name: str) -> None:
-    _refuse(pd.isna(table["id"]), f"{name} has no id")
-    ids = pd.Index(table["id"])
-    if not ids.is_unique:
-        repeated = list(ids[ids.duplicated()].unique())
-        raise InvalidData(f"{name} has more than one row for id {_listed(repeated)}. Keep one row a photo.")
+def _key(name: object) -> str:
+    """What is left of a name without case, spaces and hyphens: "T-shirts" and "Tshirts" are one."""
+    return re.sub(r"[\W_]+", "", str(name).casefold())
 
 
-def _true_classes(table: pd.DataFrame, name: str, labels: LabelSet) -> np.ndarray:
-    """Class index of each label, int (n,)."""
-    _refuse(pd.isna(table["label"]), f"{name} has no label")
-    texts = _texts(table["label"])
-    found = pc.call_function("index_in", [texts], pc.SetLookupOptions(pa.array(labels.names)))
-    unknown = sorted(texts.filter(found.is_null()).unique().to_pylist())
-    if unknown:
-        raise InvalidData(
-            f"{name} has labels that are no class of this run: {_listed(unknown)}. Known are {', '.join(labels.names)}."
-        )
-    return found.to_numpy()
-
-
-def _checked_probabilities(table: pd.DataFrame, name: str, labels: LabelSet) -> np.ndarray:
-    """Float (n, n_classes), each in [0, 1], each row adding up to 1."""
-    probabilities = np.column_stack([_numbers(table, column, name) for column in labels.names])
-    if not (probabilities.min() >= 0 and probabilities.max() <= 1):  # nor is it where there are NaNs
-        _refuse(~np.isfinite(probabilities).all(axis=1), f"{name} has empty or infinite probabilities")
-        outside = ((probabilities < 0) | (probabilities > 1)).any(axis=1)
-        _refuse(outside, f"{name} has probabilities below 0 or above 1 (logits and percentages must be converted)")
-    off = np.abs(probabilities.sum(axis=1) - 1) > SUM_TOLERANCE
-    _refuse(off, f"{name} has probabilities that do not add up to 1")
-    return probabilities
-
-
-def _numbers(table: pd.DataFrame, column: str, name: str) -> np.ndarray:
-    """A column as float (n,), empty cells as NaN."""
-    values = pd.Series(table[column])
-    if not pd.api.types.is_numeric_dtype(values):
-        parsed = pd.Series(pd.to_numeric(values, errors="coerce"))
-        _refuse(parsed.isna() & values.notna(), f"{name} has text where column {column} should have a number")
-        values = parsed
-    return values.to_numpy(float, na_value=np.nan)
-
-
-def _refuse(bad: ArrayLike, what: str) -> None:
-    """Raise if any row is bad; rows are numbered as an editor numbers lines, the header being line 1."""
-    bad = np.asarray(bad)
-    lines = list(np.flatnonzero(bad) + 2)
-    if lines:
-        raise InvalidData(
-            f"{what} in {len(lines):,} of {len(bad):,} rows (line {_listed(lines)}). Correct or remove them."
-        )
-
-
-def _listed(values: Sequence[object]) -> str:
-    """The first few values, and how many more there are."""
-    shown = ", ".join(str(value)[:60] for value in values[:EXAMPLES])
-    more = len(values) - EXAMPLES
-    return f"{shown} and {more:,} more" if more > 0 else shown
+def _tolerance(probabilities: np.ndarray) -> float:
+    """How far rows may stray from 1 by rounding: half a unit of the last decimal for each class, at most 0.02, in all at least 0.01."""
+    shares = probabilities / (100 if probabilities.max() > 1 else 1)
+    decimals = next((d for d in range(1, 6) if np.allclose(shares, shares.round(d), atol=1e-9)), 6)
+    return max(SUM_TOLERANCE, min(0.5 * 10.0**-decimals, MOST_ROUNDING) * shares.shape[1] + 1e-9)
 
 
 def true_class_rank(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from core.artifacts.labels import LabelSet
+from core.artifacts.manifest import RESTORE_HINT, Manifest, NetworkInput, record_of
+from core.artifacts.measures import Metrics
 from core.errors import BrokenRun
+from core.settings import runs_folder
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SCHEMA = 1
-RUNS_FOLDER = Path(__file__).resolve().parents[2] / "artifacts" / "runs"
-RESTORE_HINT = "Get it back with `git checkout -- artifacts`, or train a run with `python -m train`."
-REQUIRED_FIELDS = ("run_id", "name", "origin", "created", "groups")
+T = TypeVar("T")
 
 
 def sha256_of(path: Path) -> str:
@@ -35,7 +35,7 @@ class Run:
 
     Args:
         folder: the run folder.
-        manifest: its parsed manifest.json.
+        manifest: its manifest.json as it stands there, for whoever writes it anew; `facts` is for readers.
     """
 
     folder: Path
@@ -46,7 +46,7 @@ class Run:
         """Read a run's manifest.
 
         Raises:
-            BrokenRun: there is no manifest, it is no JSON, of a newer schema, or lacks a field.
+            BrokenRun: there is no manifest, it is no JSON, of a newer schema, or lacks a field or holds a wrong one.
         """
         folder = Path(folder)
         path = folder / "manifest.json"
@@ -56,23 +56,64 @@ class Run:
             raise BrokenRun(f"{path} is missing, so this run is not whole. {RESTORE_HINT}") from None
         except (OSError, ValueError) as error:
             raise BrokenRun(f"{path} cannot be read ({error}). {RESTORE_HINT}") from None
-        _check_manifest(path, manifest)
-        return cls(folder, manifest)
+        _check_schema(path, manifest)
+        run = cls(folder, manifest)
+        _ = run.facts  # the manifest is checked now, not where a field is first needed
+        return run
+
+    @cached_property
+    def facts(self) -> Manifest:
+        """What the manifest says. Raises BrokenRun if it lacks a field or holds a wrong one."""
+        return record_of(Manifest, self.manifest, self.folder / "manifest.json")
+
+    @cached_property
+    def metrics(self) -> Metrics:
+        """What metrics.json says. Raises BrokenRun as `path` does, and if it holds a wrong field."""
+        return record_of(Metrics, self.read_json("metrics.json"), self.folder / "metrics.json")
 
     @property
     def run_id(self) -> str:
         """The run's identifier, also its folder's name."""
-        return self.manifest["run_id"]
+        return self.facts.run_id
+
+    @property
+    def name(self) -> str:
+        """What to call the run on screen."""
+        return self.facts.name
+
+    def has(self, name: str) -> bool:
+        """Whether a file belongs to the run."""
+        return name in self.facts.files
 
     @property
     def has_network(self) -> bool:
         """Whether the run carries weights to classify with (a published run does not)."""
-        return "model.safetensors" in self.manifest.get("files", {})
+        return self.has("model.safetensors")
 
     @cached_property
     def labels(self) -> LabelSet:
         """Classes in output order, with their groups."""
-        return LabelSet.from_json(self.manifest["groups"])
+        return LabelSet(self.facts.groups)
+
+    @property
+    def input(self) -> NetworkInput:
+        """Input of the network. Raises BrokenRun if there is no network."""
+        return self._of_network("input", self.facts.input)
+
+    @property
+    def temperature(self) -> float:
+        """What logits are divided by before the softmax. Raises BrokenRun if there is no network."""
+        return self._of_network("temperature", self.facts.temperature)
+
+    @property
+    def threshold(self) -> float:
+        """In-scope score from which on a photo counts as one of the classes. Raises BrokenRun if there is no network."""
+        return self._of_network("in_scope", self.facts.in_scope).threshold
+
+    def _of_network(self, field: str, value: T | None) -> T:
+        if value is None:
+            raise BrokenRun(f"The run {self.run_id} cannot classify: its manifest has no `{field}`. {RESTORE_HINT}")
+        return value
 
     def path(self, name: str) -> Path:
         """Path of a file of the run, proven by its SHA-256.
@@ -80,7 +121,7 @@ class Run:
         Raises:
             BrokenRun: the manifest does not list the file, or it is missing, unreadable or altered.
         """
-        expected = self.manifest.get("files", {}).get(name)
+        expected = self.facts.files.get(name)
         if expected is None:
             raise BrokenRun(f"The run {self.run_id} has no {name}.")
         path = self.folder / name
@@ -112,7 +153,7 @@ class Run:
             raise BrokenRun(f"{self.folder / name} is not a readable CSV table ({error}). {RESTORE_HINT}") from None
 
 
-def _check_manifest(path: Path, manifest: Any) -> None:
+def _check_schema(path: Path, manifest: Any) -> None:
     if not isinstance(manifest, dict) or "schema" not in manifest:
         raise BrokenRun(f"{path} is no run manifest: it has no `schema` field. {RESTORE_HINT}")
     if manifest["schema"] != SCHEMA:
@@ -123,25 +164,20 @@ def _check_manifest(path: Path, manifest: Any) -> None:
             f"{path} is of schema {manifest['schema']}; this version of the product reads schema {SCHEMA}. "
             f"Install {writer} or a later one of the same schema, or train the run again."
         )
-    missing = [field for field in REQUIRED_FIELDS if field not in manifest]
-    if missing:
-        raise BrokenRun(f"{path} lacks {', '.join(missing)}. {RESTORE_HINT}")
 
 
-def runs_folder() -> Path:
-    """Where run folders are looked for: the setting `GARMENTS_RUNS` if there is one, else `artifacts/runs`."""
-    return Path(os.environ.get("GARMENTS_RUNS", RUNS_FOLDER))
-
-
-def find_runs(folder: str | Path = RUNS_FOLDER) -> tuple[list[Run], dict[str, str]]:
+def find_runs(folder: str | Path | None = None) -> tuple[list[Run], dict[str, str]]:
     """Every run below a folder, newest first, and what is wrong with the folders that are no whole run.
+
+    Args:
+        folder: of runs; None for the folder that the settings name.
 
     Returns:
         The whole runs, and folder name to message for the others (runs still in training among them).
     """
     runs: list[Run] = []
     broken: dict[str, str] = {}
-    folder = Path(folder)
+    folder = Path(folder or runs_folder())
     for child in sorted(folder.iterdir()) if folder.is_dir() else []:
         if not child.is_dir():
             continue
@@ -149,7 +185,7 @@ def find_runs(folder: str | Path = RUNS_FOLDER) -> tuple[list[Run], dict[str, st
             runs.append(Run.load(child))
         except BrokenRun as error:
             broken[child.name] = str(error)
-    runs.sort(key=lambda run: run.manifest["created"], reverse=True)
+    runs.sort(key=lambda run: run.facts.created, reverse=True)
     return runs, broken
 
 
@@ -159,13 +195,17 @@ def distinct_names(names: dict[str, str]) -> dict[str, str]:
     return {run_id: name if shared[name] == 1 else f"{name} ({run_id})" for run_id, name in names.items()}
 
 
-def current_run(folder: str | Path = RUNS_FOLDER) -> Run:
+def current_run(folder: str | Path | None = None) -> Run:
     """The run the product ships: the one named in `current.json` beside the run folders.
+
+    Args:
+        folder: of runs; None for the folder that the settings name.
 
     Raises:
         BrokenRun: `current.json` or the run it names is missing or damaged.
     """
-    path = Path(folder) / "current.json"
+    folder = Path(folder or runs_folder())
+    path = folder / "current.json"
     try:
         run_id = json.loads(path.read_text(encoding="utf-8"))["run_id"]
     except FileNotFoundError:
@@ -174,4 +214,4 @@ def current_run(folder: str | Path = RUNS_FOLDER) -> Run:
         raise BrokenRun(f"{path} cannot be read ({error}). {RESTORE_HINT}") from None
     if Path(run_id).name != run_id:
         raise BrokenRun(f"{path} names the run {run_id!r}, which is not a folder name. {RESTORE_HINT}")
-    return Run.load(Path(folder) / run_id)
+    return Run.load(folder / run_id)

@@ -6,6 +6,7 @@ nobody knows is NaN and stays so; nothing is interpolated. Accuracies and losses
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 import os
@@ -16,31 +17,41 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
+from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
 
-from core.artifacts.run import RESTORE_HINT, RUNS_FOLDER, Run
+from core.artifacts.run import RESTORE_HINT, Run
 from core.errors import BrokenRun
+from core.settings import PROJECT
 
+Block = Literal["stem", "layer1", "layer2", "layer3", "layer4", "head"]  # of ResNet50, from the input to the output
+BLOCKS: tuple[Block, ...] = get_args(Block)
 FILES = ("manifest.json", "config.json", "history.csv", "data.json", "metrics.json")  # what is read of a finished run
-PROJECT = RUNS_FOLDER.parent.parent
 HEARTBEAT_LOST = (
-    30.0  # seconds without a sign of life after which a trainer elsewhere counts as dead; it gives one every 2 s
+    30.0  # seconds without a heartbeat after which a trainer elsewhere counts as dead; it sends one every 2 s
 )
-LONGEST_SILENCE = 3600.0  # likewise while its process is there: it is silent while it validates and exports
+LONGEST_SILENCE = 3600.0  # the same while its process exists: it is silent while it validates and exports
 IN_TRAINING = "in training"
 TEXTS = ("stage_name", "device")
+LOSSES = ("train_loss", "val_loss")
 COLUMNS = (
     "epoch", "stage", "stage_name", "trainable_parameters", "lr", "train_loss", "train_accuracy", "val_loss", "val_accuracy",
     "val_macro_f1", "images", "seconds", "images_per_second", "device",
 )  # fmt: skip
-ELSEWHERE = (
-    "val_phone_accuracy",
-    "val_worn_accuracy",
-)  # empty, and absent from older runs, where there are no such photos
+# Columns that not every run has, or whose cells may be empty.
+ELSEWHERE = ("val_phone_accuracy", "val_worn_accuracy")  # share of the photos with a class that their label allows
+MACHINE = (
+    "update_to_weight",  # norm of an update over norm of the weights it changes, at the last step of the epoch
+    "peak_memory_mib",  # of the device: graphics memory of a GPU, else memory of the process, since its start
+    "busy_cores",  # processor time of the trainer over time
+    "energy_wh",  # of the processor package, where the system says so
+)
+OPTIONAL = (*ELSEWHERE, *MACHINE)
+HISTORY_COLUMNS = (*COLUMNS, *OPTIONAL)
 SHARES = ("train_accuracy", "val_accuracy", "val_macro_f1", *ELSEWHERE)
 
 
@@ -51,12 +62,14 @@ class Training:
     Args:
         folder: its run folder.
         name: to be shown.
-        epochs: one row an epoch: `COLUMNS`, `ELSEWHERE`, and counted from the start `images_seen`, `steps` of the optimizer, and `hours`.
+        epochs: one row an epoch: `HISTORY_COLUMNS`, and counted from the start `images_seen`, `steps` of the optimizer, and
+            `hours`. A loss that was not a number is infinite.
         config: settings as resolved, by dotted name.
         data: what was indexed, as in `data.json`; empty if unknown.
         manifest: of a finished run; empty while it trains.
         metrics: as in `metrics.json`; empty while it trains.
         progress: what the trainer last said of itself; empty for a finished run.
+        remarks: sentences on what was left out when its files were read.
     """
 
     folder: Path
@@ -67,6 +80,7 @@ class Training:
     manifest: dict[str, Any]
     metrics: dict[str, Any]
     progress: dict[str, Any]
+    remarks: tuple[str, ...] = ()
 
     @property
     def run_id(self) -> str:
@@ -89,6 +103,16 @@ class Training:
     def best_accuracy(self) -> float:
         """Validation accuracy of the best epoch; NaN if none is known."""
         return math.nan if self.best is None else float(self.best.at["val_accuracy"])
+
+    @property
+    def run(self) -> Run | None:
+        """Its run folder once it is finished, for what else lies there."""
+        return Run(self.folder, self.manifest) if self.manifest else None
+
+    @property
+    def initial_weights(self) -> str:
+        """What the training began with, such as `imagenet` or a run's id; empty if unknown."""
+        return self.manifest.get("initial_weights") or self.config.get("init") or ""
 
     @property
     def test_accuracy(self) -> dict[str, Any]:
@@ -143,19 +167,20 @@ def finished(run: Run) -> Training:
         for name in ("config.json", "data.json", "metrics.json")
     )
     settings = flattened(config.get("resolved", {}))
-    epochs = _checked(run.read_csv("history.csv"), run.folder / "history.csv", settings)
-    return Training(run.folder, run.manifest["name"], epochs, settings, data, run.manifest, metrics, {})
+    epochs, remarks = _read_history(run.path("history.csv"), settings)
+    return Training(run.folder, run.manifest["name"], epochs, settings, data, run.manifest, metrics, {}, remarks)
 
 
 def in_progress(folder: Path) -> Training:
     """The training that is being made in a folder. Raises BrokenRun if a file of it cannot be read."""
     told, config, data = (_read_object(folder / name) for name in ("progress.json", "config.json", "data.json"))
     settings, history = flattened(config.get("resolved", {})), folder / "history.csv"
-    try:
-        epochs = pd.read_csv(history) if history.is_file() else pd.DataFrame(columns=list(COLUMNS))
-    except (OSError, ValueError) as error:
-        raise BrokenRun(f"{history} cannot be read ({error}).") from None
-    return Training(folder, folder.name, _checked(epochs, history, settings), settings, data, {}, {}, told)
+    epochs, remarks = _read_history(history, settings) if history.is_file() else _empty(history)
+    return Training(folder, folder.name, epochs, settings, data, {}, {}, told, remarks)
+
+
+def _empty(path: Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    return _checked({name: [] for name in COLUMNS}, path, {}), ()
 
 
 def _read_object(path: Path) -> dict[str, Any]:
@@ -195,27 +220,55 @@ def find_trainings(
     return trainings, problems
 
 
-def _checked(epochs: pd.DataFrame, path: Path, settings: dict[str, Any]) -> pd.DataFrame:
-    """The table with its running totals. Raises BrokenRun, naming what is wrong with it."""
-    missing = [column for column in COLUMNS if column not in epochs]
+def _read_history(path: Path, settings: dict[str, Any]) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """The table of a `history.csv` with its running totals, and what was left out of it. Raises BrokenRun, naming what is wrong."""
+    try:
+        header, *rows = [row for row in csv.reader(StringIO(path.read_text(encoding="utf-8"))) if row] or [[]]
+    except (OSError, ValueError, csv.Error) as error:
+        raise BrokenRun(f"{path} is not a readable CSV table ({error}). {RESTORE_HINT}") from None
+    remarks = ()
+    if rows and len(rows[-1]) < len(header):
+        rows, remarks = rows[:-1], ("The last row of history.csv was cut off and is left out.",)
+    columns = {name: [row[place] for row in rows] for place, name in enumerate(header)}
+    return _checked(columns, path, settings), remarks
+
+
+def _checked(columns: dict[str, list[str]], path: Path, settings: dict[str, Any]) -> pd.DataFrame:
+    """Columns of texts as a table of numbers, with its running totals. Raises BrokenRun, naming what is wrong with it."""
+    missing = [name for name in COLUMNS if name not in columns]
     if missing:
         raise BrokenRun(f"{path} lacks the column(s) {', '.join(missing)}. {RESTORE_HINT}")
-    epochs = epochs.reindex(columns=epochs.columns.union(ELSEWHERE, sort=False))
-    if epochs.empty:
-        epochs = epochs.astype(float)
-    words = [
-        name for name in (*COLUMNS, *ELSEWHERE) if name not in TEXTS and not pd.api.types.is_numeric_dtype(epochs[name])
-    ]
-    if words:
-        raise BrokenRun(f"{path} holds something other than numbers in {', '.join(words)}. {RESTORE_HINT}")
+    epochs = _numbers(columns, path)
     if epochs[["epoch", "stage"]].isna().to_numpy().any() or (np.diff(epochs["epoch"].to_numpy(float)) < 1).any():
         raise BrokenRun(f"{path}: epochs must count up, each with its stage. {RESTORE_HINT}")
+    epochs = epochs.astype({"epoch": int, "stage": int})
     strange = [name for name in SHARES if not epochs[name].dropna().between(0, 1).all()]
     if strange:
         raise BrokenRun(f"{path}: {', '.join(strange)} must lie between 0 and 1. {RESTORE_HINT}")
     seen = np.cumsum(epochs["images"].to_numpy(float))  # from the first unknown value on nobody knows the sum
     steps = seen / settings.get("batch_size", math.nan)
     return epochs.assign(images_seen=seen, steps=steps, hours=np.cumsum(epochs["seconds"].to_numpy(float)) / 3600)
+
+
+def _numbers(columns: dict[str, list[str]], path: Path) -> pd.DataFrame:
+    """`HISTORY_COLUMNS` with floats where there are numbers; an empty cell is NaN, a loss that is not a number infinite."""
+    unknown = [""] * len(columns["epoch"])
+    table: dict[str, Any] = {}
+    words: list[str] = []
+    for name in HISTORY_COLUMNS:
+        cells = columns.get(name, unknown)
+        try:
+            table[name] = cells if name in TEXTS else np.array([_number(cell, name) for cell in cells], float)
+        except ValueError:
+            words.append(name)
+    if words:
+        raise BrokenRun(f"{path} holds something other than numbers in {', '.join(words)}. {RESTORE_HINT}")
+    return pd.DataFrame(table)
+
+
+def _number(cell: str, column: str) -> float:
+    value = float(cell) if cell.strip() else math.nan
+    return math.inf if column in LOSSES and cell.strip() and math.isnan(value) else value
 
 
 def flattened(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -268,8 +321,8 @@ def made_on(training: Training) -> str:
     return training.manifest.get("created", "")
 
 
-def resume_command(training: Training) -> str:
-    """What to type, from the project's folder, to go on with a training that ended early."""
-    folder = training.folder.resolve()
+def resume_command(folder: Path) -> str:
+    """What to type, from the project's folder, to continue the training in a run folder."""
+    folder = folder.resolve()
     shown = folder.relative_to(PROJECT) if folder.is_relative_to(PROJECT) else folder
     return f"python -m train --resume {shlex.quote(shown.as_posix())}"

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 
 from core.artifacts.labels import LabelSet
 from core.bulk.pipeline import Result
+from core.files import replaced
 from core.images.decode import display_name
 from core.plots.heatmap import overlay
+from core.settings import DEFAULTS
 
-OPACITY = 0.55
 SIZE = (800, 800)  # a heat map is fitted into it
 
 
@@ -21,12 +21,10 @@ def save_heatmap(folder: Path, result: Result, labels: LabelSet) -> str:
         return ""
     heat = result.reading.heat(labels.index(result.record["label"]), result.picture.size)
     target = folder / _file_name(result.record["file"])
-    partial = target.with_name(f"{target.name}.{os.getpid()}.tmp")
     try:
-        overlay(result.picture, heat, OPACITY).save(partial, "PNG")
-        partial.replace(target)
+        with replaced(target) as partial:
+            overlay(result.picture, heat, DEFAULTS.opacity).save(partial, "PNG")
     except OSError as problem:
-        partial.unlink(missing_ok=True)
         return f"The heat map could not be saved ({problem.strerror or problem})."
     return ""
 

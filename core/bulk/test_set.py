@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,9 +12,9 @@ from core.errors import InvalidData, UnreadablePhoto
 from core.images.decode import ACCEPTED_SUFFIXES, Photo, decode_photo
 from core.inference.classifier import Classifier
 from core.inference.postprocess import softmax
+from core.settings import test_sets_folder
 
 BATCH = 16
-SETTING = "GARMENTS_TEST_SETS"
 TABLES = (".csv", ".parquet")
 
 
@@ -27,14 +26,9 @@ def offered_test_sets() -> dict[str, Path]:
     Raises:
         InvalidData: the folder is not there or cannot be read.
     """
-    setting = os.environ.get(SETTING)
-    if not setting:
-        return {}
-    return {
-        path.name: path
-        for path in _contents(Path(setting).expanduser())
-        if path.is_dir() or path.suffix.lower() in TABLES
-    }
+    folder = test_sets_folder()
+    found = _contents(folder) if folder else []
+    return {path.name: path for path in found if path.is_dir() or path.suffix.lower() in TABLES}
 
 
 def labelled_photos(folder: Path, labels: LabelSet) -> list[tuple[Path, str]]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import csv
 import itertools
 import json
-from collections.abc import Generator, Iterable
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from core.bulk.pipeline import RECORD_FIELDS
+from core.files import replaced
 
 ROWS_AT_ONCE = 4096
 KINDS = {
-    "probability": pa.float64(), "in_scope": pa.bool_(), "in_scope_score": pa.float64(), "width": pa.int32(), "height": pa.int32(),
-    "milliseconds": pa.float64(),
+    "probability": pa.float64(), "in_scope": pa.bool_(), "in_scope_score": pa.float64(), "looks_like_probability": pa.float64(),
+    "width": pa.int32(), "height": pa.int32(), "milliseconds": pa.float64(),
 }  # fmt: skip
 SCHEMA = pa.schema([(name, KINDS.get(name, pa.string())) for name in RECORD_FIELDS])
 
@@ -27,7 +27,7 @@ Record = dict[str, Any]
 
 def save_csv(path: Path, records: Iterable[Record]) -> None:
     """One row a record; `top_k` as JSON. Raises OSError."""
-    with _whole(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+    with replaced(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, list[str](RECORD_FIELDS))
         writer.writeheader()
         writer.writerows(map(_row, records))
@@ -36,20 +36,10 @@ def save_csv(path: Path, records: Iterable[Record]) -> None:
 def save_parquet(path: Path, records: Iterable[Record]) -> None:
     """The columns of the CSV, with types. Raises OSError."""
     rows = map(_row, records)
-    with _whole(path) as partial, pq.ParquetWriter(partial, SCHEMA) as writer:
+    with replaced(path) as partial, pq.ParquetWriter(partial, SCHEMA) as writer:
         while chunk := list(itertools.islice(rows, ROWS_AT_ONCE)):
             writer.write_batch(pa.RecordBatch.from_pylist(chunk, SCHEMA))
 
 
 def _row(record: Record) -> Record:
     return record | {"top_k": json.dumps(record["top_k"])}
-
-
-@contextmanager
-def _whole(path: Path) -> Generator[Path]:
-    partial = path.with_name(f"{path.name}.tmp")
-    try:
-        yield partial
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -6,7 +6,6 @@ The repository holds none of them. An id is only ever looked up among the files 
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import zipfile
 import zlib
@@ -14,8 +13,8 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 
 from core.errors import InvalidData
+from core.settings import DATA, data_set
 
-SETTING = "GARMENTS_DATA"
 CATALOGUE_PHOTO = re.compile(r"(?:^|/)images/(\d+)\.jpg$")
 
 
@@ -55,17 +54,14 @@ def _read(found: dict[str, str], read: Callable[[str], bytes]) -> dict[str, byte
 
 
 def catalogue_path() -> Path | None:
-    """Where the setting `GARMENTS_DATA` says that the Kaggle data set lies, its zip or its folder; None if it is not set.
+    """The Kaggle data set that `GARMENTS_DATA` names, its zip or its folder; None if it is not set.
 
     Raises:
-        InvalidData: there is nothing.
+        InvalidData: it does not exist.
     """
-    setting = os.environ.get(SETTING)
-    if not setting:
-        return None
-    path = Path(setting).expanduser()
-    if not path.exists():
-        raise InvalidData(f"{SETTING} is {setting}, where nothing is. Point it to the Kaggle zip or its folder.")
+    path = data_set()
+    if path is not None and not path.exists():
+        raise InvalidData(f"{DATA} is {path}, which does not exist. Set it to the Kaggle zip or its folder.")
     return path
 
 

@@ -18,16 +18,26 @@ from dataclasses import dataclass
 
 import numpy as np
 from PIL import ExifTags, Image, ImageChops, ImageCms, ImageOps
-from pillow_heif import register_heif_opener
+from pillow_heif import HeifImageFile, register_heif_opener
 
 from core.errors import UnreadablePhoto
-from core.images.file_kind import ACCEPTED, likeness
+from core.images.containers import (
+    END_OF_IMAGE,
+    comes_at_once,
+    is_cut_short,
+    jpeg_frame,
+    lacks_scans,
+    with_more_behind,
+    without_oddities,
+)
+from core.images.file_kind import ACCEPTED, AVIF_BRANDS, likeness
 
 MAX_BYTES = 30 * 2**20
 NAMELESS = "This photo"
 MAX_PIXELS = 64_000_000
-MAX_SECONDS = 10.0  # a photo of MAX_PIXELS takes one to three
+MAX_SECONDS = 10.0  # of processor time; a photo of MAX_PIXELS takes one to three
 TOO_SLOW = f"takes more than {MAX_SECONDS:.0f} seconds to decode. Save it anew as JPEG or PNG."
+INCOMPLETE = "is incomplete: the end of the file is missing. Copy or download it again."
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "HEIF", "BMP", "TIFF", "GIF")
 ACCEPTED_SUFFIXES = (
     ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".avif", ".heic", ".heif", ".hif", ".bmp", ".tif", ".tiff", ".gif",
@@ -39,7 +49,14 @@ SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
 TRANSVERSED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 log = logging.getLogger(__name__)
 
+
+def _may_be_heif(head: bytes) -> bool:
+    """Whether libheif is to look at bytes: it knows more brands than those by which the plugin goes."""
+    return head[4:8] == b"ftyp" and head[8:12] not in AVIF_BRANDS
+
+
 register_heif_opener(thumbnails=False, depth_images=False, aux_images=False)
+Image.register_open("HEIF", HeifImageFile, _may_be_heif)
 warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
 
 
@@ -166,33 +183,71 @@ def _too_large(pixels: str) -> str:
 
 
 class _TimedReader(io.BytesIO):
-    """Bytes that can be read for MAX_SECONDS, so that no parser's loop goes on for ever."""
+    """Bytes that can be read for MAX_SECONDS of this thread's work, so that no parser's loop goes on for ever."""
 
     def __init__(self, data: bytes):
         super().__init__(data)
-        self.deadline = time.monotonic() + MAX_SECONDS
+        self.deadline = time.thread_time() + MAX_SECONDS
 
     def read(self, size: int | None = -1, /) -> bytes:
-        if time.monotonic() > self.deadline:
+        if time.thread_time() > self.deadline:
             raise _Refused(TOO_SLOW)
         return super().read(size)
 
 
 def _decode(data: bytes, at_least: tuple[int, int] | None) -> tuple[Image.Image, tuple[int, int], str]:
     """Upright RGB image, size of the upright photo in full, and format."""
+    if is_cut_short(data):
+        raise _Refused(INCOMPLETE)
+    data = without_oddities(data)
     with Image.open(_TimedReader(data), formats=FORMATS) as image:
         _check_pixels(image)
         image.decodermaxblock = READ_SIZE
         kind = "JPEG" if image.format == "MPO" else str(image.format)
         sideways = kind == "JPEG" and _orientation(image) in TRANSVERSED
         full = _swapped(image.size) if sideways else image.size
-        if at_least is not None and kind == "JPEG":
-            image.draft(None, _swapped(at_least) if sideways else at_least)
-        image.load()
+        if kind == "JPEG":
+            image = _whole_jpeg(data, image, at_least and (_swapped(at_least) if sideways else at_least))
+        else:
+            image.load()
         _turn_upright(image)
         if kind == "JPEG":
             return _rgb(image), full, kind
         return _reduced(_rgb(image), at_least or image.size), image.size, kind
+
+
+def _whole_jpeg(data: bytes, image: Image.Image, at_least: tuple[int, int] | None) -> Image.Image:
+    """A JPEG decoded, if all its rows are there: libjpeg fills up those that are not, and Pillow wants no more than its last two bytes."""
+    image.draft(None, at_least) if at_least else None
+    try:
+        image.load()
+        closed = True
+    except OSError as error:
+        if "truncated" not in str(error):
+            raise
+        data, closed = data + END_OF_IMAGE, False
+        image = _decoded_again(data, at_least)
+    if closed and comes_at_once(data) and not _ends_grey(image):
+        return image
+    frame = jpeg_frame(data)
+    if frame is None:
+        return image
+    if lacks_scans(frame) or _decoded_again(with_more_behind(data, frame), at_least).tobytes() != image.tobytes():
+        raise _Refused(INCOMPLETE)
+    return image
+
+
+def _decoded_again(data: bytes, at_least: tuple[int, int] | None) -> Image.Image:
+    image = Image.open(_TimedReader(data), formats=("JPEG",))
+    image.draft(None, at_least) if at_least else None
+    image.load()
+    return image
+
+
+def _ends_grey(image: Image.Image) -> bool:
+    """Whether the last corner has the grey of rows that are not there."""
+    last = image.getpixel((image.width - 1, image.height - 1))
+    return all(127 <= value <= 129 for value in (last if isinstance(last, tuple) else (last or 0,)))
 
 
 def _reduced(image: Image.Image, at_least: tuple[int, int]) -> Image.Image:

@@ -31,9 +31,25 @@ _PHOTO_SIGNATURES = (
     (b"GIF8", "GIF"),
     (b"II*\x00", "TIFF"),
     (b"MM\x00*", "TIFF"),
+    (b"II+\x00", "TIFF"),
+    (b"MM\x00+", "TIFF"),
     (b"BM", "BMP"),
 )
-_HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+_HEIF_BRANDS = (
+    b"heic",
+    b"heix",
+    b"heim",
+    b"heis",
+    b"hevc",
+    b"hevm",
+    b"hevs",
+    b"hevx",
+    b"mif1",
+    b"mif2",
+    b"mif3",
+    b"msf1",
+)
+AVIF_BRANDS = (b"avif", b"avis")
 
 
 def likeness(data: bytes) -> str:
@@ -51,7 +67,7 @@ def _photo_kind(head: bytes) -> str:
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "WebP"
     brand = head[8:12] if head[4:8] == b"ftyp" else b""
-    return "HEIC" if brand in _HEIF_BRANDS else "AVIF" if brand in (b"avif", b"avis") else ""
+    return "HEIC" if brand in _HEIF_BRANDS else "AVIF" if brand in AVIF_BRANDS else ""
 
 
 def _other_kind(head: bytes) -> str:

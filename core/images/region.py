@@ -1,4 +1,4 @@
-"""Regions of interest: rectangles in pixels of the upright photo, and their way to the drawing canvas and back."""
+"""Boxes: rectangles in pixels of the upright photo, and their way from the drawing canvas."""
 
 from __future__ import annotations
 
@@ -47,6 +47,13 @@ class Region:
         left, top = min(int(self.left * x), image_size[0] - 1), min(int(self.top * y), image_size[1] - 1)
         right, bottom = min(round(self.right * x), image_size[0]), min(round(self.bottom * y), image_size[1])
         return left, top, max(right, left + 1), max(bottom, top + 1)
+
+
+def iou(a: Region, b: Region) -> float:
+    """Intersection over union of two regions, in [0, 1]."""
+    width = max(0, min(a.right, b.right) - max(a.left, b.left))
+    height = max(0, min(a.bottom, b.bottom) - max(a.top, b.top))
+    return width * height / (a.width * a.height + b.width * b.height - width * height)
 
 
 def clamp(region: Region, width: int, height: int) -> Region:
@@ -101,12 +108,17 @@ def regions_from_canvas(objects: list[dict[str, Any]], canvas_size: Size, photo_
         Regions, without the specks that mere clicks leave.
     """
     x, y = photo_size[0] / canvas_size[0], photo_size[1] / canvas_size[1]
-    bounds = [_bounds(thing) for thing in objects if thing.get("type") in ("Rect", "LabeledRect")]
+    bounds = [_bounds(thing) for thing in objects if _is_rectangle(thing)]
     return [
         Region(round(left * x), round(top * y), round(right * x), round(bottom * y))
         for left, top, right, bottom in bounds
         if max(right - left, bottom - top) > STRAY_SIDE
     ]
+
+
+def _is_rectangle(thing: dict[str, Any]) -> bool:
+    numbers = [thing.get(name) for name in ("left", "top", "width", "height")]
+    return thing.get("type") == "Rect" and all(isinstance(n, int | float) and math.isfinite(n) for n in numbers)
 
 
 def _bounds(rectangle: dict[str, Any]) -> tuple[float, float, float, float]:
@@ -120,24 +132,3 @@ def _bounds(rectangle: dict[str, Any]) -> tuple[float, float, float, float]:
     xs = [rectangle["left"] + u * math.cos(angle) - v * math.sin(angle) for u, v in corners]
     ys = [rectangle["top"] + u * math.sin(angle) + v * math.cos(angle) for u, v in corners]
     return min(xs), min(ys), max(xs), max(ys)
-
-
-def canvas_rect(region: Region, canvas_size: Size, photo_size: Size, colour: str) -> dict[str, Any]:
-    """The region as a rectangle for the canvas's `initial_drawing["objects"]`; `regions_from_canvas` reads it back."""
-    x, y = canvas_size[0] / photo_size[0], canvas_size[1] / photo_size[1]
-    return {
-        "type": "Rect",
-        "originX": "left",
-        "originY": "top",
-        "left": region.left * x,
-        "top": region.top * y,
-        "width": region.width * x,
-        "height": region.height * y,
-        "scaleX": 1,
-        "scaleY": 1,
-        "angle": 0,
-        "fill": "rgba(0, 0, 0, 0)",
-        "stroke": colour,
-        "strokeWidth": STROKE_WIDTH,
-        "strokeUniform": True,
-    }

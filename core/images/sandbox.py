@@ -1,212 +1,110 @@
-"""Decode strangers' photos outside the server: in processes that know nothing of it, can open nothing, and may die.
+"""Decode strangers' photos outside the server, each in a process of its own that the kernel confines.
 
-The first rule of Pillow's security handbook (https://pillow.readthedocs.io/en/stable/handbook/security.html). Such a
-process is a fresh interpreter without the server's environment. It reads a photo from its standard input, decodes it
-with `core.images.decode.decode_photo` and writes the pixels to its standard output. Once it is ready it cannot open a
-file or a connection (Linux, macOS) nor take more than MEMORY (Linux). One that stops or takes too long is replaced: the
-one photo is refused, and nobody else notices.
+The first rule of Pillow's security handbook (https://pillow.readthedocs.io/en/stable/handbook/security.html). Such a process knows
+nothing of the server and of other photos; what it can do is in `core.confinement`.
+If it crashes, the photo is tried once more, then refused.
 """
 
 from __future__ import annotations
 
-import atexit
 import codecs
-import contextlib
 import hashlib
-import json
-import logging
 import os
-import queue
-import struct
-import subprocess
-import sys
-import time
-from functools import cache
-from pathlib import Path
-from threading import Lock, Timer
-from typing import IO, Any
+from typing import Any
 
 from PIL import Image
 
+from core.confinement.kernel import Layer
+from core.confinement.pool import Confined, Ended
 from core.errors import UnreadablePhoto
-from core.images.decode import MAX_BYTES, MAX_PIXELS, MAX_SECONDS, Photo, damaged, decode_photo, display_name, too_slow
+from core.images.decode import (
+    MAX_BYTES,
+    MAX_PIXELS,
+    MAX_SECONDS,
+    NAMELESS,
+    Photo,
+    decode_photo,
+    display_name,
+    too_slow,
+)
+from core.images.encode import jpeg as encode_jpeg
 
-PROCESSES = min(4, max(2, os.cpu_count() or 1))
+PROCESSES = 1 + min(4, max(2, os.cpu_count() or 1))  # one visitor has all but one of them at most
 MEMORY = 2 * 2**30  # bytes of addresses, libraries included
-PATIENCE = MAX_SECONDS + 2  # seconds; a decoder that looks at the clock has refused the photo by then
-REQUEST = struct.Struct("!IIII")  # lengths of name and photo in bytes, then width and height that are enough, 0 for all
-REPLY = struct.Struct("!II")  # lengths of a JSON object and of the pixels in bytes
-LARGEST_REPLY = 2**16  # bytes of JSON
-NEEDED = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT")  # of the environment, to start an interpreter
-ROOT = Path(__file__).resolve().parents[2]
-log = logging.getLogger(__name__)
-_starting = Lock()  # else two visitors who come first start twice as many
+SECONDS = (
+    int(MAX_SECONDS) + 2
+)  # of processor time, all threads together; decoding has looked at the clock and ended by then
+STOPPED = "could not be read: the program that decodes photos stopped at it, twice. Save it again as JPEG or PNG."
+confined = Confined("core.images.sandbox:answer", PROCESSES, MEMORY, SECONDS, 3 * MAX_PIXELS)
+
+Image.init()  # nothing can be imported once a process is confined
+codecs.lookup("utf-8-sig")  # with which a refusal looks at text
+EXAMPLE = (
+    {"name": "", "at_least": [8, 8]},
+    encode_jpeg(Image.new("RGB", (48, 64)), 75),
+)  # what a process decodes before a photo comes
 
 
 def start() -> None:
     """Let the processes start, so that they are ready when the first photo comes."""
-    _decoders()
+    confined.start()
 
 
-def decode_apart(data: bytes, name: str = "", at_least: tuple[int, int] | None = None) -> Photo:
-    """`core.images.decode.decode_photo` in another process; safe to call from several threads, of which PROCESSES are served at once.
+def level() -> Layer:
+    """What confines a photo's process on this machine."""
+    return confined.level()
+
+
+def decode_apart(data: bytes, name: str = "", at_least: tuple[int, int] | None = None, visitor: str = "") -> Photo:
+    """`core.images.decode.decode_photo` in another process; safe to call from several threads.
+
+    Args:
+        data: as for decode_photo.
+        name: as for decode_photo.
+        at_least: as for decode_photo.
+        visitor: whose photo it is; visitors who take little come before those who take much.
 
     Raises:
-        UnreadablePhoto: as decode_photo, and for a photo at which the process stopped or would not end.
+        UnreadablePhoto: as decode_photo, and for a photo at which the process stopped twice or would not end.
+        Unconfined: the processes cannot be confined as the setting requires.
     """
     if not data or len(data) > MAX_BYTES:
         return decode_photo(data, name, at_least)  # which refuses it unread
-    waiting = _decoders()
-    decoder = waiting.get()
+    shown = display_name(name)
     try:
-        return decoder.decode(data, name, at_least)
-    finally:
-        waiting.put(decoder)
+        told, pixels = confined({"name": shown, "at_least": at_least}, data, visitor)
+    except Ended as error:
+        raise (too_slow(name) if error.too_slow else _stopped(shown)) from error
+    if "refused" in told:
+        raise UnreadablePhoto(str(told["refused"]))
+    try:
+        return _photo(told, pixels, data, shown)
+    except (ValueError, KeyError, TypeError) as error:
+        raise _stopped(shown) from error
 
 
-def _decoders() -> queue.SimpleQueue[_Decoder]:
-    """Those that wait for a photo."""
-    with _starting:
-        return _started()
+def _stopped(shown: str) -> UnreadablePhoto:
+    return UnreadablePhoto(f"{shown or NAMELESS} {STOPPED}")
 
 
-@cache
-def _started() -> queue.SimpleQueue[_Decoder]:
-    decoders: queue.SimpleQueue[_Decoder] = queue.SimpleQueue()
-    for _ in range(PROCESSES):
-        decoder = _Decoder()
-        atexit.register(decoder.end)
-        decoders.put(decoder)
-    return decoders
-
-
-class _Decoder:
-    """One process, and the next one when it has ended."""
-
-    def __init__(self) -> None:
-        self._process = _new_process()
-
-    def decode(self, data: bytes, name: str, at_least: tuple[int, int] | None) -> Photo:
-        if self._process.poll() is not None:
-            self._replace()
-        begun, overdue = time.monotonic(), Timer(PATIENCE, self._stop)
-        overdue.start()
-        try:
-            return self._ask(data, display_name(name), at_least)
-        except UnreadablePhoto:
-            raise
-        except Exception as error:  # it stopped or makes no sense: what it says next would not be of the next photo
-            self._replace()
-            log.warning("a decoder was given up at %s: %r", hashlib.sha256(data).hexdigest(), error)
-            late = time.monotonic() - begun >= PATIENCE
-            raise (too_slow(name) if late else damaged(data, name)) from error
-        finally:
-            overdue.cancel()
-            overdue.join()  # one that stops the process at this very moment has done so when the next photo comes
-
-    def _ask(self, data: bytes, name: str, at_least: tuple[int, int] | None) -> Photo:
-        to, answers = _pipes(self._process)
-        encoded = name.encode()
-        to.write(REQUEST.pack(len(encoded), len(data), *(at_least or (0, 0))) + encoded)
-        to.write(data)
-        to.flush()
-        length, pixels = REPLY.unpack(_exactly(answers, REPLY.size))
-        if length > LARGEST_REPLY or pixels > 3 * MAX_PIXELS:
-            raise ValueError(f"a reply of {length} and {pixels} bytes")
-        told: dict[str, Any] = json.loads(_exactly(answers, length))
-        if "refused" in told:
-            raise UnreadablePhoto(str(told["refused"]))
-        (width, height), (full_width, full_height) = told["image"], told["size"]
-        if width * height * 3 != pixels:  # before so much is allocated
-            raise ValueError(f"{pixels} bytes for {width} x {height} pixels")
-        if not (0 < width <= full_width and 0 < height <= full_height and full_width * full_height <= MAX_PIXELS):
-            raise ValueError(f"{width} x {height} pixels of {full_width} x {full_height}")
-        image = Image.frombytes("RGB", (width, height), _exactly(answers, pixels))
-        return Photo(
-            image, name, str(told["format"]), hashlib.sha256(data).hexdigest(), int(full_width), int(full_height)
-        )
-
-    def _stop(self) -> None:
-        self._process.kill()
-        self._process.wait()
-
-    def _replace(self) -> None:
-        self.end()
-        self._process = _new_process()
-
-    def end(self) -> None:
-        self._stop()
-        for pipe in _pipes(self._process):
-            with contextlib.suppress(OSError):  # what was not sent any more
-                pipe.close()
-
-
-def _new_process() -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "core.images.sandbox"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        cwd=ROOT,
-        env={name: os.environ[name] for name in NEEDED if name in os.environ},
-        start_new_session=True,  # a Ctrl-C in the server's terminal is the server's
+def _photo(told: dict[str, Any], pixels: bytearray, data: bytes, name: str) -> Photo:
+    """The photo that a process says it decoded. Raises ValueError, KeyError or TypeError if that makes no sense."""
+    (width, height), (full_width, full_height) = told["image"], told["size"]
+    if not all(isinstance(side, int) for side in (width, height, full_width, full_height)):
+        raise TypeError("sides that are no whole numbers")
+    if not (0 < width <= full_width and 0 < height <= full_height and full_width * full_height <= MAX_PIXELS):
+        raise ValueError(f"{width} x {height} pixels of {full_width} x {full_height}")
+    image = Image.frombytes("RGB", (width, height), pixels)  # ValueError for too few or too many
+    return Photo(
+        image, name, display_name(str(told["format"])), hashlib.sha256(data).hexdigest(), full_width, full_height
     )
 
 
-def _pipes(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes]]:
-    assert process.stdin and process.stdout
-    return process.stdin, process.stdout
-
-
-def _exactly(stream: IO[bytes], size: int) -> bytes:
-    """So many bytes. Raises BrokenPipeError if the other side has ended before."""
-    data = stream.read(size)
-    if len(data) != size:
-        raise BrokenPipeError(f"{len(data)} of {size} bytes")
-    return data
-
-
-def serve(requests: IO[bytes], replies: IO[bytes]) -> None:
-    """Decode one photo after another, until no more are asked for."""
-    while header := requests.read(REQUEST.size):
-        name_length, length, *enough = REQUEST.unpack(header)
-        name, data = requests.read(name_length).decode(), requests.read(length)
-        told, pixels = _decoded(data, name, (enough[0], enough[1]) if any(enough) else None)
-        text = json.dumps(told).encode()
-        replies.write(REPLY.pack(len(text), len(pixels)) + text)
-        replies.write(pixels)
-        replies.flush()
-
-
-def _decoded(data: bytes, name: str, at_least: tuple[int, int] | None) -> tuple[dict[str, Any], bytes]:
+def answer(asked: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
+    """What a confined process does: decode one photo."""
+    at_least = asked["at_least"]
     try:
-        photo = decode_photo(data, name, at_least)
-        return {"format": photo.format, "size": photo.size, "image": photo.image.size}, photo.image.tobytes()
+        photo = decode_photo(data, str(asked["name"]), (at_least[0], at_least[1]) if at_least else None)
     except UnreadablePhoto as error:
         return {"refused": str(error)}, b""
-    except MemoryError:
-        return {"refused": str(damaged(data, name))}, b""
-
-
-def restrict() -> None:
-    """Give up opening files and connections, and taking more than MEMORY, for good; as far as the system has such limits."""
-    Image.init()  # nothing can be imported later
-    codecs.lookup("utf-8-sig")  # with which a refusal looks at text
-    with contextlib.suppress(ImportError):
-        import resource
-
-        for what, limit in ((resource.RLIMIT_NOFILE, 0), (resource.RLIMIT_CORE, 0), (resource.RLIMIT_AS, MEMORY)):
-            with contextlib.suppress(ValueError, OSError):  # macOS knows no limit of addresses
-                resource.setrlimit(what, (limit, limit))
-
-
-def main() -> None:
-    """Serve whoever started this process; a library that prints does not write into the replies."""
-    logging.basicConfig(level=logging.WARNING)
-    replies = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    restrict()
-    serve(sys.stdin.buffer, replies)
-
-
-if __name__ == "__main__":
-    main()
+    return {"format": photo.format, "size": photo.size, "image": photo.image.size}, photo.image.tobytes()

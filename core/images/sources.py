@@ -9,10 +9,12 @@ import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import IO, BinaryIO, NamedTuple, NoReturn
+from typing import IO, BinaryIO, NamedTuple, NoReturn, TypeVar
 
 from core.errors import GarmentError, InvalidData, UnreadablePhoto
 from core.images.decode import ACCEPTED_SUFFIXES, MAX_BYTES, display_name
+
+Item = TypeVar("Item")
 
 
 class PhotoFile(NamedTuple):
@@ -85,9 +87,9 @@ def photos_in_zip(source: Path | BinaryIO, name: str) -> Iterator[tuple[PhotoFil
     )
 
 
-def batched(files: Iterable[PhotoFile], size: int) -> Iterator[list[PhotoFile]]:
-    """Groups of `size` photos in order, the last one perhaps smaller."""
-    iterator = iter(files)
+def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """Groups of `size` items in order, the last one perhaps smaller."""
+    iterator = iter(items)
     while batch := list(itertools.islice(iterator, size)):
         yield batch
 

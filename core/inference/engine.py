@@ -43,7 +43,7 @@ class Engine:
         self.quantised = False
 
         def model(provider: str) -> bytes:
-            self.quantised = quantised and provider == CPU and QUANTISATION in run.manifest.get("files", {})
+            self.quantised = quantised and provider == CPU and run.has(QUANTISATION)
             return network_graph(run, self.quantised).SerializeToString()
 
         options = onnxruntime.SessionOptions()
@@ -53,7 +53,7 @@ class Engine:
         self._session, self.provider_problem = (
             (on_processor(model, options), "") if processor else open_session(model, options, partial(_in_torch, run))
         )
-        self.height, self.width = run.manifest["input"]["height"], run.manifest["input"]["width"]
+        self.height, self.width = run.input.height, run.input.width
 
     @property
     def provider(self) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import onnx
 
 from core.artifacts.run import Run
+from core.files import replaced
 from core.images.letterbox import BACKGROUND
 from core.inference.onnx_graph import network_graph
 
@@ -25,19 +26,18 @@ POSTPROCESSING = (
 
 def metadata(run: Run) -> dict[str, str]:
     """What an exported file says of itself; lists and objects as JSON."""
-    manifest = run.manifest
-    size = manifest["input"]
+    given = run.input
     return {
         "run_id": run.run_id,
         "labels": json.dumps(run.labels.names),
         "groups": json.dumps(run.labels.groups),
-        "input_height": str(size["height"]),
-        "input_width": str(size["width"]),
+        "input_height": str(given.height),
+        "input_width": str(given.width),
         "background": json.dumps(BACKGROUND),
-        "mean": json.dumps(size["mean"]),
-        "std": json.dumps(size["std"]),
-        "temperature": repr(manifest["temperature"]),
-        "in_scope_threshold": repr(manifest["in_scope"]["threshold"]),
+        "mean": json.dumps(given.mean),
+        "std": json.dumps(given.std),
+        "temperature": repr(run.temperature),
+        "in_scope_threshold": repr(run.threshold),
         "preprocessing": PREPROCESSING,
         "postprocessing": POSTPROCESSING,
     }
@@ -53,9 +53,5 @@ def export_onnx(run: Run, path: Path) -> None:
     model = network_graph(run)
     onnx.helper.set_model_props(model, metadata(run))
     onnx.checker.check_model(model)
-    partial = path.with_name(f"{path.name}.tmp")
-    try:
+    with replaced(path) as partial:
         onnx.save(model, partial)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

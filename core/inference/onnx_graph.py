@@ -8,6 +8,7 @@ PyTorch definition in `core.inference.model`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ OPSET = 17
 IR_VERSION = 9
 
 
-class _Graph:
+class Graph:
     """Collects nodes and initializers while the layers are laid one after another."""
 
     def __init__(self, weights: dict[str, np.ndarray]):
@@ -42,14 +43,24 @@ class _Graph:
         self.initializers: list[onnx.TensorProto] = []
 
     def constant(self, name: str, value: np.ndarray) -> str:
+        """Name of a tensor that the graph carries."""
         self.initializers.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
         return name
 
     def node(self, operator: str, inputs: list[str], output: str, **attributes: Any) -> str:
+        """Add an operator; name of its output."""
         self.nodes.append(helper.make_node(operator, inputs, [output], name=output, **attributes))
         return output
 
+    def model(self, name: str, outputs: list[onnx.ValueInfoProto]) -> onnx.ModelProto:
+        """The whole as a model with the input `pixels`, uint8 (B, H, W, 3)."""
+        inputs = [helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["batch", "height", "width", 3])]
+        proto = helper.make_graph(self.nodes, name, inputs, outputs, self.initializers)
+        opset = [helper.make_opsetid("", OPSET)]
+        return helper.make_model(proto, opset_imports=opset, ir_version=IR_VERSION, producer_name="garment-lens")
+
     def convolution(self, x: str, conv: str, norm: str, stride: int = 1, dilation: int = 1) -> str:
+        """A convolution with its BatchNorm folded in, padded so that a stride of 1 keeps the size."""
         weight, bias = self.folded(conv, norm)
         kernel = weight.shape[-1]
         inputs = [x, *self.parameters(x, conv, weight, bias)]
@@ -67,12 +78,15 @@ class _Graph:
         return [self.constant(f"{conv}.folded_weight", weight), self.constant(f"{conv}.folded_bias", bias)]
 
     def relu(self, x: str) -> str:
+        """What is positive."""
         return self.node("Relu", [x], f"{x}.relu")
 
     def max_pool(self, x: str) -> str:
+        """The pooling after the first convolution."""
         return self.node("MaxPool", [x], "maxpool", kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])
 
     def bottleneck(self, x: str, name: str, stride: int, dilation: int = 1) -> str:
+        """A residual block of three convolutions."""
         y = self.relu(self.convolution(x, f"{name}.conv1", f"{name}.bn1"))
         y = self.relu(self.convolution(y, f"{name}.conv2", f"{name}.bn2", stride, dilation))
         y = self.convolution(y, f"{name}.conv3", f"{name}.bn3")
@@ -89,6 +103,20 @@ class _Graph:
         x = self.node("Mul", [x, self.constant("input.scale", scale.reshape(1, 3, 1, 1))], "input.scaled")
         return self.node("Add", [x, self.constant("input.shift", shift.reshape(1, 3, 1, 1))], "input.normalised")
 
+    def layers(self, pixels: str, mean: list[float], std: list[float], output_stride: int = 32) -> list[str]:
+        """Lay the network up to its head; names of the outputs of layer1 to layer4."""
+        x = self.normalised(pixels, mean, std)
+        x = self.max_pool(self.relu(self.convolution(x, "conv1", "bn1", stride=2)))
+        outputs: list[str] = []
+        for layer, blocks in enumerate(BLOCKS_PER_LAYER, start=1):
+            dilated = layer == len(BLOCKS_PER_LAYER) and output_stride == 16
+            for block in range(blocks):
+                stride = 2 if layer > 1 and block == 0 and not dilated else 1
+                # The first dilated block still sees neighbours side by side, as in torchvision.
+                x = self.bottleneck(x, f"layer{layer}.{block}", stride, dilation=2 if dilated and block > 0 else 1)
+            outputs.append(x)
+        return outputs
+
     def logits(self, pooled: str, n_classes: int) -> str:
         """The head's outputs for the classes, as log-odds against the background if it has outputs for that too."""
         weight, bias = (self.constant(f"fc.{name}", self.weights[f"fc.{name}"]) for name in ("weight", "bias"))
@@ -102,7 +130,7 @@ class _Graph:
         return self.node("Sub", ["classes", odds], "logits")
 
 
-class _QuantisedGraph(_Graph):
+class QuantisedGraph(Graph):
     """The same layers between roundings to 8 bits, from which ONNX Runtime makes convolutions of integers.
 
     Weights are rounded with a scale for each output channel, activations with one for each layer. What a ReLU would cut off lies outside
@@ -116,24 +144,29 @@ class _QuantisedGraph(_Graph):
         self.scales: dict[str, np.ndarray] = {}  # rounded tensor to its scale
 
     def rounded(self, x: str, low: float, high: float) -> str:
+        """A tensor rounded to 256 steps over a range."""
         scale = np.array(max(high - low, SMALLEST_RANGE) / 255, np.float32)
         zero = np.array(round(-low / float(scale)), np.uint8)
         return self.rounded_like(x, scale, [self.constant(f"{x}.scale", scale), self.constant(f"{x}.zero", zero)])
 
     def rounded_like(self, x: str, scale: np.ndarray, step: list[str]) -> str:
+        """A tensor rounded to given steps."""
         y = self.node("DequantizeLinear", [self.node("QuantizeLinear", [x, *step], f"{x}.int8"), *step], f"{x}.rounded")
         self.scales[y], self.steps[y] = scale, step
         return y
 
     def normalised(self, pixels: str, mean: list[float], std: list[float]) -> str:
+        """As of `Graph`, rounded."""
         ends = [(colour - m) / s for m, s in zip(mean, std, strict=True) for colour in (0, 1)]
         return self.rounded(super().normalised(pixels, mean, std), min(ends), max(ends))
 
     def convolution(self, x: str, conv: str, norm: str, stride: int = 1, dilation: int = 1) -> str:
+        """A convolution with its BatchNorm folded in, padded so that a stride of 1 keeps the size."""
         y = super().convolution(x, conv, norm, stride, dilation)
         return self.rounded(y, *self.ranges[y]) if y in self.ranges else y
 
     def parameters(self, x: str, conv: str, weight: np.ndarray, bias: np.ndarray) -> list[str]:
+        """As of `Graph`, in integers."""
         largest = np.maximum(np.abs(weight).max(axis=(1, 2, 3)), SMALLEST_RANGE)
         scale = (largest / LARGEST_WEIGHT).astype(np.float32)
         sums = scale * self.scales[x]
@@ -153,9 +186,11 @@ class _QuantisedGraph(_Graph):
         return self.node("DequantizeLinear", inputs, name, axis=0)
 
     def relu(self, x: str) -> str:
+        """What is positive."""
         return self.rounded(x, 0.0, self.ranges[f"{x}.relu"][1])
 
     def max_pool(self, x: str) -> str:
+        """The pooling after the first convolution."""
         return self.rounded_like(
             super().max_pool(x), self.scales[x], self.steps[x]
         )  # the largest of rounded values is one
@@ -163,8 +198,8 @@ class _QuantisedGraph(_Graph):
 
 def build_graph(
     weights_file: Path,
-    mean: list[float],
-    std: list[float],
+    mean: Sequence[float],
+    std: Sequence[float],
     n_classes: int,
     ranges: Ranges | None = None,
     output_stride: int = 32,
@@ -187,16 +222,8 @@ def build_graph(
         KeyError: a tensor or a range is missing.
     """
     weights = {name: np.asarray(value, np.float32) for name, value in load_file(weights_file).items()}
-    graph = _Graph(weights) if ranges is None else _QuantisedGraph(weights, ranges)
-    x = graph.normalised("pixels", mean, std)
-    x = graph.relu(graph.convolution(x, "conv1", "bn1", stride=2))
-    x = graph.max_pool(x)
-    for layer, blocks in enumerate(BLOCKS_PER_LAYER, start=1):
-        dilated = layer == len(BLOCKS_PER_LAYER) and output_stride == 16
-        for block in range(blocks):
-            stride = 2 if layer > 1 and block == 0 and not dilated else 1
-            # The first dilated block still sees neighbours side by side, as in torchvision.
-            x = graph.bottleneck(x, f"layer{layer}.{block}", stride, dilation=2 if dilated and block > 0 else 1)
+    graph = Graph(weights) if ranges is None else QuantisedGraph(weights, ranges)
+    *_, x = graph.layers("pixels", mean, std, output_stride)
     features = graph.node("Identity", [x], "features")
     pooled = graph.node("Flatten", [graph.node("GlobalAveragePool", [features], "pooled")], "pooled.flat")
     graph.logits(pooled, n_classes)
@@ -209,12 +236,11 @@ def network_graph(run: Run, quantised: bool = False) -> onnx.ModelProto:
     Raises:
         BrokenRun: the run carries no network or, for integers, no ranges, or a file of it is damaged.
     """
-    weights, given = run.path("model.safetensors"), run.manifest["input"]
+    weights, given = run.path("model.safetensors"), run.input
     quantisation = run.read_json(QUANTISATION) if quantised else None
     try:
         ranges = quantisation and quantisation["ranges"]
-        stride = run.manifest.get("output_stride", 32)
-        return build_graph(weights, given["mean"], given["std"], len(run.labels), ranges, stride)
+        return build_graph(weights, given.mean, given.std, len(run.labels), ranges, run.facts.output_stride)
     except Exception as error:  # safetensors and numpy raise many types for foreign files
         raise BrokenRun(f"{weights} does not hold a ResNet50 ({error!r:.200}). {RESTORE_HINT}") from error
 
@@ -235,12 +261,9 @@ def head_of(weights_file: Path) -> tuple[np.ndarray, np.ndarray]:
         return file.get_tensor("fc.weight").astype(np.float32), file.get_tensor("fc.bias").astype(np.float32)
 
 
-def _model(graph: _Graph, n_classes: int) -> onnx.ModelProto:
-    inputs = [helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["batch", "height", "width", 3])]
+def _model(graph: Graph, n_classes: int) -> onnx.ModelProto:
     outputs = [
         helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", n_classes]),
         helper.make_tensor_value_info("features", TensorProto.FLOAT, ["batch", 2048, "rows", "columns"]),
     ]
-    proto = helper.make_graph(graph.nodes, "resnet50", inputs, outputs, graph.initializers)
-    opset = [helper.make_opsetid("", OPSET)]
-    return helper.make_model(proto, opset_imports=opset, ir_version=IR_VERSION, producer_name="garment-lens")
+    return graph.model("resnet50", outputs)

@@ -51,6 +51,25 @@ def apply_controls(probability: np.ndarray, labels: LabelSet, controls: Controls
     return weighted / weighted.sum(axis=-1, keepdims=True)
 
 
+@dataclass(frozen=True)
+class TypeCalibration:
+    """How the outputs become probabilities of all product types; fitted by the trainer on validation, where the run has it.
+
+    Args:
+        temperature: that the outputs are divided by.
+        background_shift: added before to every output that is no class: training shows them less often than the catalogue holds them.
+    """
+
+    temperature: float = 1.0
+    background_shift: float = 0.0
+
+
+def type_probabilities(outputs: np.ndarray, n_classes: int, calibration: TypeCalibration) -> np.ndarray:
+    """Probabilities over all outputs, the classes and the types of other products, (..., n_outputs) -> (..., n_outputs)."""
+    shift = np.where(np.arange(outputs.shape[-1]) < n_classes, 0.0, calibration.background_shift)
+    return softmax(outputs + shift, calibration.temperature)
+
+
 def energy(logits: np.ndarray) -> np.ndarray:
     """How much a photo looks like any of the classes: logsumexp of the logits (Liu et al. 2020), (..., n_classes) -> (...)."""
     return np.asarray(np.logaddexp.reduce(logits, axis=-1))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -34,6 +35,7 @@ from core.images.sources import PhotoFile, batched
 from core.inference.classifier import Classifier
 from core.plots.bars import count_bars
 from core.samples import garments
+from core.ui import session
 from core.ui.markdown import told
 from core.ui.session import shown_since
 
@@ -108,9 +110,8 @@ def _classify(classifier: Classifier, waiting: dict[str, PhotoFile], rows: dict[
     """Rows grow with each batch, so that a run which the visitor interrupts is continued by the next one."""
     bar = st.progress(0.0, f"0 of {len(waiting)} photos")
     keys, done, start = iter(waiting), 0, time.perf_counter()
-    for results in predict(
-        classifier, batched(waiting.values(), BATCH), Request(picture=THUMBNAIL), sandbox.decode_apart
-    ):
+    decode = partial(sandbox.decode_apart, visitor=session.visitor())
+    for results in predict(classifier, batched(waiting.values(), BATCH), Request(picture=THUMBNAIL), decode):
         rows.update((next(keys), row(result)) for result in results)
         done += len(results)
         bar.progress(done / len(waiting), _progress(done, len(waiting), time.perf_counter() - start))

@@ -7,7 +7,8 @@ import gc
 import os
 import platform
 import sys
-import threading
+
+from core.turns import Turns
 
 M_MMAP_THRESHOLD = -3  # of glibc's malloc.h
 LARGE = 2**20  # bytes; a photo's pixels are more, what else there is mostly less
@@ -24,9 +25,9 @@ def give_back_large_blocks() -> None:
 
 
 # Visitors answered at once: one more than processors, for one may wait for the network. The others wait for their turn; all at once would
-# all be late, each with a photo being decoded.
+# all be late, each with a photo being decoded. One visitor never has all turns.
 TURNS = 1 + (os.cpu_count() or 1)
-turns = threading.BoundedSemaphore(TURNS)
+turns = Turns(range(TURNS))
 
 
 _modules_seen = 0

@@ -6,8 +6,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from core.artifacts.run import Run, current_run, runs_folder, sha256_of
+from core.artifacts.run import Run, current_run, sha256_of
 from core.errors import BrokenRun
 from core.ui.markdown import told
 from core.ui.server import give_back_large_blocks
@@ -18,9 +19,16 @@ if TYPE_CHECKING:
 CLASSIFIER = "classifier"  # where a session keeps its (SHA-256 of the manifest, classifier)
 
 
+def visitor() -> str:
+    """Who asks, for turns: an address where it is known, so that many tabs are one visitor, else the session."""
+    context = get_script_run_ctx(suppress_warning=True)
+    forwarded = st.context.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()  # what the proxy itself added
+    return forwarded or st.context.ip_address or (context.session_id if context else "")
+
+
 def shipped_run() -> Run:
     """The run the product classifies with. Raises BrokenRun."""
-    return current_run(runs_folder())
+    return current_run()
 
 
 def shipped_run_id() -> str:
@@ -58,7 +66,7 @@ def classifier() -> Classifier:
         if kept is None:
             raise
         st.warning(
-            f"The run that is shipped now cannot be loaded; this session goes on with “{kept[1].run.manifest['name']}”. {told(error)}"
+            f"The run that is shipped now cannot be loaded; this session goes on with “{kept[1].run.name}”. {told(error)}"
         )
     st.session_state[CLASSIFIER] = kept
     return kept[1]
@@ -66,7 +74,7 @@ def classifier() -> Classifier:
 
 def _taken(run: Run) -> bool:
     """Offer a run that has taken the place of this session's; whether the visitor takes it now."""
-    st.info(f"Another run is shipped now: “{run.manifest['name']}”. This session goes on with the one it began with.")
+    st.info(f"Another run is shipped now: “{run.name}”. This session goes on with the one it began with.")
     return st.button("Use the new run", key="use_new_run", icon=":material/update:")
 
 

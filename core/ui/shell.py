@@ -28,6 +28,13 @@ CLASSIFY_PAGE = "pages/1_Classify.py"
 HISTORY_PAGE = "pages/2_Training_history.py"
 CONFUSION_PAGE = "pages/3_Confusion_matrix.py"
 BATCH_PAGE = "pages/4_Batch.py"
+# File to its name in the navigation. No icon stands beside it: Streamlit would fetch it from another site for the browser's tab.
+PAGES = {
+    CLASSIFY_PAGE: "Classify",
+    HISTORY_PAGE: "Training history",
+    CONFUSION_PAGE: "Confusion matrix",
+    BATCH_PAGE: "Batch",
+}
 log = logging.getLogger(__name__)
 
 

@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from core.artifacts.labels import LabelSet
-from core.artifacts.predictions import MAX_ROWS, NOT_STATED, predictions_from_table, read_predictions
+from core.artifacts.predictions import NOT_STATED, predictions_from_table, read_predictions
+from core.artifacts.tables import MAX_ROWS
 from core.errors import InvalidData
 from tests.prediction_tables import LABELS, NAMES, prediction_table
 
@@ -27,7 +28,7 @@ def predictions(table):
 
 def test_rows_stand_most_confident_first_and_keep_together(table, predictions):
     assert (np.diff(predictions.confidence) <= 0).all()
-    by_id = table.set_index("id")
+    by_id = table.set_index(table["id"].astype(str))
     for row in (0, 7, len(table) - 1):
         given = by_id.loc[predictions.table["id"][row]]
         assert NAMES[predictions.true[row]] == given["label"]
@@ -62,7 +63,7 @@ def test_csv_and_parquet_and_bytes_give_the_same(table, predictions, tmp_path):
     ],
 )
 def test_a_filter_keeps_what_pandas_keeps(table, predictions, chosen, condition):
-    kept = set(predictions.table["id"][predictions.mask(chosen)])
+    kept = set(predictions.table["id"][predictions.mask(chosen)].astype(int))
     expected = set(table["id"][condition(table)])
     assert kept == expected and kept
 
@@ -85,7 +86,7 @@ def test_a_confidence_range_includes_both_its_ends(predictions):
 def test_gender_word_is_the_first_whole_word_of_the_name(table, product, word):
     named = table.assign(product=[product, *table["product"][1:]])
     predictions = predictions_from_table(named, "p.csv", LABELS)
-    row = np.flatnonzero(predictions.table["id"] == table["id"][0])[0]
+    row = np.flatnonzero(predictions.table["id"] == str(table["id"][0]))[0]
     assert predictions.facets["gender"][row] == word
 
 
@@ -108,19 +109,24 @@ def wrong(table, **columns):
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda t: t.drop(columns=["label", "Jeans"]), "lacks label, Jeans. It needs the columns id and label"),
+        (lambda t: t.drop(columns=["label", "Jeans"]), "lacks the column label. Its columns are id,"),
         (lambda t: t.iloc[:0], "has no rows"),
-        (lambda t: wrong(t, label="Sockz"), "labels that are no class of this run: Sockz. Known are Tshirts"),
+        (
+            lambda t: wrong(t, label="Sockz"),
+            "labels that are no class of this run: “Sockz” (line 2). The classes are Tshirts",
+        ),
         (lambda t: wrong(t, label=None), "has no label in 1 of 300 rows (line 2)"),
         (lambda t: wrong(t, id=t["id"][1]), "more than one row for id"),
         (lambda t: wrong(t, Jeans=np.nan), "empty or infinite probabilities in 1 of 300 rows (line 2)"),
-        (lambda t: wrong(t, Jeans="n/a"), "text where column Jeans should have a number in 1 of 300 rows (line 2)"),
+        (
+            lambda t: wrong(t, Jeans="n/a"),
+            "text where column Jeans should have a number (“n/a”) in 1 of 300 rows (line 2)",
+        ),
         (lambda t: wrong(t, Jeans=-0.1), "below 0 or above 1"),
         (
             lambda t: t.assign(**{name: t[name] / 2 for name in NAMES}),
-            "do not add up to 1 in 300 of 300 rows (line 2, 3",
+            "do not add up to 1 in 300 of 300 rows (lines 2, 3",
         ),
-        (lambda t: pd.concat([t, t[["Jeans"]]], axis=1), "more than one column called Jeans"),
     ],
 )
 def test_a_wrong_file_is_told_what_is_wrong_and_where(table, spoil, message):
@@ -149,7 +155,7 @@ def same(value: str, rows: int) -> pa.Array:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (lambda: packed(id=pa.array(np.zeros(MAX_ROWS + 1, np.int8))), "5,000,001 rows"),
+        (lambda: packed(id=pa.array(np.zeros(MAX_ROWS + 1, np.int8))), "2,000,001 rows"),
         (lambda: packed(id=same("x" * 10_000, 200_000)), "the texts of id are 2,000,000,000 bytes"),
         (lambda: packed(id=pa.array([b"x"])), "the column id holds binary"),
         (lambda: packed(id=pa.array([[1], [2]])), "the column id holds list"),

@@ -158,7 +158,7 @@ def test_a_photo_opens_in_the_classify_page_and_a_link_leads_back_to_its_cell(ma
     expect_photos(page, table, "Tops", "Tshirts")
     page.locator("[class*=st-key-matrix_open_] button").first.click()
     expect(page).to_have_url(re.compile("/Classify"))
-    shown(page.get_by_text("Its label: Tops"))
+    shown(page.get_by_text("True class: Tops"))
     page.get_by_role("link", name="Back to the matrix").click()
     expect_photos(page, table, "Tops", "Tshirts")
 

@@ -51,7 +51,7 @@ def test_a_stage_of_the_history_is_chosen(server, open_page):
 def test_from_home_to_a_box_on_a_sample_and_to_a_cell_of_the_matrix(server, open_page):
     page = open_page(server)
     shown(page.get_by_text("Classified and explained in"))
-    tab_to(page, page.get_by_role("link", name="Your own photo"))
+    tab_to(page, page.get_by_role("link", name="Use your own photo"))
     page.keyboard.press("Enter")
     shown(page.get_by_role("heading", name="Classify", exact=True))
 

@@ -52,7 +52,7 @@ def go(page: Page, name: str, heading: str) -> None:
     folded = unfold.is_visible()
     if folded:
         unfold.click()
-    page.get_by_test_id("stSidebarNavLink").filter(has_text=re.compile(f"^{name}$")).click()
+    page.get_by_test_id("stSidebarNav").get_by_role("link", name=name, exact=True).click()
     shown(page.get_by_role("heading", name=heading, exact=True))
     if folded:
         page.get_by_role("button", name="Collapse sidebar").click()
@@ -68,7 +68,7 @@ def test_from_home_through_every_page_to_a_report(server, open_page, tmp_path: P
         assert page.get_by_test_id("stMain").evaluate("main => main.scrollHeight <= main.clientHeight")
     compare(page, "home", width)
 
-    page.get_by_role("link", name="Your own photo").click()
+    page.get_by_role("link", name="Use your own photo").click()
     shown(page.get_by_role("heading", name="Classify", exact=True))
     page.get_by_role("button", name="Shirts", exact=True).click()
     shown(page.get_by_text("Whole photo ·"))
@@ -89,9 +89,9 @@ def test_from_home_through_every_page_to_a_report(server, open_page, tmp_path: P
     go(page, "Training history", "Training history")
     shown(page.locator(".js-plotly-plot").first)
     compare(page, "history", width)
-    page.get_by_role("button", name="Take away").click()
+    page.get_by_role("button", name="Export", exact=True).click()
     with page.expect_download() as waiting:
-        page.get_by_role("button", name="Printable report").click()
+        page.get_by_role("button", name="Report (HTML)").click()
     waiting.value.save_as(tmp_path / "report.html")
     report = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert current_run().run_id in report and report.lower().startswith("<!doctype html")

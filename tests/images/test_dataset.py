@@ -39,7 +39,7 @@ def test_no_setting_means_no_photos(monkeypatch):
 
 def test_a_setting_that_points_to_nothing_is_told_so(monkeypatch, tmp_path):
     monkeypatch.setenv("GARMENTS_DATA", str(tmp_path / "gone"))
-    with pytest.raises(InvalidData, match="GARMENTS_DATA is .*gone, where nothing is"):
+    with pytest.raises(InvalidData, match="GARMENTS_DATA is .*gone, which does not exist"):
         catalogue_path()
 
 

@@ -5,9 +5,10 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_curve
 
-from core.inference.postprocess import energy, softmax
+from core.artifacts.run import Run
+from core.inference.postprocess import TypeCalibration, energy, softmax
 from tests.train_cases import CLASSES, settings
-from train import evaluate, export
+from train import evaluate, export, robustness
 from train.config import parse_recipe
 from train.dataset import OUT_OF_SCOPE, Index
 from train.evaluate import (
@@ -142,15 +143,21 @@ def test_the_test_split_is_looked_at_once(monkeypatch, tmp_path, data):
 
     def watch(engine, data, rows):
         asked.append(set(data.splits["split"].iloc[rows]))
-        return scored()
+        return scored(), np.zeros((600, 2048))
 
-    monkeypatch.setattr(export, "score", watch)
+    monkeypatch.setattr(export, "score_and_pool", watch)
+    monkeypatch.setattr(export, "decoded", lambda *_: [])
+    monkeypatch.setattr(robustness, "measure", lambda *_: {})
+    monkeypatch.setattr(export, "_all_types", lambda *_: (TypeCalibration(), {}))
+    monkeypatch.setattr(export, "write_attributes", lambda *_: {})
     monkeypatch.setattr(export, "latency", lambda *_: {})
     monkeypatch.setattr(export, "predictions_table", lambda *_: pd.DataFrame())
     monkeypatch.setattr(export, "scope_by_kind", lambda *_: {})
     monkeypatch.setattr(export, "write_index", lambda *_: None)
+    monkeypatch.setattr(export, "write_embedding", lambda *_: None)
     monkeypatch.setattr(SplitData, "pixels", lambda *_: np.zeros((600, 1), np.uint8))
-    export._evaluated(tmp_path, parse_recipe(settings(), "test"), data, Recording())
+    run = Run(tmp_path, {"run_id": "made up"})
+    export._evaluated(run, parse_recipe(settings(), "test"), data, Recording())
     assert asked == [{"val"}, {"test"}]
 
 

@@ -14,7 +14,6 @@ from train.folder import (
     history_command,
     only_trainer,
     replaced,
-    resume_command,
     write_csv,
     write_json,
 )
@@ -57,10 +56,6 @@ def test_a_second_trainer_is_turned_away_until_the_first_lets_go(tmp_path):
     assert not has_trainer(tmp_path)
     with only_trainer(tmp_path):
         pass
-
-
-def test_the_resume_command_survives_a_shell(tmp_path):
-    assert resume_command(tmp_path / "my runs") == f"python -m train --resume '{tmp_path}/my runs'"
 
 
 def test_the_heartbeat_is_written_at_once_then_at_most_every_two_seconds(tmp_path, monkeypatch):

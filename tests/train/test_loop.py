@@ -10,6 +10,7 @@ import torch
 from torch.nn import functional as F
 
 from core.analysis.metrics import macro_f1
+from core.artifacts.training import HISTORY_COLUMNS
 from core.errors import TrainingStopped
 from core.inference.model import BLOCKS, block_of
 from tests.train_cases import SmallNet, settings, stage
@@ -19,14 +20,13 @@ from train.batches import Batches, PixelDataset
 from train.checkpoint import Snapshot, Writer, load_checkpoint, save_checkpoint
 from train.config import Augmentation, parse_recipe
 from train.distributed import World
-from train.folder import HISTORY_COLUMNS
 from train.loop import Splits, Trainer, autocast_type, normalise, positions, predict_logits, validation_score
 from train.targets import Targets
 
 CPU = torch.device("cpu")
 ALONE = World(0, 1, CPU)
 THREE_CLASSES = Targets(("a", "b", "c"), np.eye(3, dtype=bool), 3)
-TIMES = ["seconds", "images_per_second"]
+TIMES = ["seconds", "images_per_second", "peak_memory_mib", "busy_cores", "energy_wh"]
 PLAIN = {"augmentation": {}, "dropout": 0.0, "ema_decay": 0.0, "sampler": "natural"}
 HEAD_ONLY = {"stages": [stage(["head"], epochs=2)], "frozen": [block for block in BLOCKS if block != "head"]}
 
@@ -76,7 +76,7 @@ def undisturbed(tmp_path_factory):
 
 def test_history_has_a_row_an_epoch_with_what_the_contract_names(undisturbed):
     history = pd.read_csv(undisturbed / "history.csv")
-    assert list(history.columns) == HISTORY_COLUMNS
+    assert tuple(history.columns) == HISTORY_COLUMNS
     assert history["epoch"].tolist() == [1, 2, 3, 4, 5, 6]
     assert history["stage"].tolist() == [1, 1, 2, 2, 3, 3]
     assert history["stage_name"].tolist() == ["head"] * 2 + ["+ layer4"] * 2 + ["everything"] * 2
@@ -549,3 +549,16 @@ def test_the_log_has_a_line_an_epoch_and_the_heartbeat_tells_the_rest(tmp_path, 
     assert {"epoch", "step", "train_loss", "train_accuracy", "images_per_second", "seconds_left", "updated"} <= set(
         progress
     )
+
+
+def test_history_has_what_the_machine_did_and_how_far_the_last_step_moved_the_weights(undisturbed):
+    history = pd.read_csv(undisturbed / "history.csv")
+    assert (history["peak_memory_mib"] > 0).all() and (history["busy_cores"] > 0).all()
+    assert history["update_to_weight"].between(1e-9, 1).all()
+
+
+def test_the_heartbeat_carries_points_of_the_epoch_in_progress(undisturbed):
+    progress = json.loads((undisturbed / "progress.json").read_text())
+    steps, losses, accuracies = zip(*progress["points"], strict=True)
+    assert steps[-1] == progress["steps"] and losses[-1] == progress["train_loss"]
+    assert list(steps) == sorted(steps) and all(0 <= accuracy <= 1 for accuracy in accuracies)

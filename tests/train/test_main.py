@@ -10,18 +10,12 @@ import pandas as pd
 import pytest
 
 from core.artifacts.run import sha256_of
+from core.artifacts.training import COLUMNS
 from train import download as module
 from train.__main__ import main
-from train.folder import HISTORY_COLUMNS, Progress, only_trainer, write_csv, write_json
-from train.status import minutes
+from train.folder import Progress, only_trainer, write_csv, write_json
 
-ROW = dict(
-    zip(
-        HISTORY_COLUMNS,
-        [1, 1, "head", 30735, 1e-3, 1.5, 0.5, 1.25, 0.625, 0.375, 64, 2.0, 32.0, "cpu", None, None],
-        strict=True,
-    )
-)
+ROW = dict(zip(COLUMNS, [1, 1, "head", 30735, 1e-3, 1.5, 0.5, 1.25, 0.625, 0.375, 64, 2.0, 32.0, "cpu"], strict=True))
 LINE = (
     "epoch  1/8  stage 1 (head)  lr 0.001  train loss 1.500 accuracy 50.0%  "
     "validation loss 1.250 accuracy 62.5% macro-F1 37.5%  32 images/s"
@@ -151,14 +145,6 @@ def test_the_status_of_a_run_leaves_it_as_it_was(run, capsys):
     before = {path.name: path.read_bytes() for path in run.iterdir()}
     status(run, capsys)
     assert {path.name: path.read_bytes() for path in run.iterdir()} == before
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0, "0 s"), (89.4, "89 s"), (90, "2 min"), (3600, "60 min"), (7140, "119 min"), (7500, "2 h 05 min")],
-)
-def test_durations_read_well(seconds, text):
-    assert minutes(seconds) == text
 
 
 @pytest.fixture

@@ -52,7 +52,8 @@ from train.splits import split
 
 ALWAYS = {
     *("manifest.json", "config.json", "history.csv", "data.json", "metrics.json", "predictions.csv", "splits.csv"),
-    *("model.safetensors", "neighbours.safetensors", "neighbours.csv"),
+    *("model.safetensors", "neighbours.safetensors", "neighbours.csv", "embedding.csv"),
+    *("attributes.json", "attributes.safetensors"),
 }
 
 
@@ -207,13 +208,13 @@ def test_on_a_machine_with_a_gpu_integers_are_still_measured_on_the_processor(
     if destroyed:
         monkeypatch.setattr(quantise, "activation_ranges", lambda *_: dict.fromkeys(ranges(*_), (-1e-6, 1e-6)))
         monkeypatch.setattr(quantise, "MOST_LOST", Quality(0, 0, 0))
-    assert main(["--data", str(catalogue), "--cache", str(cache), "quantise", str(folder)]) == 0
+    assert main(["--data", str(catalogue), "--cache", str(cache), "evaluate", str(folder)]) == 0
     assert [(engine.quantised, engine.provider) for engine in engines] == [(False, CPU), (True, CPU)]
     run, said = Run.load(folder), capsys.readouterr().out
     found = run.manifest["quantisation"]
     accepted = found["accepted"]
     assert not (destroyed and accepted)
-    assert ("is served in them now" in said) == accepted
+    assert ("is served in 8-bit integers" in said) == accepted
     assert found["photos"] == run.read_json("data.json")["splits"]["train"]  # fewer than are asked for
     assert set(found["calibration_error"]) == set(found["auroc"]) == {"float32", "int8"}
     assert {path.name for path in folder.iterdir()} == contract(folder, stages=3)
@@ -230,10 +231,10 @@ def test_ranges_reach_as_far_as_the_values_do(undisturbed):
     assert ranges["layer4.0.conv3"][0] < 0 < ranges["layer4.0.conv3"][1]
 
 
-def test_another_data_set_than_the_run_was_trained_on_cannot_quantise_it(undisturbed, cache, tmp_path, capsys):
+def test_another_data_set_than_the_run_was_trained_on_cannot_evaluate_it(undisturbed, cache, tmp_path, capsys):
     other = write_catalogue(tmp_path / "other", small_rows()[:-5])
     before = {path.name: path.read_bytes() for path in undisturbed.iterdir()}
-    assert main(["--data", str(other), "--cache", str(cache), "quantise", str(undisturbed)]) == 1
+    assert main(["--data", str(other), "--cache", str(cache), "evaluate", str(undisturbed)]) == 1
     assert "The data set is not what this run began with" in capsys.readouterr().err
     assert {path.name: path.read_bytes() for path in undisturbed.iterdir()} == before
 

@@ -66,7 +66,7 @@ def confusion(tab: str) -> AppTest:
 
 PAGES = {
     "Home": (lambda: opened(ROOT / "Home.py"), {"Calibration error", "AUROC"}),
-    "Classify": (classify, {"Grad-CAM", "In scope"}),
+    "Classify": (classify, {"Grad-CAM"}),
     "History": (lambda: opened(ROOT / "pages" / "2_Training_history.py"), {"Macro-F1", "Loss"}),
     "Confusion, classes": (lambda: confusion("Classes"), {"Recall", "Precision", "F1", "Average precision"}),
     "Confusion, trust": (lambda: confusion("Trust"), {"Calibration", "Calibration error", "Temperature"}),

@@ -394,7 +394,7 @@ def test_a_photo_opens_in_classify_with_its_label_and_a_way_back(
     first_with_photo = behind(table, "Tops", "Shirts").iloc[1]
     assert [photo.name for photo in app.session_state["photos"].values()] == [f"{first_with_photo['id']}.jpg"]
     assert app.title[0].value == "Classify" and not app.exception
-    assert "Its label: **Tops**" in [markdown.value for markdown in app.markdown]
+    assert "True class: **Tops**" in [markdown.value for markdown in app.markdown]
     back = app.get("page_link")[0].proto
     assert back.page == "Confusion_matrix" and back.query_string == "matrix_true=Tops&matrix_called=Shirts"
 
@@ -430,7 +430,7 @@ def test_a_folder_that_is_no_test_set_is_told_so(tmp_path, random_runs, monkeypa
 def test_a_data_set_that_is_gone_is_told_so_and_the_page_goes_on(open_page, monkeypatch):
     monkeypatch.setenv("GARMENTS_DATA", "/nowhere")
     page = open_page()
-    assert "/nowhere, where nothing is" in page.warning[0].value and page.subheader and not page.error
+    assert "/nowhere, which does not exist" in page.warning[0].value and page.subheader and not page.error
 
 
 def test_a_visitor_cannot_name_a_path(page, tmp_path, monkeypatch):

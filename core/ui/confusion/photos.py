@@ -12,9 +12,10 @@ import streamlit as st
 
 from core.analysis import confusion
 from core.artifacts.predictions import Predictions
-from core.images.dataset import SETTING, PhotoFiles
+from core.images.dataset import PhotoFiles
 from core.images.encode import data_url
 from core.plots.confusion import View
+from core.settings import DATA
 from core.ui.confusion.matrix import choose_cell
 from core.ui.confusion.source import Selection, Source
 from core.ui.handover import open_in_classify
@@ -75,7 +76,7 @@ def _csv(predictions: Predictions, selection: Selection, cell: tuple[int, int]) 
 def photo_list(rows: pd.DataFrame, photos: PhotoFiles | None) -> None:
     """One card a photo, rows of `core.analysis.confusion.photo_rows`: thumbnail and a button to classify it, where the photo is here."""
     if photos is None:
-        st.caption(f"To see the photos themselves, set `{SETTING}` to the data set's zip or folder.")
+        st.caption(f"To see the photos themselves, set `{DATA}` to the data set's zip or folder.")
     found = photos.read(list(rows["id"])) if photos else {}
     for row in rows.to_dict("records"):
         with st.container(horizontal=True, wrap=False, vertical_alignment="center", key=f"matrix_photo_{row['row']}"):

@@ -18,10 +18,11 @@ from core.analysis.text import unfinished
 from core.artifacts import training
 from core.artifacts.labels import LabelSet
 from core.artifacts.predictions import Predictions, prediction_file, predictions_from_table, read_predictions
-from core.artifacts.run import Run, distinct_names, find_runs, runs_folder, sha256_of
-from core.bulk.test_set import SETTING, classify_folder, offered_test_sets
+from core.artifacts.run import Run, distinct_names, find_runs, sha256_of
+from core.bulk.test_set import classify_folder, offered_test_sets
 from core.errors import BrokenRun, GarmentError, InvalidData
 from core.images.dataset import PhotoFiles, catalogue_path
+from core.settings import TEST_SETS, runs_folder
 from core.ui import markdown, session
 from core.ui.thumbnails import catalogue
 
@@ -82,7 +83,7 @@ def choose_source() -> Source:
     Raises:
         GarmentError: the run's files or the data set's cannot be read.
     """
-    runs, broken = find_runs(runs_folder())
+    runs, broken = find_runs()
     with st.sidebar:
         above = st.container()
         with st.expander("Your own test set", icon=":material/upload_file:"):
@@ -119,7 +120,7 @@ def _left_out(folder: Path, message: str) -> str:
 
 def names_of(runs: Sequence[Run]) -> dict[str, str]:
     """Run id to what to call the run (the URL tells runs apart by this)."""
-    return distinct_names({run.run_id: run.manifest["name"] for run in runs})
+    return distinct_names({run.run_id: run.name for run in runs})
 
 
 def _first_choice(runs: Sequence[Run]) -> str:
@@ -139,10 +140,10 @@ def run_source(run: Run) -> Source:
     file = prediction_file(run)
     if file is None:
         _end(
-            f"The run “{run.manifest['name']}” has no predictions of single photos, so there is no matrix to draw. Choose another "
+            f"The run “{run.name}” has no predictions of single photos, so there is no matrix to draw. Choose another "
             "run in the sidebar, or analyse your own test set."
         )
-    return Source(run.manifest["name"], run.manifest["files"][file], run_predictions(run, file), run, _catalogue())
+    return Source(run.name, run.facts.files[file], run_predictions(run, file), run, _catalogue())
 
 
 def _catalogue() -> PhotoFiles | None:
@@ -163,7 +164,7 @@ def _end(message: str) -> NoReturn:
 
 def run_predictions(run: Run, file: str) -> Predictions:
     """A file of a run's predictions, read once for all visitors. Raises BrokenRun or InvalidData."""
-    return _run_predictions(run, str(run.folder), file, run.manifest["files"][file])
+    return _run_predictions(run, str(run.folder), file, run.facts.files[file])
 
 
 @st.cache_resource(max_entries=12, show_spinner="Reading predictions…")
@@ -197,7 +198,7 @@ def _test_set_on_the_server(runs: Sequence[Run]) -> None:
     if not offered:
         st.caption(
             f"Larger tables, and photos in folders named after their classes: put them into one folder and start the dashboard "
-            f"with its path in `{SETTING}`; they can be chosen here then."
+            f"with its path in `{TEST_SETS}`; they can be chosen here then."
         )
         return
     name = st.selectbox("Or one on the server", list(offered), index=None, key="matrix_test_set")

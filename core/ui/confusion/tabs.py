@@ -13,7 +13,7 @@ from core.analysis.comparison import compare, comparison_words, disagreements, p
 from core.analysis.glossary import TERMS
 from core.artifacts.labels import LabelSet
 from core.artifacts.predictions import Predictions, prediction_file, stage_files
-from core.artifacts.run import Run, find_runs, runs_folder
+from core.artifacts.run import Run, find_runs
 from core.errors import GarmentError
 from core.plots import confusion as figures
 from core.plots.confusion import View
@@ -191,7 +191,7 @@ def trust(source: Source, selection: Selection) -> None:
         predictions.confidence[chosen],
     )
     confidences = {"calibrated": confidence}
-    temperature = source.run.manifest.get("temperature") if source.run else None
+    temperature = source.run.facts.temperature if source.run else None
     if temperature:
         confidences = {"before temperature": _uncalibrated(predictions, source.key, temperature)[chosen], **confidences}
     errors = [metrics.expected_calibration_error(values, correct) for values in confidences.values()]
@@ -352,8 +352,8 @@ def stages(source: Source, selection: Selection, view: View) -> None:
 
 def stage_name(run: Run, number: int) -> str:
     """Such as "stage 2, layer4"."""
-    known = run.manifest.get("stages") or []
-    return f"stage {number}, {known[number - 1]['name']}" if number <= len(known) else f"stage {number}"
+    known = run.facts.stages
+    return f"stage {number}, {known[number - 1].name}" if number <= len(known) else f"stage {number}"
 
 
 def _stage_counts(run: Run, file: str, selection: Selection) -> np.ndarray:
@@ -363,7 +363,7 @@ def _stage_counts(run: Run, file: str, selection: Selection) -> np.ndarray:
 
 def comparison(source: Source, selection: Selection, view: View) -> None:
     """The chosen run against another: difference of the matrices, McNemar's test, and the photos on which they part."""
-    runs = find_runs(runs_folder())[0]
+    runs = find_runs()[0]
     called = names_of(runs)
     others, refused = _comparable(source, [run for run in runs if prediction_file(run) and run != source.run])
     if refused:

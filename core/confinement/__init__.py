@@ -1,0 +1,1 @@
+"""Run a function on a stranger's bytes in a process that the kernel confines."""

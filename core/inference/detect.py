@@ -1,0 +1,197 @@
+"""Find the garments in a photo: a second head on the network's features says what each cell of the photo shows and where its garment ends.
+
+The photo is looked at whole, in its own proportions. Cells that agree on their garment's box are one garment, so one that hair or a bag
+cuts in two stays one, and two that touch stay two.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from threading import Lock
+
+import numpy as np
+import onnxruntime
+from PIL import Image
+
+from core.artifacts.run import Run
+from core.images.decode import Photo
+from core.images.outline import Outline, outline_of
+from core.images.region import Region
+from core.inference.detector_graph import DETECTOR, OUTPUT, DetectorSettings, detector_graph
+from core.inference.postprocess import softmax
+from core.inference.providers import CPU
+
+CELL = 8  # pixels of the input that a cell stands for
+STEP = 32  # sides of the input are multiples of it
+AREA = 384 * 288  # pixels of the input, about
+MOST_STEPS, LEAST_STEPS = 24, 3  # of a side, however long and thin the photo is
+SPAN = 8.0  # cells from a cell to the sides of its garment's box, where the head says 0
+SIDES = 4
+GARMENT = 0.5  # probability of any garment from which on a cell belongs to one
+AGREEMENT = 0.5  # IoU of the boxes of two cells of one garment, at least
+SAME = 0.65  # IoU of the boxes of two finds from which on they are one
+LEAST_CELLS = 0.003  # share of the cells below which a garment is too small
+FINER = 4  # times the cells, for outlines
+EDGE = 0.5  # of the smoothed mask
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A garment that the detector saw.
+
+    Args:
+        region: its box, in pixels of the upright photo.
+        outline: a polygon round what is to be seen of it, likewise.
+        group: what it seems to be, such as outer.
+        score: how sure the detector is, in [0, 1].
+        share: of the photo, that lies inside the outline.
+    """
+
+    region: Region
+    outline: Outline
+    group: str
+    score: float
+    share: float
+
+
+@dataclass(frozen=True)
+class Garment:
+    """A garment in the grid of cells.
+
+    Args:
+        box: left, top, right, bottom in cells.
+        cells: those that show it, bool (rows, columns).
+        groups: sum of each group's probability over its cells, (groups,).
+        score: how sure the detector is, in [0, 1].
+    """
+
+    box: np.ndarray
+    cells: np.ndarray
+    groups: np.ndarray
+    score: float
+
+
+def has_detector(run: Run) -> bool:
+    """Whether a run can find garments."""
+    return DETECTOR in run.manifest.get("files", {})
+
+
+def grid_size(width: int, height: int) -> tuple[int, int]:
+    """(height, width) of the input for a photo of a size: about AREA pixels, in its proportions as far as multiples of STEP allow."""
+    scale = math.sqrt(AREA / (width * height)) / STEP
+    rows, columns = (min(MOST_STEPS, max(LEAST_STEPS, round(side * scale))) for side in (height, width))
+    return rows * STEP, columns * STEP
+
+
+class Detector:
+    """Finds garments with a run's network and its detector; safe to call from several threads, which take turns.
+
+    Args:
+        run: a run with a detector.
+        busy: as of `core.inference.engine.Engine`.
+
+    Raises:
+        BrokenRun: the run has no detector, or its files are damaged.
+    """
+
+    def __init__(self, run: Run, busy: bool = False):
+        model, self.settings = detector_graph(run)
+        options = onnxruntime.SessionOptions()
+        options.add_session_config_entry("session.intra_op.allow_spinning", str(int(not busy)))
+        options.add_session_config_entry("session.force_spinning_stop", "1")
+        self._session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=[CPU])
+        self._turn = Lock()
+
+    def propose(self, photo: Photo) -> list[Proposal]:
+        """Garments of a photo, from its top to its bottom; none if there are none."""
+        cells = self.cells(photo.image)
+        found = [garment for garment in garments(cells, self.settings) if garment.score >= self.settings.least_score]
+        proposals = [_proposal(garment, self.settings, photo) for garment in found]
+        return sorted(proposals, key=lambda proposal: (proposal.region.top, proposal.region.left))
+
+    def cells(self, image: Image.Image) -> np.ndarray:
+        """What the head says of an upright RGB photo, float32 (groups + 5, rows, columns)."""
+        height, width = grid_size(*image.size)
+        seen = image.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=3.0)
+        with self._turn:
+            (cells,) = self._session.run([OUTPUT], {"pixels": np.asarray(seen)[None]})
+        return np.asarray(cells)[0]
+
+
+def garments(cells: np.ndarray, settings: DetectorSettings) -> list[Garment]:
+    """Garments by what the head says of the cells, (groups + 5, rows, columns), the surest first."""
+    n_groups = len(settings.groups)
+    groups = np.moveaxis(softmax(np.moveaxis(cells[:n_groups], 0, -1)), -1, 0)
+    garment = groups[1 : settings.garments + 1].sum(axis=0)
+    sure = garment / (1 + np.exp(-cells[-1]))
+    boxes = boxes_of(cells[n_groups : n_groups + SIDES])
+    left = garment > GARMENT
+    found: list[Garment] = []
+    while left.any():
+        seed = np.unravel_index(np.argmax(np.where(left, sure, -1)), left.shape)
+        members = left & (box_iou(boxes, boxes[seed]) >= AGREEMENT)
+        members[seed] = True
+        found.append(_garment(members, boxes, sure, groups[1 : settings.garments + 1]))
+        left &= ~members
+    large = [one for one in found if one.cells.mean() >= LEAST_CELLS]
+    return _distinct(sorted(large, key=lambda one: one.score, reverse=True))
+
+
+def boxes_of(distances: np.ndarray) -> np.ndarray:
+    """Logarithms of distances (4, rows, columns) to boxes left, top, right, bottom in cells, inside the grid, (rows, columns, 4)."""
+    rows, columns = distances.shape[1:]
+    left, top, right, bottom = SPAN * np.exp(distances.clip(-6, 3))
+    x, y = np.arange(columns) + 0.5, (np.arange(rows) + 0.5)[:, None]
+    boxes = np.stack([x - left, y - top, x + right, y + bottom], axis=2)
+    return boxes.clip(0, [columns, rows, columns, rows])
+
+
+def box_iou(boxes: np.ndarray, box: np.ndarray) -> np.ndarray:
+    """Intersection over union of boxes (..., 4) with one box (4,)."""
+    width = np.minimum(boxes[..., 2], box[2]) - np.maximum(boxes[..., 0], box[0])
+    height = np.minimum(boxes[..., 3], box[3]) - np.maximum(boxes[..., 1], box[1])
+    shared = width.clip(0) * height.clip(0)
+    areas = (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
+    return shared / np.maximum(areas + (box[2] - box[0]) * (box[3] - box[1]) - shared, 1e-6)
+
+
+def _garment(members: np.ndarray, boxes: np.ndarray, sure: np.ndarray, groups: np.ndarray) -> Garment:
+    weights = sure[members]
+    box = np.average(boxes[members], axis=0, weights=weights)
+    return Garment(box, members, groups[:, members].sum(axis=1), float(weights.mean()))
+
+
+def _distinct(found: list[Garment]) -> list[Garment]:
+    """One garment for those whose boxes are nearly the same: the surest one's box, the cells of all."""
+    kept: list[Garment] = []
+    for one in found:
+        same = next((i for i, other in enumerate(kept) if box_iou(one.box, other.box) >= SAME), None)
+        if same is None:
+            kept.append(one)
+        else:
+            other = kept[same]
+            kept[same] = Garment(other.box, other.cells | one.cells, other.groups + one.groups, other.score)
+    return kept
+
+
+def _proposal(garment: Garment, settings: DetectorSettings, photo: Photo) -> Proposal:
+    rows, columns = garment.cells.shape
+    scale = np.array([photo.width / columns, photo.height / rows])
+    left, top = np.floor(garment.box[:2] * scale + 0.5).astype(int)
+    right, bottom = np.floor(garment.box[2:] * scale + 0.5).astype(int)
+    region = Region(int(left), int(top), max(int(right), int(left) + 1), max(int(bottom), int(top) + 1))
+    mask = _finer(garment.cells, garment.box)
+    outline = tuple((x * scale[0] / FINER, y * scale[1] / FINER) for x, y in outline_of(mask))
+    group = settings.groups[1 + int(garment.groups.argmax())]
+    return Proposal(region, outline, group, garment.score, float(mask.mean()))
+
+
+def _finer(cells: np.ndarray, box: np.ndarray) -> np.ndarray:
+    """The cells inside the box with a smooth border, bool (FINER * rows, FINER * columns)."""
+    rows, columns = cells.shape
+    smooth = Image.fromarray(cells.astype(np.float32)).resize((FINER * columns, FINER * rows), Image.Resampling.BICUBIC)
+    inside = np.zeros((FINER * rows, FINER * columns), bool)
+    left, top, right, bottom = np.rint(FINER * box).astype(int)
+    inside[top:bottom, left:right] = True
+    return (np.asarray(smooth) > EDGE) & inside

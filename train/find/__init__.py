@@ -1,0 +1,1 @@
+"""The detector: a head on a finished network that finds the garments in a photo."""
