@@ -1,10 +1,10 @@
 """Train a network, from a catalogue of product photos to a run folder.
 
-    python -m train download                                                # fetch the Kaggle data set, or hear how to
+    python -m train download                                                # fetch the Kaggle data set, or say how to
     python -m train --data fashion-product-images-small.zip                 # our recipe, from torchvision's ImageNet weights
     python -m train --data DATA --recipe reference --init weights.safetensors
-    python -m train --smoke                                                 # everything, on drawn garments, in a minute on a CPU
-    python -m train status RUN                                              # how a training stands
+    python -m train --smoke                                                 # everything, on samples, in a minute on a CPU
+    python -m train status RUN                                              # progress of a training
     python -m train --resume artifacts/runs/RUN                             # after a kill, a full disk, Ctrl-C
     python -m train feedback export --to FOLDER                             # corrected photos as a data set, for a second --data
     python -m train ship RUN                                                # make it the network of the product, if it is better
@@ -15,7 +15,7 @@
     python -m train pack --data DATA --to photos.parquet                    # one small file to train from on a rented machine
     torchrun --nproc-per-node 2 -m train --data DATA                        # several GPUs
 
-Ends with a whole folder below artifacts/runs/ (docs/architecture.md says what is in it).
+A training ends with a run folder below artifacts/runs/ (docs/architecture.md says what is in it).
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ from train.status import describe
 # Commands for a finished run that need its data.
 ON_DATA = {"evaluate": pipeline.evaluate, "attributes": pipeline.fit_attributes, "find": pipeline.find}
 SMOKE_EXPLAINED = (
-    "This shows that the trainer works on this machine, no more: a few drawn garments and a few steps from random weights teach next to "
-    "nothing, so expect an accuracy near chance."
+    "This shows only that the trainer works on this machine. A few samples and a few steps from random weights teach next to nothing, so "
+    "expect an accuracy near chance."
 )
 
 
@@ -52,11 +52,11 @@ def parser() -> argparse.ArgumentParser:
     add("--data", action="append", default=[], metavar="PATH", help="Kaggle zip or extracted folder; repeatable")
     add("--recipe", default="default", help="a TOML file, or the name of one in train/recipes (default: default)")
     add("--init", default="imagenet", metavar="WEIGHTS", help="imagenet (default), none, a safetensors file, or a run")
-    add("--smoke", action="store_true", help="train on garments drawn in code; needs no data and no weights")
+    add("--smoke", action="store_true", help="train on samples drawn in code; needs no data and no weights")
     add("--resume", metavar="RUN", type=Path, help="continue the run in this folder")
     add("--runs", type=Path, default=RUNS_FOLDER, help="where run folders are made (default: artifacts/runs)")
     add("--cache", type=Path, default=Path("cache"), help="folder for decoded pixels (default: cache)")
-    add("--device", choices=["auto", "cpu", "cuda"], help="default: auto; with --resume, what the run was begun with")
+    add("--device", choices=["auto", "cpu", "cuda"], help="default: auto; with --resume, what the run was started with")
     commands = line.add_subparsers(
         dest="command",
         metavar="download | pack | status | ship | record | evaluate | attributes | find | feedback",
@@ -73,7 +73,7 @@ def parser() -> argparse.ArgumentParser:
     small.add_argument(
         "--cache", type=Path, default=argparse.SUPPRESS, help="folder for decoded pixels (default: cache)"
     )
-    show = commands.add_parser("status", help="show how a training stands")
+    show = commands.add_parser("status", help="show the progress of a training")
     show.add_argument("run", type=Path, help="run folder")
     for name, purpose in (
         ("ship", "make a run the product's network, if it is better"),

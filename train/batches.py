@@ -62,7 +62,7 @@ class PixelDataset:
         return replace(self, pixels=torch.from_numpy(np.asarray(self.pixels[used])).to(device), rows=rows)
 
     def near(self, device: torch.device) -> PixelDataset:
-        """The same photos, on a GPU if they take half of its free memory at most; for a processor as they are."""
+        """The same photos, on a GPU if they take half of its free memory at most; for a processor unchanged."""
         size = len(np.unique(self.rows)) * math.prod(self.pixels.shape[1:])
         fits = device.type == "cuda" and size <= torch.cuda.mem_get_info(device)[0] / 2
         return self.kept_on(device) if fits else self
@@ -95,15 +95,15 @@ def _share_of_kind(shares: Shares) -> dict[int, float]:
 
 
 def epoch_size(photos: int, recipe: Recipe) -> int:
-    """Photos that an epoch sees, of so many that there are to train on."""
+    """Number of photos in an epoch, given how many there are to train on."""
     return recipe.shares.photos if recipe.shares else photos
 
 
 def check_shares(recipe: Recipe, world: World) -> None:
-    """Raise InvalidConfig unless every process gets as many photos of a batch, and of each of its parts, as any other."""
+    """Raise InvalidConfig unless all processes get the same number of photos of a batch and of each of its parts."""
     if recipe.batch_size % (world.size * recipe.accumulation):
         raise InvalidConfig(
-            f"batch_size {recipe.batch_size} is no multiple of {world.size} processes times accumulation "
+            f"batch_size {recipe.batch_size} is not a multiple of {world.size} processes times accumulation "
             f"{recipe.accumulation}. Change the recipe or the number of processes."
         )
 

@@ -38,9 +38,7 @@ PRODUCT, PHONE, WORN = (
 )  # kinds of photos: of a catalogue, taken at home, of people in the street
 WHOLE, SQUASHED = "whole", "squashed"  # views of a product or phone photo; `train.worn` names those of worn garments
 HASHED_IDS_FROM = 1_000_000_000  # rows of a labels.csv have no ids of their own: theirs come from the file's name
-NEIGHBOURS = (
-    20  # street photos with neighbouring numbers may show one person, so they stay together, so many in a block
-)
+NEIGHBOURS = 20  # street photos with neighbouring numbers may show one person, so this many in a row form a block and stay together
 AFTER = "after"  # a line that a quotation mark left open would swallow
 LAST_COLUMN = "productDisplayName"  # the free text at the end of a row: stray commas belong to it
 
@@ -78,7 +76,7 @@ class Source:
 
     @cached_property
     def _members(self) -> dict[str, tuple[int, int]]:
-        """File name to (size, checksum or modification time): what tells one state of the data set from another."""
+        """File name to (size, checksum or modification time): what changes when the data set does."""
         if self.path.is_dir():
             files = ((file, file.stat()) for file in self.path.rglob("*") if file.is_file())
             return {file.relative_to(self.path).as_posix(): (stat.st_size, stat.st_mtime_ns) for file, stat in files}
@@ -163,7 +161,7 @@ class Source:
 
 
 def _no_table(path: Path, members: Collection[str]) -> str:
-    """Why a zip or folder without a table is no data set."""
+    """Why a zip or folder without a table is not a data set."""
     inner = sorted(name for name in members if name.lower().endswith(".zip"))
     if inner:
         return f"{path} has no styles.csv, but another zip: {inner[0]}. Extract {path.name} and give {Path(inner[0]).name} to --data."
@@ -174,12 +172,12 @@ def _no_table(path: Path, members: Collection[str]) -> str:
 
 
 def read_styles(data: bytes, source: str, classes: Collection[str] = ()) -> tuple[pd.DataFrame, list[str]]:
-    """Parse styles.csv, stray commas included.
+    """Parse styles.csv, which has unquoted commas in its last column.
 
     Args:
         data: the file.
         source: its name, for messages.
-        classes: article types to be told from their misspellings, such as "T-shirt"; another product's name is no mistake.
+        classes: article types whose misspellings, such as "T-shirt", are reported; any other name is another product's.
 
     Returns:
         A table with `COLUMNS` (`id` as int, the others as text), and what was wrong with the rows left out, by line.
@@ -245,7 +243,7 @@ def read_labels(data: bytes, source: str, classes: ClassList) -> tuple[pd.DataFr
     Args:
         data: the file, with columns `file` and `label`, and `sender` where it is known who took the photo.
         source: its name, for messages.
-        classes: whose coarse labels are known; rows with a label that it never teaches are passed over.
+        classes: whose coarse labels are known; rows with a label that is never taught are skipped.
 
     Returns:
         `COLUMNS` (the label as article type, nothing known of colour, usage and name), `file`, `kind` and `key`, ordered by file, ids
@@ -282,9 +280,9 @@ def read_labels(data: bytes, source: str, classes: ClassList) -> tuple[pd.DataFr
 def _label_problem(record: dict[str, str], seen: dict[str, str], coarse: Collection[str]) -> str:
     file, label = record.get("file", ""), record.get("label", "")
     if not file or PurePosixPath(file).name != file:
-        return f"the file {file[:40]!r} is no name of a file in images/"
+        return f"the file {file[:40]!r} is not the name of a file in images/"
     if file in seen:
-        return f"the file {file} stands there twice"
+        return f"the file {file} is listed twice"
     return "" if label in coarse else f"the label {label[:40]!r} is none of {', '.join(coarse)}"
 
 
@@ -317,7 +315,7 @@ def _row(number: int, line: bytes) -> _Row:
     except UnicodeDecodeError:
         return _Row(number, [], "it is not UTF-8")
     except csv.Error as error:
-        return _Row(number, [], f"it is no row of a CSV table ({error})")
+        return _Row(number, [], f"it is not a row of a CSV table ({error})")
     return _Row(number, cells, "" if following else "a quotation mark is not closed; close it or drop it")
 
 
@@ -337,10 +335,12 @@ def _problem(header: list[str], row: list[str], record: dict[str, str], seen: di
     if len(row) < len(header):
         return f"{len(row)} columns where {len(header)} are needed"
     if len(row) > len(header) and header[-1] != LAST_COLUMN:
-        return f"{len(row)} columns where {len(header)} are expected, and the last is no free text that may hold commas"
+        return (
+            f"{len(row)} columns where {len(header)} are expected, and the last is not free text, which may hold commas"
+        )
     photo_id = record["id"].strip()
     if not photo_id.isdecimal() or len(photo_id) > MOST_DIGITS:
-        return f"the id {photo_id[:40]!r} is no whole number of at most {MOST_DIGITS} digits"
+        return f"the id {photo_id[:40]!r} is not a whole number of at most {MOST_DIGITS} digits"
     if int(photo_id) in seen:
-        return f"the id {int(photo_id)} stands already in line {seen[int(photo_id)]}"
+        return f"the id {int(photo_id)} is in line {seen[int(photo_id)]} already"
     return ""

@@ -34,7 +34,7 @@ from train.packed import SUFFIX, packed_pixels, read_pack
 from train.targets import ClassList
 from train.worn import EXACT, Box
 
-OUT_OF_SCOPE = -1  # target of a photo that is no product of the classes
+OUT_OF_SCOPE = -1  # target of a photo that is not a product of the classes
 MEASURED = (WHOLE, EXACT)  # views that are measured, the others only train
 HASH_SIZE = 16  # of the difference hash: 256 bits
 CACHE_VERSION = 3  # raise when the meaning of the cached pixels changes
@@ -141,7 +141,7 @@ def _digest(*parts: object) -> str:
 
 
 def _only_writer(path: Path) -> FileLock:
-    """A second trainer on the same cache waits for the first, and then finds the file."""
+    """Make a second trainer on the same cache wait for the first, and then find the file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     return FileLock(f"{path}.lock")
 
@@ -248,7 +248,7 @@ def _write_pixels(index: Index, height: int, width: int, path: Path) -> None:
         except Exception as error:  # it loaded when the index was made
             raise InvalidData(
                 f"{index.sources[view.source].path}: images/{view.file} was there when the photos were verified, and now "
-                f"{_reason(error)}. Put it back, or run the command again to go on without it."
+                f"{_reason(error)}. Put it back, or run the command again to continue without it."
             ) from None
 
     pack, description = index.pack, f"decoding at {height}x{width}"

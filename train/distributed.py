@@ -15,12 +15,12 @@ from torch import distributed, nn
 from core.errors import InvalidConfig
 from core.inference.model import GarmentNet
 
-PATIENCE = timedelta(hours=2)  # the others wait so long at most while the leading process decodes a data set
+PATIENCE = timedelta(hours=2)  # the others wait this long at most while the leading process decodes a data set
 
 
 @dataclass(frozen=True)
 class World:
-    """Where this process stands among all.
+    """This process among all.
 
     Args:
         rank: of this process, from 0; rank 0 alone writes files.

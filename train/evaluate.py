@@ -1,4 +1,4 @@
-"""Evidence for a run, from the very file and engine that the product serves: calibration on validation, one look at the test split."""
+"""Measures of a run, from the file and engine that the product serves: calibrated on validation, measured once on the test split."""
 
 from __future__ import annotations
 

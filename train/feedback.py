@@ -1,4 +1,4 @@
-"""Corrected photos as a data set: `styles.csv` and `images/<id>.jpg`, to train on beside the catalogue."""
+"""Corrected photos as a data set of `styles.csv` and `images/<id>.jpg`, to train on with the catalogue."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def export(file: Path, folder: Path) -> str:
 
 
 def _write(file: Path, folder: Path, usable: list[Stored]) -> None:
-    """The whole folder or nothing: it gets its name when it is complete."""
+    """Write the folder under another name and rename it when it is complete."""
     with new_folder(folder) as partial:
         (partial / "images").mkdir()
         for one in usable:

@@ -1,4 +1,4 @@
-"""The run folder while it is being made: one writer at a time, every file replaced in one step, a heartbeat for whoever watches."""
+"""The run folder during training: one writer at a time, every file replaced in one step, a heartbeat for the history page."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ class Progress:
 
     @contextmanager
     def beating(self) -> Generator[None]:
-        """Keep the sign of life fresh while the code within reports no steps, such as validation and export."""
+        """Keep the heartbeat going while the code within reports no steps, such as validation and export."""
         done = threading.Event()
 
         def beat() -> None:

@@ -49,7 +49,7 @@ def initialise(network: GarmentNet, init: str, outputs: tuple[str, ...] = ()) ->
         outputs: names of the network's outputs, which the head of a run must have to be loaded; without them its shape decides.
 
     Raises:
-        InvalidConfig: the file is missing, is no safetensors, or fits no part of the network.
+        InvalidConfig: the file is missing, is not a safetensors file, or does not fit the network.
         BrokenRun: the folder holds no run with weights.
         GarmentError: the download failed.
     """

@@ -56,14 +56,14 @@ class Splits:
     )  # validation photos of other kinds, by coarse label
 
     def near(self, device: torch.device) -> Splits:
-        """The same photos on a GPU, as far as its memory holds them; for a processor as they are."""
+        """The same photos on a GPU, as far as its memory holds them; for a processor unchanged."""
         elsewhere = {kind: photos.near(device) for kind, photos in self.elsewhere.items()}
         return Splits(self.train.near(device), self.val.near(device), elsewhere)
 
 
 @dataclass(frozen=True)
 class Position:
-    """Where an epoch stands: stage from 0, its first epoch, the epoch itself (both from 1, over all stages)."""
+    """The place of an epoch: stage from 0, its first epoch, the epoch itself (both from 1, over all stages)."""
 
     stage: int
     first_epoch: int
@@ -230,7 +230,7 @@ class Trainer:
 
         Raises:
             TrainingStopped: the loss is no longer finite.
-            OSError: the disk is full; the last whole checkpoint stays.
+            OSError: the disk is full; the last complete checkpoint stays.
         """
         checkpoint = self.folder / "checkpoint.safetensors"
         saved = load_checkpoint(checkpoint) if checkpoint.exists() else None
@@ -279,7 +279,7 @@ class Trainer:
         schedule = cosine_schedule(optimizer, stage.warmup_steps, steps)
         if saved and not position.opens_stage:
             for group in saved["optimizer"]["param_groups"]:
-                group["fused"] = fused  # the run may have begun on another device
+                group["fused"] = fused  # the run may have started on another device
             optimizer.load_state_dict(saved["optimizer"])
             schedule.load_state_dict(saved["schedule"])
         return ActiveStage(blocks, trainable, data, optimizer, schedule, self._parallel())
@@ -399,7 +399,7 @@ class Trainer:
     def _update(self, active: ActiveStage) -> None:
         """Move the weights along their gradients, unless those overflowed in half precision: then only the loss scale falls.
 
-        Asking for the scale would make a GPU wait for the step, so there the schedule and the moving average go on after such a step too.
+        Asking for the scale would make a GPU wait for the step, so there the schedule and the moving average advance after such a step too.
         """
         scale = None if self.on_gpu else self.scaler.get_scale()
         self.scaler.step(active.optimizer)
@@ -441,7 +441,7 @@ class Trainer:
         seconds: float,
         bar: tqdm[tuple[Tensor, Tensor]],
     ) -> None:
-        """Show and note how the epoch goes; of several processes the leading one speaks for all."""
+        """Report the progress of the epoch; of several processes only the leading one does."""
         if not self.progress:
             return
         loss, correct, images = totals

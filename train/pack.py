@@ -19,7 +19,7 @@ from train.packed import SUFFIX, write_pack
 LARGEST = 60 * 10**6  # bytes of a file
 # Quality of the images, and of how many other products and further views one is kept: the first choice that fits.
 CHOICES = ((85, 1), (75, 1), (75, 2), (75, 4), (60, 4), (60, 8), (40, 8), (40, 16))
-SAMPLE = 400  # photos whose size tells that of all
+SAMPLE = 400  # photos from whose size that of all is estimated
 
 
 def pack(recipe: Recipe, paths: Sequence[Path], cache: Path, file: Path) -> str:

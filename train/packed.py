@@ -39,7 +39,7 @@ def read_pack(path: Path, classes: ClassList) -> tuple[pd.DataFrame, dict[str, A
     """The photos without their images, and what the file says of itself.
 
     Raises:
-        InvalidData: it is no such file, is damaged, or was made for other classes.
+        InvalidData: it is another file, is damaged, or was made for other classes.
     """
     try:
         schema = pyarrow.parquet.read_schema(path)
@@ -48,7 +48,7 @@ def read_pack(path: Path, classes: ClassList) -> tuple[pd.DataFrame, dict[str, A
         photos = pyarrow.parquet.read_table(path, columns=columns).to_pandas()
     except (OSError, KeyError, ValueError) as error:
         raise InvalidData(
-            f"{path} is no file that `python -m train pack` wrote, or is damaged ({error!r:.100})."
+            f"{path} was not written by `python -m train pack`, or is damaged ({error!r:.100})."
         ) from None
     if about["classes"] != list(classes.labels.names):
         raise InvalidData(f"{path} was packed for other classes than the recipe has. Pack it again with that recipe.")

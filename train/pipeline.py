@@ -1,4 +1,4 @@
-"""From data sets to a whole run folder: index, split, train, evaluate, export. Every step can be killed and resumed."""
+"""From data sets to a complete run folder: index, split, train, evaluate, export. Every step can be killed and resumed."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ from train.targets import NO_TARGET, Targets
 
 @dataclass(frozen=True)
 class Job:
-    """What a run needs besides its recipe; kept in `resume.json` until the run is whole, since its paths mean nothing elsewhere.
+    """What a run needs besides its recipe; kept in `resume.json` until the run is finished, since its paths mean nothing elsewhere.
 
     Args:
         data: data sets, the first being the catalogue; photos of later ones replace those of the same id.
@@ -60,7 +60,7 @@ class Job:
 def start(recipe: Recipe, given: dict[str, Any], job: Job, runs: Path) -> Path:
     """Carry out a run in a new folder below `runs`; returns the folder.
 
-    The folder is opened once data and weights are at hand, so that a mistake in their paths leaves nothing behind.
+    The folder is made after data and weights were found, so that a mistake in a path leaves nothing behind.
 
     Args:
         recipe: the settings.
@@ -80,7 +80,7 @@ def start(recipe: Recipe, given: dict[str, Any], job: Job, runs: Path) -> Path:
 
 
 def _check_writable(runs: Path) -> None:
-    """Name a folder of runs that cannot be made or written to before the photos are read: that takes minutes."""
+    """Report a folder of runs that cannot be made or written to before the photos are read: that takes minutes."""
     there = next(path for path in (runs, *runs.absolute().parents) if path.exists())
     if not there.is_dir() or not os.access(there, os.W_OK):
         why = "is a file" if not there.is_dir() else "cannot be written to"
@@ -99,14 +99,14 @@ def _open_folder(folder: Path, recipe: Recipe, given: dict[str, Any], job: Job) 
 
 
 def resume(folder: Path, device: str | None) -> None:
-    """Continue the run in a folder from its last whole epoch, on the device that it was begun for unless another is named.
+    """Continue the run in a folder from its last complete epoch, on the device that it was started for unless another is named.
 
     Raises:
         InvalidData: the folder holds no unfinished run.
     """
     if (folder / "manifest.json").exists():
         drop_private_files(folder)
-        raise InvalidData(f"{folder} is whole already; there is nothing to resume.")
+        raise InvalidData(f"{folder} is complete already; there is nothing to resume.")
     try:
         job = Job(**json.loads((folder / "resume.json").read_text(encoding="utf-8")))
         settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))["resolved"]
@@ -123,7 +123,7 @@ def evaluate(folder: Path, data: list[str], cache: Path) -> str:
     """Measure a finished run again as this version measures runs, its weights unchanged; returns in words how it is served.
 
     Raises:
-        BrokenRun: the folder holds no whole run.
+        BrokenRun: the folder holds no finished run.
         InvalidData: the data set is not the one that the run was trained on.
     """
     run = Run.load(folder)
@@ -138,7 +138,7 @@ def find(folder: Path, data: list[str], cache: Path) -> str:
     """Give a finished run a detector, which finds the garments in a photo; returns in words how well it does.
 
     Raises:
-        BrokenRun: the folder holds no whole run.
+        BrokenRun: the folder holds no finished run.
         InvalidData: the data set is not the one that the run was trained on, or has no street photos.
     """
     run = Run.load(folder)
@@ -157,7 +157,7 @@ def fit_attributes(folder: Path, data: list[str], cache: Path) -> str:
     """Fit the attributes' heads of a finished run, its network unchanged; returns in words what they are worth.
 
     Raises:
-        BrokenRun: the folder holds no whole run.
+        BrokenRun: the folder holds no finished run.
         InvalidData: the data set is not the one that the run was trained on.
     """
     run = Run.load(folder)
@@ -244,7 +244,7 @@ def _tell_kept(data: SplitData, recipe: Recipe, init: str) -> None:
 
 
 def _check_at_hand(job: Job, init: str | None) -> None:
-    """Name a mistake in the paths, or a download that fails, before the photos are read: that takes minutes."""
+    """Report a mistake in a path, or a download that fails, before the photos are read: that takes minutes."""
     check_sources([Path(path) for path in job.data])
     if init is not None:
         initialise(GarmentNet(1), init)
@@ -342,7 +342,7 @@ def _training_photos(data: SplitData, targets: Targets) -> tuple[np.ndarray, np.
 
 @contextmanager
 def _end_explained(folder: Path, world: World) -> Generator[None]:
-    """Whatever ends a training early says how to go on, and leaves its reason in `progress.json` for whoever watches the run."""
+    """When a training ends early, say how to continue, and write the reason to `progress.json` for the history page."""
     go_on = f"Continue with `{resume_command(folder)}`."
     try:
         yield

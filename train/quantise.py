@@ -30,7 +30,7 @@ class Quality(NamedTuple):
     Args:
         accuracy: on photos of the classes.
         calibration_error: on the same, at the temperature that suits the network best.
-        auroc: of telling them from other products by energy; NaN where there are none.
+        auroc: of the energy as a score that separates them from other products; NaN where there are none.
     """
 
     accuracy: float

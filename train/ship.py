@@ -30,7 +30,7 @@ def record(folder: Path, runs: Path) -> str:
     A run made in that folder loses its weights there, as one that no longer ships does.
 
     Raises:
-        BrokenRun: the folder holds no whole run.
+        BrokenRun: the folder holds no finished run.
         InvalidData: there is another folder of that name already, or it is the run that ships.
         OSError: the disk is full or not writable; no part of the run stays.
     """
@@ -58,7 +58,7 @@ def ship(folder: Path, runs: Path) -> str:
     In a folder where no run classifies yet there is nothing to compare with.
 
     Raises:
-        BrokenRun: the folder, or the run shipped now, is no whole run.
+        BrokenRun: the folder, or the run shipped now, is not finished.
         InvalidData: it is no better on validation, was not validated on the same photos, or there is such a run already.
         OSError: the disk is full or not writable; the run shipped now stays.
     """
@@ -94,7 +94,7 @@ def _better(run: Run, former: Run, folder: Path) -> str:
 
 
 def _differences(run: Run, former: Run) -> list[str]:
-    """What two runs have not in common that they need to be compared."""
+    """What two runs would need to have in common to be compared, and have not."""
     needed = {
         "classes": [(*one.labels.names,) for one in (run, former)],
         "data": [one.manifest.get("data_fingerprint") for one in (run, former)],
@@ -129,7 +129,7 @@ def _is_in(runs: Path, run: Run) -> bool:
 
 
 def _copy(run: Run, runs: Path, names: list[str]) -> None:
-    """The whole folder or nothing: it gets its name when it is complete."""
+    """Copy under another name and rename when complete."""
     target = runs / run.run_id
     if target.exists():
         raise InvalidData(f"{target} exists already and is not touched.")

@@ -21,7 +21,7 @@ from train.config import Recipe
 from train.dataset import OUT_OF_SCOPE, Index, cached_pixels
 from train.targets import Targets, background_types
 
-# Photos whose hashes differ in at most so many bits are near-duplicates; groups explode from 20 on.
+# Photos whose hashes differ in at most this many bits are near-duplicates; from 20 on unrelated photos are linked.
 NEAR_DUPLICATE_BITS = 16
 MOST_OF_SENDER = 100
 LEFT_OUT = "left out"
@@ -175,7 +175,7 @@ def _first_of(names: np.ndarray) -> np.ndarray:
 
 
 def _names(photos: pd.DataFrame, groups: np.ndarray, custom: np.ndarray) -> pd.Series:
-    """What names each photo's group: its least id that is no custom photo's, or its first key."""
+    """Name of each photo's group: its lowest id (of custom photos only if it has no others), or its first key."""
     ids = photos["id"].where(~custom | ~pd.Series(groups, photos.index).isin(groups[~custom]), np.iinfo(np.int64).max)
     named = photos["key"].where(photos["key"] != "", ids.astype(str).str.zfill(20))
     return pd.Series(named.groupby(groups).transform("min"))

@@ -27,18 +27,16 @@ def freeze(network: GarmentNet, blocks: tuple[str, ...]) -> int:
     Raises:
         InvalidConfig: a parameter belongs to no block; the message lists all of them.
     """
-    strangers = []
+    unknown = []
     for name, parameter in network.named_parameters():
         try:
             parameter.requires_grad_(block_of(name) in blocks)
         except KeyError:
-            strangers.append(name)
+            unknown.append(name)
         if not parameter.requires_grad:
             parameter.grad = None
-    if strangers:
-        raise InvalidConfig(
-            f"These parameters belong to no block of core.inference.model.BLOCKS: {', '.join(strangers)}"
-        )
+    if unknown:
+        raise InvalidConfig(f"These parameters belong to no block of core.inference.model.BLOCKS: {', '.join(unknown)}")
     return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
 
 
@@ -51,7 +49,7 @@ def train_mode(network: GarmentNet, blocks: tuple[str, ...]) -> None:
 
 
 def stage_steps(recipe: Recipe, stage: int, photos: int) -> int:
-    """Optimizer steps of a stage (counted from 0), of so many photos that there are to train on."""
+    """Optimizer steps of a stage (counted from 0), given the number of photos to train on."""
     return recipe.stages[stage].epochs * max(1, epoch_size(photos, recipe) // recipe.batch_size)
 
 

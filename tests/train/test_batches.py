@@ -75,7 +75,7 @@ def test_fewer_photos_than_a_batch_make_one_smaller_batch():
 
 @pytest.mark.parametrize(("size", "accumulation"), [(3, 1), (2, 16), (32, 1)])
 def test_a_batch_that_does_not_divide_evenly_is_refused(size, accumulation):
-    with pytest.raises(InvalidConfig, match=f"batch_size 16 is no multiple of {size} processes times accumulation"):
+    with pytest.raises(InvalidConfig, match=f"batch_size 16 is not a multiple of {size} processes times accumulation"):
         check_shares(recipe(accumulation=accumulation), World(0, size, CPU))
 
 

@@ -80,9 +80,9 @@ def test_wrong_rows_are_left_out_and_told_by_line():
     assert table["id"].tolist() == [15970, 2]
     assert problems == [
         "styles.csv line 3: 2 columns where 10 are needed",
-        "styles.csv line 4: the id 'abc' is no whole number of at most 18 digits",
-        "styles.csv line 5: the id 15970 stands already in line 2",
-        f"styles.csv line 6: the id '{'9' * 19}' is no whole number of at most 18 digits",
+        "styles.csv line 4: the id 'abc' is not a whole number of at most 18 digits",
+        "styles.csv line 5: the id 15970 is in line 2 already",
+        f"styles.csv line 6: the id '{'9' * 19}' is not a whole number of at most 18 digits",
     ]
 
 
@@ -126,7 +126,7 @@ def test_a_line_in_another_encoding_is_left_out_by_its_number():
 def test_a_line_that_is_no_csv_is_left_out_by_its_number():
     table, problems = read(ROW, ROW.replace("Turtle", "x" * 200_000), ROW.replace("15970", "3"))
     assert table["id"].tolist() == [15970, 3]
-    assert problems[0].startswith("styles.csv line 3: it is no row of a CSV table (field larger than field limit")
+    assert problems[0].startswith("styles.csv line 3: it is not a row of a CSV table (field larger than field limit")
 
 
 def test_a_file_whose_first_line_is_not_utf_8_is_refused():
@@ -245,9 +245,9 @@ def test_rows_of_a_label_table_that_cannot_be_used_are_told_by_line():
     assert table["file"].tolist() == ["b.jpg"]
     assert problems == [
         "labels.csv line 2: the label 'hat' is none of t-shirt, pants",
-        "labels.csv line 3: the file '../a.jpg' is no name of a file in images/",
-        "labels.csv line 4: the file '' is no name of a file in images/",
-        "labels.csv line 6: the file b.jpg stands there twice",
+        "labels.csv line 3: the file '../a.jpg' is not the name of a file in images/",
+        "labels.csv line 4: the file '' is not the name of a file in images/",
+        "labels.csv line 6: the file b.jpg is listed twice",
         "labels.csv line 7: the label '' is none of t-shirt, pants",
     ]
 

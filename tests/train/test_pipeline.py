@@ -578,7 +578,7 @@ def test_the_first_run_of_a_folder_classifies_and_a_later_one_does_not_replace_i
 def test_a_whole_run_is_not_resumed_but_tidied(undisturbed, capsys):
     (undisturbed / "checkpoint.safetensors").write_bytes(b"left by a kill after the manifest")
     assert main(["--resume", str(undisturbed)]) == 1
-    assert "is whole already; there is nothing to resume" in capsys.readouterr().err
+    assert "is complete already; there is nothing to resume" in capsys.readouterr().err
     assert not (undisturbed / "checkpoint.safetensors").exists()
 
 
@@ -623,7 +623,7 @@ def test_smoke_trains_the_real_network_from_drawn_garments_to_a_whole_run(tmp_pa
     assert {path.name for path in folder.iterdir()} == contract(folder, stages=4)
     run = Run.load(folder)
     assert run.manifest["export"]["max_probability_difference"] < 1e-4
-    assert run.read_csv("history.csv")["stage"].tolist() == [1, 2, 3, 4, 4]
+    assert run.read_csv("history.csv")["stage"].tolist() == [1, 2, 3, 4]
     assert run.read_json("data.json")["custom"]["failed"] == [60002]
     assert run.path("model.safetensors").stat().st_size < 50_000_000
     assert np.isfinite(run.read_csv("predictions.csv")[CLASSES].to_numpy()).all()
