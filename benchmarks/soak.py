@@ -110,7 +110,7 @@ async def visit(page: Page, address: str, seed: int, record: Record) -> None:
         await action(page, address, seed, record)
         record.done[action.__name__] += 1
         shown = await page.locator("[data-testid=stException]").count()
-        shown += await page.get_by_text("Something went wrong that nobody foresaw").count()
+        shown += await page.get_by_text("Unexpected error (id").count()
         if shown:
             record.failures.append(f"{action.__name__} shows an error (user's seed {seed})")
         await asyncio.sleep(random.uniform(*PAUSE))

@@ -70,7 +70,8 @@ class Shares(_Settings):
 class DetectorTraining(_Settings):
     """How the detector's head is taught on the finished network; needs a data set of street photos, and is left out without."""
 
-    epochs: Annotated[int, Field(ge=1)] = 12  # over all scenes
+    scenes: Annotated[int, Field(ge=1)] = 640  # at most; of about 1,250 that 540 street photos give
+    epochs: Annotated[int, Field(ge=1)] = 8  # over all scenes
     batch_size: Annotated[int, Field(ge=1)] = 12  # scenes of one shape
     lr: Positive = 2e-3  # the highest of one cycle
     weight_decay: Annotated[float, Field(ge=0)] = 0.02

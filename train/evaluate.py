@@ -99,10 +99,12 @@ def sampling_shift(train_targets: np.ndarray, n_classes: int, sampler: str) -> n
     return np.log(np.divide(natural, drawn, out=np.ones(n_classes), where=drawn > 0))
 
 
-def best_strength(validation: Scored, shift: np.ndarray) -> float:
-    """How much of the shift to apply, of STRENGTHS: the highest mean of accuracy and macro-F1 on validation, the least if several tie.
+def best_strength(validation: Scored, elsewhere: Sequence[Coarse], shift: np.ndarray) -> float:
+    """How much of the shift to apply, of STRENGTHS: what validates best, the least if several tie.
 
-    Macro-F1 is that of the classes with MEASURABLE photos or more: of a class with one, that photo would weigh as much as 80 others.
+    Products count by the mean of accuracy and macro-F1, photos from elsewhere by the share with an allowed class; each kind counts
+    alike. The catalogue's frequencies are not those of what people wear, so products alone would choose too much. Macro-F1 is that of the
+    classes with MEASURABLE photos or more: of a class with one, that photo would weigh as much as 80 others.
     """
     counts = np.bincount(validation.targets)
     measurable = np.flatnonzero(counts >= min(MEASURABLE, counts.max()))
@@ -110,7 +112,8 @@ def best_strength(validation: Scored, shift: np.ndarray) -> float:
     def quality(strength: float) -> float:
         predictions = (validation.logits + strength * shift).argmax(axis=1)
         hits = (predictions == validation.targets).mean()
-        return float(hits + macro_f1(validation.targets, predictions, measurable)) / 2
+        of_products = float(hits + macro_f1(validation.targets, predictions, measurable)) / 2
+        return float(np.mean([of_products, *(photos.hits(strength * shift) for photos in elsewhere)]))
 
     return max(STRENGTHS, key=quality)
 
@@ -204,6 +207,11 @@ class Coarse:
     def known(self) -> np.ndarray:
         """Whether its label allows any class, bool (n,)."""
         return np.asarray(self.allowed.any(axis=1))
+
+    def hits(self, shift: np.ndarray) -> float:
+        """Share of the photos of the classes that get an allowed one, their logits shifted by (n_classes,)."""
+        predictions = (self.logits + shift).argmax(axis=1)
+        return float(self.allowed[np.arange(len(predictions)), predictions][self.known].mean())
 
     @property
     def energies(self) -> tuple[np.ndarray, np.ndarray]:

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import json
 import subprocess
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import torch
 
+from core.artifacts.manifest import TypeCalibration
 from core.artifacts.run import SCHEMA, Run, sha256_of
 from core.errors import TrainingStopped
 from core.files import replaced
 from core.inference.engine import Engine
 from core.inference.model import IMAGENET_MEAN, IMAGENET_STD, against_background, load_network, save_weights
 from core.inference.onnx_graph import QUANTISATION, head_of
-from core.inference.postprocess import TypeCalibration, softmax
+from core.inference.postprocess import softmax
 from train import robustness
 from train.all_types import fit_types, measure_types, type_targets
 from train.attributes import write_attributes
@@ -95,8 +96,7 @@ def _evaluated(run: Run, recipe: Recipe, data: SplitData, engine: Engine) -> dic
     classes, pixels = recipe.class_list(), data.pixels(engine.height, engine.width)
     folder, labels = run.folder, classes.labels
     validation, of_validation = score_and_pool(engine, data, data.rows("val"))
-    elsewhere = [kind for kind in (PHONE, WORN) if len(data.rows("val", kind))]
-    coarse = {kind: score_coarse(engine, data, "val", kind, classes) for kind in elsewhere}
+    coarse = {kind: score_coarse(engine, data, "val", kind, classes) for kind in _elsewhere(data)}
     temperature, scope = calibrate(validation, list(coarse.values()))
     test, of_test = score_and_pool(engine, data, data.rows("test"))
     measured: dict[str, Any] = {}
@@ -121,7 +121,7 @@ def _evaluated(run: Run, recipe: Recipe, data: SplitData, engine: Engine) -> dic
     write_csv(folder / "predictions.csv", predictions_table(known.logits, known.rows, data, labels, temperature))
     write_index(folder, data, engine)
     write_embedding(folder, data, engine)
-    return {"temperature": temperature, "in_scope": scope, "all_types": asdict(calibration)}
+    return {"temperature": temperature, "in_scope": scope, "all_types": msgspec.structs.asdict(calibration)}
 
 
 def _all_types(
@@ -153,6 +153,11 @@ def rewrite_attributes(run: Run, recipe: Recipe, data: SplitData) -> Run:
     return _close(run.folder, manifest)
 
 
+def _elsewhere(data: SplitData) -> list[str]:
+    """Kinds of photos beside the products that validation has."""
+    return [kind for kind in (PHONE, WORN) if len(data.rows("val", kind))]
+
+
 def _best_stage(recipe: Recipe, state: State) -> Stage:
     """The stage of the best epoch: its input size is what the exported weights were chosen at."""
     return recipe.stages[positions(recipe)[state.best["epoch"] - 1].stage]
@@ -174,7 +179,9 @@ def _corrected_for_sampler(
     """Export again with the frequencies of the data in the head's bias, as far as that serves on validation; notes the strength."""
     n_classes = len(recipe.labels())
     shift = sampling_shift(data.targets[data.known_rows("train")], n_classes, recipe.sampler)
-    strength = best_strength(score(engine, data, data.known_rows("val")), shift)
+    elsewhere = [score_coarse(engine, data, "val", kind, recipe.class_list()) for kind in _elsewhere(data)]
+    known = [photos for photos in elsewhere if photos.known.any()]
+    strength = best_strength(score(engine, data, data.known_rows("val")), known, shift)
     bias = best["fc.bias"].clone()
     bias[:n_classes] += torch.from_numpy(strength * shift).to(bias)
     _export_weights(folder, best | {"fc.bias": bias})
@@ -231,7 +238,7 @@ def _prove_equal(run: Run, data: SplitData) -> dict[str, Any]:
     """Largest difference of probabilities between the serving engine in float32 and the PyTorch definition, on real photos."""
     engine, network = (
         Engine(run, quantised=False, processor=True),
-        load_network(run.path("model.safetensors"), run.manifest["output_stride"]),
+        load_network(run.path("model.safetensors"), run.facts.output_stride),
     )
     pixels = data.pixels(engine.height, engine.width)[data.known_rows("test")[:PROOF_PHOTOS]]
     outputs = network(normalise(torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255))

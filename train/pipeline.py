@@ -128,9 +128,9 @@ def evaluate(folder: Path, data: list[str], cache: Path) -> str:
     """
     run = Run.load(folder)
     recipe, photos = trained_on(run, data, cache)
-    found = remeasure(run, recipe, photos).manifest["quantisation"]
-    verdict = "is served in 8-bit integers" if found["accepted"] else "is served in float32: integers lose too much"
-    shares = f"{found['float32']:.2%} of the validation photos right in float32, {found['int8']:.2%} in 8-bit integers"
+    found = remeasure(run, recipe, photos).facts.quantisation
+    verdict = "is served in 8-bit integers" if found.accepted else "is served in float32: integers lose too much"
+    shares = f"{found.float32:.2%} of the validation photos right in float32, {found.int8:.2%} in 8-bit integers"
     return f"{run.run_id}: {shares}. It {verdict}."
 
 
@@ -150,7 +150,7 @@ def find(folder: Path, data: list[str], cache: Path) -> str:
 def _with_detector(
     run: Run, recipe: Recipe, photos: SplitData, training: DetectorTraining, cache: Path
 ) -> dict[str, Any]:
-    return add_detector(run, Examples(photos, recipe.class_list(), training.seed), training, cache)
+    return add_detector(run, Examples(photos, recipe.class_list(), training.seed, training.scenes), training, cache)
 
 
 def fit_attributes(folder: Path, data: list[str], cache: Path) -> str:

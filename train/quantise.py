@@ -55,7 +55,7 @@ def quantise(run: Run, data: SplitData, seed: int) -> dict[str, Any]:
     pixels = data.pixels(float32.height, float32.width)
     path = run.folder / QUANTISATION
     write_json(path, {"photos": len(photos), "ranges": activation_ranges(run, pixels[photos])})
-    files = run.manifest["files"] | {QUANTISATION: sha256_of(path)}
+    files = run.facts.files | {QUANTISATION: sha256_of(path)}
     int8 = Engine(Run(run.folder, run.manifest | {"files": files}), processor=True)
     before, after = (measured(engine, data) for engine in (float32, int8))
     accepted = not losses(before, after)

@@ -9,7 +9,6 @@ from statistics import mean
 from core.artifacts.run import Run, current_run
 from core.errors import InvalidData
 from core.files import new_folder
-from train.catalogue import PHONE, WORN
 from train.evaluate import MEASURABLE
 from train.folder import write_json
 
@@ -36,7 +35,7 @@ def record(folder: Path, runs: Path) -> str:
     """
     run = Run.load(folder)
     if not _is_in(runs, run):
-        _copy(run, runs, [name for name in RECORD if name in run.manifest["files"]])
+        _copy(run, runs, [name for name in RECORD if run.has(name)])
     elif current_run(runs).run_id == run.run_id:
         raise InvalidData(
             f"{run.run_id} ships now, with its figures; as a record it would lose its weights. Ship another run first."
@@ -68,7 +67,7 @@ def ship(folder: Path, runs: Path) -> str:
         raise InvalidData(f"{run.run_id} ships already.")
     better = _better(run, former, folder) if former else ""
     if not _is_in(runs, run):
-        _copy(run, runs, sorted(run.manifest["files"]))
+        _copy(run, runs, sorted(run.facts.files))
     write_json(runs / CURRENT, {"run_id": run.run_id})
     if not former:
         return f"{run.run_id} ships now; no run of {runs} did before."
@@ -96,9 +95,9 @@ def _better(run: Run, former: Run, folder: Path) -> str:
 def _differences(run: Run, former: Run) -> list[str]:
     """What two runs would need to have in common to be compared, and have not."""
     needed = {
-        "classes": [(*one.labels.names,) for one in (run, former)],
-        "data": [one.manifest.get("data_fingerprint") for one in (run, former)],
-        "splits": [one.manifest["files"].get("splits.csv") for one in (run, former)],
+        "classes": [one.labels.names for one in (run, former)],
+        "data": [one.facts.data_fingerprint for one in (run, former)],
+        "splits": [one.facts.files.get("splits.csv") for one in (run, former)],
     }
     return [name for name, (ours, theirs) in needed.items() if ours != theirs]
 
@@ -110,17 +109,14 @@ def validation_score(run: Run) -> float:
     weigh as much as 80 others; where no class has so many, accuracy decides alone); of phone photos and worn garments the share with an
     allowed class, and its mean over the labels. Raises BrokenRun.
     """
-    metrics = run.read_json("metrics.json")
-    accuracy = metrics["validation"]["accuracy"]["value"]
-    classes = metrics["validation"]["classes"]
-    f1 = [row["f1"] or 0.0 for row in classes if row["support"] >= MEASURABLE] or [accuracy]
+    validation = run.metrics.validation
+    accuracy = validation.accuracy.value or 0.0
+    f1 = [row.f1 or 0.0 for row in validation.classes if row.support >= MEASURABLE] or [accuracy]
     scores = [accuracy, mean(f1)]
-    for kind in (PHONE, WORN):
-        elsewhere = metrics.get(kind, {}).get("validation", {})
-        allowed = elsewhere.get("allowed_set", {}).get("value")
-        if allowed is not None:
-            fair = elsewhere.get("mean_over_labels")
-            scores += [allowed, allowed if fair is None else fair]
+    for kind in (run.metrics.phone, run.metrics.worn):
+        validated = kind.validation if kind else None
+        if validated and validated.allowed_set.value is not None:
+            scores += [validated.allowed_set.value, mean(label.value or 0.0 for label in validated.labels)]
     return mean(scores)
 
 
@@ -141,12 +137,12 @@ def _copy(run: Run, runs: Path, names: list[str]) -> None:
 
 def _slim(run: Run) -> None:
     """Take from a run what a record does not keep; the manifest first, so that it never names what is gone."""
-    kept = [name for name in RECORD if name in run.manifest["files"]]
+    kept = [name for name in RECORD if run.has(name)]
     _write_manifest(run, run.folder, kept)
-    for name in run.manifest["files"].keys() - set(kept):
+    for name in run.facts.files.keys() - set(kept):
         (run.folder / name).unlink(missing_ok=True)
 
 
 def _write_manifest(run: Run, folder: Path, names: list[str]) -> None:
-    files = {name: run.manifest["files"][name] for name in names}
+    files = {name: run.facts.files[name] for name in names}
     write_json(folder / "manifest.json", run.manifest | {"files": files})

@@ -43,10 +43,10 @@ def describe(folder: Path) -> str:
 
 def _finished(run: Run) -> list[str]:
     if not run.has_network:
-        return [f"{run.manifest['origin']}; it carries no network"]
-    test = run.read_json("metrics.json")["test"]
-    accuracy = f"test accuracy {test['accuracy']['value']:.1%} of {test['photos']} photos"
-    return [f"finished; best epoch {run.manifest['best_epoch']}, {accuracy}", *_epochs(run.folder)]
+        return [f"{run.facts.origin}; it carries no network"]
+    test = run.metrics.test
+    accuracy = f"test accuracy {test.accuracy.value:.1%} of {test.photos} photos"
+    return [f"finished; best epoch {run.facts.best_epoch}, {accuracy}", *_epochs(run.folder)]
 
 
 def _unfinished(folder: Path) -> list[str]:

@@ -74,7 +74,7 @@ class Garment:
 
 def has_detector(run: Run) -> bool:
     """Whether a run can find garments."""
-    return DETECTOR in run.manifest.get("files", {})
+    return run.has(DETECTOR)
 
 
 def grid_size(width: int, height: int) -> tuple[int, int]:

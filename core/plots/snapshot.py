@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
-from core.artifacts.labels import ALL, LabelSet
+from core.artifacts.labels import ALL, OUT_OF_SCOPE, LabelSet
 from core.images.outline import Outline
 from core.images.region import Region
 from core.inference.classifier import Answer
@@ -159,7 +159,7 @@ def _box(shown: Image.Image, size: tuple[int, int], card: Card, chosen: bool) ->
 def _label(shown: Image.Image, size: tuple[int, int], card: Card, words: Verdict) -> None:
     assert card.region is not None and card.colour is not None
     draw, font = ImageDraw.Draw(shown), _font(22)
-    text = f"{card.number} {words.short if card.answer.in_scope else 'Out of scope'}"
+    text = f"{card.number} {words.short if card.answer.in_scope else OUT_OF_SCOPE}"
     left, top, *_ = card.region.box_in(shown.size, size)
     _, _, width, height = draw.textbbox((0, 0), text, font=font)
     width, height = round(width) + 16, round(height) + 12

@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 
 from core.analysis import history
+from core.artifacts.measures import Rate
 from core.artifacts.run import Run, sha256_of
 from core.artifacts.training import (
     COLUMNS,
@@ -76,7 +77,7 @@ def test_the_published_run_is_as_published(published):
 
 def test_totals_of_the_published_run_are_those_published_since_an_epoch_is_missing(published):
     assert published.seconds == 4858 and published.images_per_second == 29.8
-    assert published.test_accuracy == {"low": 0.9, "high": 0.91, "as_published": "about 90-91%"}
+    assert published.test_accuracy == Rate(low=0.9, high=0.91, as_published="about 90-91%")
 
 
 def test_without_a_published_total_an_unknown_epoch_makes_it_unknown(tmp_path):

@@ -221,7 +221,10 @@ def test_weights_of_another_network_are_refused(random_run, tmp_path):
             "Install commit 0123456789ab or a later one",
         ),
         (lambda runs: (runs / "random" / "manifest.json").write_text("[]"), "no run manifest"),
-        (lambda runs: (runs / "random" / "manifest.json").write_text('{"schema": 1}'), "lacks run_id"),
+        (
+            lambda runs: (runs / "random" / "manifest.json").write_text('{"schema": 1}'),
+            "missing required field `run_id`",
+        ),
     ],
 )
 def test_a_broken_artifacts_folder_is_named(random_run, tmp_path, damage, message):

@@ -92,11 +92,14 @@ def test_phone_photos_and_worn_garments_have_their_say_in_the_choice(tmp_path):
     run = write_run(tmp_path, "new", validation=0.8)
     metrics = run.folder / "metrics.json"
     measures = json.loads(metrics.read_text())
-    measures["phone"] = {"validation": {"allowed_set": {"n": 9, "value": 0.6}, "mean_over_labels": 0.4}}
-    measures["worn"] = {"validation": {"allowed_set": {"n": 0, "value": None}, "mean_over_labels": None}}
+    labels = [{"label": "pants", "n": 6, "value": 0.8}, {"label": "shirt", "n": 3, "value": 0.0}]
+    phone = {"photos": 9, "exact": {"n": 3, "value": 0.0}, "allowed_set": {"n": 9, "value": 0.6}, "labels": labels}
+    nothing = {"n": 0, "value": None}
+    measures["phone"] = {"validation": phone}
+    measures["worn"] = {"validation": {"photos": 2, "exact": nothing, "allowed_set": nothing, "labels": []}}
     metrics.write_text(json.dumps(measures))
     run.manifest["files"]["metrics.json"] = sha256_of(metrics)
-    assert validation_score(run) == pytest.approx((0.8 + 0.8 + 0.6 + 0.4) / 4)
+    assert validation_score(Run(run.folder, run.manifest)) == pytest.approx((0.8 + 0.8 + 0.6 + 0.4) / 4)
 
 
 def test_one_photo_of_a_rare_class_does_not_choose_the_network(tmp_path):
@@ -108,7 +111,8 @@ def test_one_photo_of_a_rare_class_does_not_choose_the_network(tmp_path):
         {"class": "Skirts", "support": 10, "f1": None},
     ]
     metrics.write_text(json.dumps(measures))
-    run.manifest["files"]["metrics.json"] = sha256_of(metrics)
+    files = run.facts.files | {"metrics.json": sha256_of(metrics)}
+    run = Run(run.folder, run.manifest | {"files": files})
     assert validation_score(run) == pytest.approx((0.8 + 3 * 0.8 / 4) / 2)
 
 

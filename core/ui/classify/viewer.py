@@ -16,7 +16,7 @@ import streamlit as st
 import streamlit.components.v2 as components
 from streamlit_drawable_canvas import st_canvas
 
-from core.artifacts.labels import LabelSet
+from core.artifacts.labels import OUT_OF_SCOPE, LabelSet
 from core.images.decode import Photo
 from core.images.outline import Outline
 from core.images.region import STROKE_WIDTH, Region
@@ -172,7 +172,7 @@ def _mark(seen: Seen, shown: Shown) -> dict[str, Any]:
         "label": answer.label,
         "headline": words.headline,
         "probability": words.probability,
-        "short": words.short if answer.in_scope else "Out of scope",
+        "short": words.short if answer.in_scope else OUT_OF_SCOPE,
         "confidence": words.confidence,
         "level": LEVELS.get(words.confidence),
         "line": "",
