@@ -483,6 +483,21 @@ def test_a_run_resumes_from_another_folder_though_its_data_were_given_relatively
     assert main(["--resume", str(only_run(tmp_path / "runs"))]) == 0
 
 
+def test_a_resumed_run_continues_on_the_device_it_was_started_for_unless_another_is_named(
+    catalogue, cache, tmp_path, monkeypatch, capsys
+):
+    with monkeypatch.context() as patched:
+        interrupt_at_epoch(patched, 2)
+        assert main(command(catalogue, cache, tmp_path / "runs", **QUICK)) == 130
+    folder = only_run(tmp_path / "runs")
+    job = json.loads((folder / "resume.json").read_text())
+    (folder / "resume.json").write_text(json.dumps(job | {"device": "cuda"}))
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert main(["--resume", str(folder)]) == 1
+    assert "torch finds no CUDA device here. Check the driver, or train with `--device cpu`" in capsys.readouterr().err
+    assert main(["--resume", str(folder), "--device", "cpu"]) == 0
+
+
 def test_a_resumed_run_does_not_ask_for_its_initial_weights_again(catalogue, cache, tmp_path, monkeypatch):
     weights = tmp_path / "weights.safetensors"
     model.save_weights(SmallNet(15).state_dict(), weights)
