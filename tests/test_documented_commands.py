@@ -122,7 +122,8 @@ def test_the_readmes_python_runs_in_the_repositorys_folder_and_anywhere_with_it_
 def in_short(name_or_path: str) -> Recipe:
     """The recipe with one epoch a stage, and few and small photos in each."""
     recipe = load_recipe(name_or_path)
-    stages = [stage.model_copy(update={"epochs": 1, "height": 32, "width": 32}) for stage in recipe.stages]
+    short = {"epochs": 1, "warmup_steps": 0, "height": 32, "width": 32}
+    stages = [stage.model_copy(update=short) for stage in recipe.stages]
     shares = recipe.shares and recipe.shares.model_copy(update={"photos": 64})
     held_out = {"val_fraction": 0.2, "test_fraction": 0.2}  # of six photos a class
     return recipe.model_copy(update=held_out | {"stages": stages, "shares": shares})

@@ -30,7 +30,7 @@ from core.images.letterbox import network_input
 from train.catalogue import PRODUCT, SQUASHED, WHOLE, WORN, Source
 from train.folder import write_json
 from train.meter import meter
-from train.packed import SUFFIX, packed_pixels, read_pack
+from train.packed import SUFFIX, packed_images, packed_pixels, read_pack
 from train.targets import ClassList
 from train.worn import EXACT, Box
 
@@ -292,7 +292,9 @@ def _unsquashed(image: Image.Image, view: View, sources: list[Source]) -> Image.
 
 
 def decoded(index: Index, rows: np.ndarray) -> Iterator[Image.Image]:
-    """What the photos at these positions of the index show, at their own size, one after another."""
+    """What the photos at these positions of the index show, at their own size, one after another; as packed if they were."""
+    if index.pack:
+        return packed_images(index.pack, rows)
     return (_shown(view, index.sources) for view in _views(index.photos.iloc[rows]))
 
 

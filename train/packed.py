@@ -55,6 +55,16 @@ def read_pack(path: Path, classes: ClassList) -> tuple[pd.DataFrame, dict[str, A
     return photos, about
 
 
+def packed_images(path: Path, rows: np.ndarray) -> Iterator[Image.Image]:
+    """The photos at these rows of the table, at the size that they were packed at."""
+    column = pyarrow.parquet.read_table(path, columns=["image"]).column("image")
+    return (_decoded(column[int(row)].as_py()) for row in rows)
+
+
+def _decoded(data: bytes) -> Image.Image:
+    return Image.open(io.BytesIO(data), formats=["WEBP"]).convert("RGB")
+
+
 def packed_pixels(path: Path, height: int, width: int) -> Iterator[np.ndarray]:
     """Each photo, uint8 (height, width, 3), in the order of the table.
 
@@ -70,7 +80,7 @@ def packed_pixels(path: Path, height: int, width: int) -> Iterator[np.ndarray]:
             )
         for batch in table.iter_batches(ROWS, columns=["image"]):
             for value in batch.column(0):
-                image = Image.open(io.BytesIO(value.as_py()), formats=["WEBP"]).convert("RGB")
+                image = _decoded(value.as_py())
                 yield np.asarray(
                     image if image.height == height else image.resize((width, height), Image.Resampling.BICUBIC)
                 )

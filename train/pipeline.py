@@ -276,7 +276,9 @@ def _carry_out(folder: Path, recipe: Recipe, job: Job, network: GarmentNet, data
         if trainer.progress:
             run = finish(folder, recipe, job.init, data, state, trainer.progress)
             choose_first(run, folder.parent)
-            if recipe.detector and len(data.rows("train", WORN)):
+            if data.index.pack and recipe.detector:
+                print("The detector needs photos at their own size, so it is not trained from packed ones.", flush=True)
+            elif recipe.detector and len(data.rows("train", WORN)):
                 print(in_words(_with_detector(run, recipe, data, recipe.detector, Path(job.cache))), flush=True)
             print(
                 f"Done: {folder}",

@@ -4,16 +4,22 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from core.artifacts.run import current_run
+from core.artifacts.training import BLOCKS
 from core.errors import InvalidConfig, InvalidData
+from core.inference import model, onnx_graph
 from tests.train_cases import (
+    SmallNet,
     recipe_file,
     settings,
     small_rows,
+    stage,
     write_catalogue,
     write_phone_photos,
     write_street_photos,
 )
 from train import pack as module
+from train import pipeline
 from train.__main__ import main
 from train.config import parse_recipe
 from train.dataset import build_index, cached_pixels, check_sources
@@ -113,3 +119,20 @@ def test_a_pack_for_other_classes_is_refused(packed, cache, monkeypatch):
     other = type(CLASSES)(type(CLASSES.labels)({"Tops": ("Tshirts",)}), {}, {})
     with pytest.raises(InvalidData, match="packed for other classes"):
         build_index([packed], other, cache)
+
+
+def test_a_network_trains_from_a_pack_to_a_finished_run_without_any_data_set(
+    packed, cache, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(model, "GarmentNet", SmallNet)
+    monkeypatch.setattr(pipeline, "GarmentNet", SmallNet)
+    monkeypatch.setattr(onnx_graph, "BLOCKS_PER_LAYER", (1, 1, 1, 1))
+    shares = {"photos": 48, "products": 0.5, "phone": 0.25, "worn": 0.25}
+    frozen = [block for block in BLOCKS if block != "head"]
+    recipe = recipe_file(tmp_path / "small.toml", shares=shares, stages=[stage(["head"])], frozen=frozen)
+    recipe.write_text(recipe.read_text().replace("height = 32", "height = 40").replace("width = 32", "width = 30"))
+    words = ["--data", str(packed), "--recipe", str(recipe), "--init", "none", "--device", "cpu"]
+    assert main([*words, "--cache", str(cache), "--runs", str(tmp_path / "runs")]) == 0
+    run = current_run(tmp_path / "runs")
+    assert run.metrics.phone and run.metrics.worn and run.metrics.robustness
+    assert run.read_json("data.json")["sources"] == ["photos.parquet"]
