@@ -1,4 +1,4 @@
-"""What every page shares: its configuration, error messages, and the width of a column on the visitor's screen."""
+"""What every page shares: its frame and error messages."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 import streamlit as st
-import streamlit.components.v2 as components
 from PIL import Image
 
 from core.errors import GarmentError
@@ -67,24 +66,3 @@ def errors_shown() -> Generator[None]:
         st.stop()
     finally:
         spare_collector()
-
-
-_MEASURE = """
-export default function({ parentElement, setStateValue }) {
-  let last = 0;
-  const observer = new ResizeObserver(() => {
-    const host = parentElement.host ?? parentElement;
-    const width = Math.floor(host.getBoundingClientRect().width);
-    if (width > 0 && Math.abs(width - last) > 8) { last = width; setStateValue("width", width); }
-  });
-  observer.observe(parentElement.host ?? parentElement);
-  return () => observer.disconnect();
-}
-"""
-_measure = components.component("column_width", html="<div></div>", js=_MEASURE)
-
-
-def column_width(key: str) -> int | None:
-    """Width in pixels of the container this is called in, as the visitor's browser lays it out; None until it is known."""
-    result = _measure(key=key, default={"width": None}, on_width_change=lambda: None, height=1)
-    return result.width and int(result.width)

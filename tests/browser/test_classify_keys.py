@@ -120,7 +120,7 @@ def test_a_correction_is_saved_by_the_button(open_page, shirt, tmp_path):
     file = tmp_path / "feedback.sqlite3"
     with running_server(GARMENTS_FEEDBACK=str(file)) as server:
         page = opened(open_page(f"{server}/Classify"), shirt)
-        page.get_by_role("button", name="Report a mistake").click()
+        page.get_by_role("radio", name="Report a mistake").click()
         page.get_by_role("combobox", name="Correct class").click()
         page.get_by_role("option", name="Waistcoat").click()
         page.get_by_text("Keep the photo too").click()

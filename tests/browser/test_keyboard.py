@@ -59,7 +59,9 @@ def test_from_home_to_a_box_on_a_sample_and_to_a_cell_of_the_matrix(server, open
     page.keyboard.press("Enter")
     canvas_shown(page)
 
-    tab_to(page, page.get_by_role("button", name="Type a box"))
+    tab_to(page, page.locator(".st-key-panel").get_by_role("radio").first)
+    for _ in range(4):
+        page.keyboard.press("ArrowRight")
     page.keyboard.press("Enter")
     tab_to(page, page.get_by_label("Left, top, width, height"))
     page.keyboard.type("0, 40, 480, 300")

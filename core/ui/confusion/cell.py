@@ -11,6 +11,7 @@ from PIL import Image
 
 from core.analysis import confusion, slices
 from core.analysis.dossier import REASONS, Dossier, dossier, dossier_words, nearest
+from core.artifacts.facets import FACET_LABELS
 from core.artifacts.predictions import Predictions
 from core.errors import GarmentError, UnreadablePhoto
 from core.images.decode import decode_photo
@@ -23,7 +24,7 @@ from core.ui.confusion.matrix import choose_cell, class_names
 from core.ui.confusion.photos import photo_panel
 from core.ui.confusion.places import map_places
 from core.ui.confusion.quality import poor_photos
-from core.ui.confusion.source import FACETS, Selection, Source
+from core.ui.confusion.source import Selection, Source
 from core.ui.markdown import literal
 from core.ui.thumbnails import thumbnail
 
@@ -80,7 +81,7 @@ def _dossier(source: Source, selection: Selection, cell: tuple[int, int], rows: 
         suspected[suspects(predictions, source.key)["row"].to_numpy()] = True
     class_rows = np.flatnonzero(selection.answered & (predictions.true == cell[0]))
     found = dossier(predictions, rows, class_rows, suspected, poor_photos(source, rows))
-    st.markdown(f"**{literal(words)}.** {literal(dossier_words(found, FACETS))}")
+    st.markdown(f"**{literal(words)}.** {literal(dossier_words(found, FACET_LABELS))}")
     with st.expander(
         "Why this confusion?" if cell[0] != cell[1] else "What these photos have in common",
         icon=":material/search_insights:",
@@ -110,7 +111,7 @@ def _marks(found: Dossier) -> None:
         st.caption("No word or value is significantly more frequent here than in the rest of the class.")
         return
     st.markdown("**More frequent here than in the rest of the class**")
-    titles = {**FACETS, "word": "Word in the name"}
+    titles = {**FACET_LABELS, "word": "Word in the name"}
     shown = found.marks.head(8)
     st.dataframe(
         pd.DataFrame(

@@ -7,18 +7,19 @@ import pandas as pd
 import streamlit as st
 
 from core.analysis import slices
+from core.artifacts.facets import FACET_LABELS
 from core.artifacts.predictions import Predictions
 from core.plots import confusion as figures
 from core.ui.confusion.photos import photo_panel
 from core.ui.confusion.places import map_places
 from core.ui.confusion.quality import MOST_PHOTOS, QUARTERS, evenly, measured, property_facets
-from core.ui.confusion.source import FACETS, Selection, Source
+from core.ui.confusion.source import Selection, Source
 from core.ui.markdown import literal
 
 CHART_CONFIG = {"displayModeBar": False}
 CONFIDENCE, CLUSTER, PROPERTIES = "confidence", "cluster", "properties"
 TITLES = {
-    **FACETS,
+    **FACET_LABELS,
     CONFIDENCE: "Confidence",
     CLUSTER: "Map cluster",
     PROPERTIES: "Image properties",
@@ -69,7 +70,7 @@ def _file_name(row: dict[str, object]) -> str:
 
 
 def _search_over(source: Source) -> list[str]:
-    own = [name for name in FACETS if name in source.predictions.facets]
+    own = [name for name in FACET_LABELS if name in source.predictions.facets]
     more = [CLUSTER] if map_places(source) is not None else []
     optional = [CONFIDENCE] if source.predictions.has_probabilities else []
     optional += [PROPERTIES] if source.photos else []

@@ -16,9 +16,17 @@ import streamlit as st
 
 from core.analysis.text import unfinished
 from core.artifacts import training
+from core.artifacts.facets import FACET_LABELS
 from core.artifacts.labels import LabelSet
-from core.artifacts.predictions import Predictions, prediction_file, predictions_from_table, read_predictions
+from core.artifacts.predictions import (
+    Predictions,
+    prediction_file,
+    predictions_from_table,
+    predictions_of,
+    read_predictions,
+)
 from core.artifacts.run import Run, distinct_names, find_runs
+from core.artifacts.tables_apart import read_table_apart
 from core.bulk.test_set import (
     LabelledPhoto,
     ZippedPhotos,
@@ -39,13 +47,6 @@ OWN = "own"  # the choice of run that stands for the visitor's own test set
 OWN_SOURCE = "matrix_own_source"  # where the session keeps it
 OWN_ERROR = "matrix_own_error"
 FEW_VALUES = 6  # a filter with more gets a list to search instead of buttons
-FACETS = {
-    "group": "Group",
-    "usage": "Usage",
-    "gender": "Gender word",
-    "duplicates": "Near-duplicates",
-    "colour": "Colour",
-}  # to filter by one more facet, add it here and to `core.artifacts.predictions.Predictions.facets`
 
 
 @dataclass(frozen=True)
@@ -238,7 +239,8 @@ def _uploaded(data: bytes, name: str, labels: LabelSet) -> Source:
         sandbox.start()
         photos = photos_of_zip(data, name, session.classifier().labels)
         return _classified(name, photos, ZippedPhotos({photo.id: photo.file for photo in photos}))
-    return Source(name, hashlib.sha256(data).hexdigest(), read_predictions(data, name, labels), None, None)
+    predictions = predictions_of(read_table_apart(data, name, session.visitor()), name, labels)
+    return Source(name, hashlib.sha256(data).hexdigest(), predictions, None, None)
 
 
 def _at(path: Path, runs: Sequence[Run]) -> Source:
@@ -279,7 +281,7 @@ def select_rows(predictions: Predictions) -> Selection:
                 help="Only predictions of at least this confidence are counted.",
             )
         st.markdown("**Filters**")
-        values = {name: _facet(name, predictions) for name in FACETS if name in predictions.facets}
+        values = {name: _facet(name, predictions) for name in FACET_LABELS if name in predictions.facets}
         if predictions.has_probabilities:
             confidence = st.slider(
                 "Confidence", 0.0, 1.0, (0.0, 1.0), 0.01, key="matrix_confidence", bind="query-params"
@@ -293,7 +295,7 @@ def _facet(name: str, predictions: Predictions) -> list[str]:
     values = list(predictions.facets[name].categories)
     shown = group_name if name == "group" else str
     widget: dict[str, Any] = {
-        "label": FACETS[name],
+        "label": FACET_LABELS[name],
         "options": values,
         "format_func": shown,
         "key": f"matrix_{name}",
@@ -305,7 +307,7 @@ def _facet(name: str, predictions: Predictions) -> list[str]:
 
 
 def _reset() -> None:
-    for name in FACETS:
+    for name in FACET_LABELS:
         st.session_state[f"matrix_{name}"] = []
     st.session_state["matrix_confidence"] = (0.0, 1.0)
     st.session_state["matrix_above"] = 0.0

@@ -30,7 +30,8 @@ const TOOLS = [
   ["find", "Find", "Find garments"],
   ["heat", "Heat map", "Heat map on or off"],
 ];
-const TYPING = "input, textarea, select, [contenteditable=true], [role=combobox], [role=slider], [role=option], [role=radio], [role=tab]";
+const TYPING = "input, textarea, select, [contenteditable=true], [role=combobox], [role=slider], [role=option]";
+const CHOOSING = "[role=radio], [role=tab]"; // arrows and Enter are theirs
 
 /** An element with attributes (functions become listeners) and children. */
 function h(name, attributes = {}, ...children) {
@@ -408,6 +409,7 @@ class Viewer {
     const undo = (event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "z";
     if ((event.ctrlKey || event.metaKey) && !undo) return;
     const name = undo ? "undo" : this.data.pressed[event.key.length === 1 ? event.key.toLowerCase() : event.key];
+    if (target.closest?.(CHOOSING) && (event.key === "Enter" || event.key.startsWith("Arrow"))) return;
     if (!name || (name === "answer" && target.closest?.("button, a, [role=button], summary"))) return;
     event.preventDefault();
     if (name === "undo" && !this.data.undo) return;
