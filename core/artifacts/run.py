@@ -6,12 +6,13 @@ import hashlib
 import json
 from collections import Counter
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.artifacts.labels import LabelSet
-from core.errors import BrokenRun
+from core.errors import BrokenRun, GarmentError
 from core.settings import runs_folder
 
 if TYPE_CHECKING:
@@ -19,7 +20,14 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 RESTORE_HINT = "Get it back with `git checkout -- artifacts`, or train a run with `python -m train`."
-REQUIRED_FIELDS = ("run_id", "name", "origin", "created", "groups")
+REQUIRED_FIELDS = {
+    "run_id": str,
+    "name": str,
+    "origin": str,
+    "created": str,
+    "groups": dict,
+}  # with what each must hold
+OPTIONAL_FIELDS = {"files": dict, "input": dict, "in_scope": dict, "stages": list, "notes": list, "background": list}
 
 
 def sha256_of(path: Path) -> str:
@@ -125,6 +133,28 @@ def _check_manifest(path: Path, manifest: Any) -> None:
     missing = [field for field in REQUIRED_FIELDS if field not in manifest]
     if missing:
         raise BrokenRun(f"{path} lacks {', '.join(missing)}. {RESTORE_HINT}")
+    _check_kinds(path, manifest)
+
+
+def _check_kinds(path: Path, manifest: dict[str, Any]) -> None:
+    """Refuse a manifest whose fields hold something else than they should, which would end whatever reads them, for all runs."""
+    fields = REQUIRED_FIELDS | {name: kind for name, kind in OPTIONAL_FIELDS.items() if manifest.get(name) is not None}
+    wrong = [name for name, kind in fields.items() if not isinstance(manifest[name], kind)]
+    if "files" in manifest and not wrong:
+        files: dict[str, Any] = manifest["files"] if isinstance(manifest["files"], dict) else {"": None}
+        wrong = ["files"] * (
+            not all(isinstance(digest, str) and Path(name).name == name for name, digest in files.items())
+        )
+    if wrong:
+        raise BrokenRun(f"{path} holds something else than it should in {', '.join(wrong)}. {RESTORE_HINT}")
+    try:
+        datetime.fromisoformat(manifest["created"])
+        if not all(isinstance(name, str) for name in LabelSet.from_json(manifest["groups"]).names):
+            raise ValueError("a class whose name is no text")
+    except (ValueError, TypeError, AttributeError, KeyError, GarmentError) as error:
+        raise BrokenRun(
+            f"{path} holds something else than it should in created or groups ({error}). {RESTORE_HINT}"
+        ) from None
 
 
 def find_runs(folder: str | Path | None = None) -> tuple[list[Run], dict[str, str]]:

@@ -14,6 +14,8 @@ from core.settings import feedback_file
 from core.ui.classify.boxes import Marked
 from core.ui.markdown import told
 
+MOST = 200  # corrections of one visit
+
 
 def correct(run: Run, photo: Photo, mark: Marked, answer: Answer) -> None:
     """Ask what a photo or region really shows."""
@@ -36,11 +38,18 @@ def correct(run: Run, photo: Photo, mark: Marked, answer: Answer) -> None:
 
 def _store(correction: Correction, photo: Photo | None) -> bool:
     """Store a correction and say what became of it; whether it is stored."""
+    given = st.session_state.get("corrections_given", 0)
+    if given >= MOST:
+        st.error(
+            f"Not stored. {MOST} corrections were stored in this visit, the most that one may give. Reload the page to go on."
+        )
+        return False
     try:
         aside = store(feedback_file(), correction, photo and photo.image)
     except FeedbackUnavailable as error:
         st.error(f"Not stored. {told(error)}", icon=":material/error:")
         return False
+    st.session_state["corrections_given"] = given + 1
     st.success(f"Stored: {correction.corrected}{', with the photo' if photo else ''}. Thank you.")
     if aside:
         st.warning(f"The file of earlier corrections was damaged. It is kept as {aside.name}, and a new one was begun.")
