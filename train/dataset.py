@@ -31,6 +31,7 @@ from train.catalogue import PRODUCT, SQUASHED, WHOLE, WORN, Source
 from train.corrections import SUFFIX, corrected, digest
 from train.folder import write_json
 from train.meter import meter
+from train.packed import SUFFIX as PACKED
 from train.packed import packed_images, packed_pixels, read_pack
 from train.targets import ClassList
 from train.worn import EXACT, Box
