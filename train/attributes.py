@@ -34,7 +34,7 @@ MOST_PHOTOS = (
     6_000  # of the classes' training photos that the heads are fitted on; of more, evenly spaced ones are taken
 )
 LEAST_PHOTOS = 20  # training photos that a value, and a class, must have
-STRENGTHS = (0.001, 0.01, 0.1, 1.0)  # inverse strengths of the L2 penalty that are tried on validation
+STRENGTHS = (0.001, 0.01, 0.1)  # inverse strengths of the L2 penalty that are tried on validation
 ITERATIONS = 200
 
 NECK = r"[- ]?neck"
@@ -87,7 +87,7 @@ def labels_of(photos: pd.DataFrame) -> pd.DataFrame:
         photos: with `kind`, `articleType`, `baseColour` and `productDisplayName`.
     """
     product = (photos["kind"] == PRODUCT).to_numpy()
-    names = photos["productDisplayName"].where(product, "")
+    names = photos["productDisplayName"].fillna("").where(product, "")
     known = {"colour": photos["baseColour"].map(lambda colour: FAMILY.get(colour, "")).where(product, "")}
     for attribute, patterns in WORDS.items():
         said = names.map(lambda name, patterns=patterns: _only_match(name, patterns))
@@ -166,7 +166,7 @@ def write_attributes(folder: Path, data: SplitData, classes: ClassList, engine: 
             }
         )
     with replaced(folder / HEADS_FILE) as partial:
-        save_file(tensors, partial)
+        save_file({key: np.ascontiguousarray(values) for key, values in tensors.items()}, partial)
     write_json(folder / ATTRIBUTES_FILE, {"attributes": described})
     return {"margin": MARGIN, "least_probability": LEAST_PROBABILITY, "heads": measured}
 
@@ -181,7 +181,10 @@ def fit_head(name: str, train: Looked, val: Looked) -> Head | None:
     classes = frozenset(str(label) for label, n in of_class.items() if label and n >= LEAST_PHOTOS)
     source = "colours" if name == "colour" else "features"
     (x, y), (x_val, y_val) = (_labelled(looked, name, values, source) for looked in (train, val))
-    mean, scale = x.mean(axis=0), x.std(axis=0) + 1e-3 * x.std() + 1e-9
+    mean, scale = (
+        x.mean(axis=0),
+        float(x.std()) or 1.0,
+    )  # one scale for all, or rare colours would weigh like common ones
     fitted = [_linear((x - mean) / scale, y, len(values), strength) for strength in STRENGTHS]
     heads = [_unscaled(name, values, classes, source, *linear, mean, scale) for linear in fitted]
     if not len(y_val):
@@ -209,9 +212,9 @@ def _linear(x: np.ndarray, y: np.ndarray, n_values: int, strength: float) -> tup
 
 def _unscaled(
     name: str, values: tuple[str, ...], classes: frozenset[str], source: str, weight: np.ndarray, bias: np.ndarray,
-    mean: np.ndarray, scale: np.ndarray,
+    mean: np.ndarray, scale: float,
 ) -> Head:  # fmt: skip
-    """The head over what is looked at as it is, from one over values of mean 0 and deviation 1."""
+    """The head over what is looked at as it is, from one over values with this mean taken away, divided by the scale."""
     weight = weight / scale
     return Head(name, values, classes, source, weight.astype(np.float32), (bias - weight @ mean).astype(np.float32))
 

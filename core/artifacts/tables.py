@@ -17,9 +17,10 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
+from core.artifacts.facets import DETAILS
 from core.errors import InvalidData
 
-TEXT_COLUMNS = ("id", "label", "prediction", "predicted", "allowed", "product", "colour", "usage", "duplicate_group")
+TEXT_COLUMNS = ("id", "label", "prediction", "predicted", "allowed", *DETAILS)
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 UTF_16 = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 SAMPLED_ROWS = 100  # that tell numbers from text

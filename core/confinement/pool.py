@@ -38,6 +38,8 @@ NEEDED = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT")  # of the environment, to sta
 OWN = {  # environment of a template: it forks, so it must have one thread; and large blocks of memory come in large pages
     **{f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL")},
     "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
+    "ARROW_DEFAULT_MEMORY_POOL": "system",  # its own one claims more addresses than a process may have
+    "JE_ARROW_MALLOC_CONF": "background_thread:false",
 }
 CAN_FORK = hasattr(os, "fork") and hasattr(socket, "send_fds")
 log = logging.getLogger(__name__)

@@ -97,7 +97,7 @@ class Attributes:
     @classmethod
     def load(cls, run: Run) -> Attributes:
         """The heads of a run. Raises BrokenRun if their files are damaged or do not belong together."""
-        if ATTRIBUTES_FILE not in run.manifest.get("files", {}):
+        if not run.has(ATTRIBUTES_FILE):
             return cls()
         described, path = run.read_json(ATTRIBUTES_FILE), run.path(HEADS_FILE)
         try:

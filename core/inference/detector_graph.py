@@ -95,7 +95,7 @@ def _graph(run: Run, quantised: bool, head: dict[str, np.ndarray] | None = None)
 
 
 def _layers(graph: Graph, run: Run) -> list[str]:
-    _, *deeper = graph.layers("pixels", list(run.input.mean), list(run.input.std))
+    _, *deeper = graph.layers("pixels", run.input.mean, run.input.std)
     return deeper
 
 

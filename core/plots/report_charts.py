@@ -20,7 +20,7 @@ from core.plots.history import CURVES, TRAINING, VALIDATION_PART, stage_bands
 from core.plots.palette import BAD, GOOD, OTHER, SERIES, TRAIN, VALIDATION
 
 WIDTH = 7.2  # inches, of A4 between its margins
-STYLE = {
+STYLE: Any = {
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,

@@ -59,10 +59,10 @@ def test_the_verdict_on_a_refused_photo_comes_first_in_its_line(monkeypatch, tmp
     shown = capsys.readouterr()
     mug, shirt = shown.out.splitlines()
     assert re.fullmatch(
-        r".*mug\.png: None of these; (looks like [\w ]+ [\d.]+%; )?nearest: [\w ]+ [\d.]+%, [\w ]+ [\d.]+%", mug
+        r".*mug\.png: Out of scope; (looks like [\w ]+ [\d.]+%; )?closest: [\w ]+ [\d.]+%, [\w ]+ [\d.]+%", mug
     )
     assert re.fullmatch(r".*shirt\.png: Tshirts [\d.]+%, [\w ]+ [\d.]+%", shirt)
-    assert shown.err == "2 photos: 1 classified, 1 none of these, 0 not readable.\n"
+    assert shown.err == "2 photos: 1 classified, 1 out of scope, 0 unreadable.\n"
 
 
 def test_a_name_is_told_once_where_a_photo_cannot_be_read(folder, capsys, monkeypatch):
@@ -77,7 +77,7 @@ def test_the_end_says_what_became_of_the_photos_and_where_it_stands(folder, caps
     monkeypatch.chdir(folder)
     words = ["predict", "a.png", "b.jpg", "c.webp", "--csv", "out.csv", "--parquet", "out.parquet"]
     assert main(words) == 0
-    summary = "3 photos: 2 classified, 0 none of these, 1 not readable; written to out.csv, out.parquet."
+    summary = "3 photos: 2 classified, 0 out of scope, 1 unreadable; written to out.csv, out.parquet."
     assert capsys.readouterr().err.splitlines()[-1] == summary
 
 

@@ -26,7 +26,7 @@ def test_colours_are_the_groups():
 
 
 def test_a_legend_says_which_colour_is_which_group_where_there_are_several():
-    counts = [("Jeans", "Bottoms", 4), ("Shirts", "Tops", 1), ("None of these", "", 2)]
+    counts = [("Jeans", "Bottoms", 4), ("Shirts", "Tops", 1), ("Out of scope", "", 2)]
     for html, groups in (
         (probability_bars(RANKING[:1], LABELS), ["Tops", "Bottoms"]),
         (count_bars(counts), ["Bottoms", "Tops"]),

@@ -28,7 +28,7 @@ def runs(tmp_path, monkeypatch):
 
 
 def opened(**address: str | list[str]) -> AppTest:
-    page = AppTest.from_file(str(ROOT / "pages" / "2_Training_history.py"), default_timeout=60)
+    page = AppTest.from_file(str(ROOT / "pages" / "2_Training_history.py"), default_timeout=300)
     for name, value in address.items():
         page.query_params[name] = value
     return page.run()
