@@ -24,7 +24,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 import pandas as pd
 
-from core.artifacts.run import RESTORE_HINT, Run
+from core.artifacts.manifest import RESTORE_HINT
+from core.artifacts.run import Run
 from core.errors import BrokenRun
 from core.settings import PROJECT
 
@@ -90,6 +91,10 @@ class Training:
     def column(self, name: str) -> pd.Series:
         """One value an epoch, as floats."""
         return pd.Series(self.epochs[name], dtype=float)
+
+    def knows(self, *columns: str) -> bool:
+        """Whether any of the columns has a value for any epoch."""
+        return bool(self.epochs[list(columns)].notna().to_numpy().any())
 
     @cached_property
     def best(self) -> pd.Series | None:

@@ -109,8 +109,8 @@ def test_names_and_notes_are_shown_as_text(measured):
     notes = {"notes": ["<img src=x onerror=alert(1)>"]}
     data = {"problems": ["<u>photo</u>"], "classes": {"<s>": {"train": 1}}}
     epochs = measured.epochs.assign(stage_name="<b>$x$")
-    hostile = Training(measured.folder, "<script>alert(1)</script>", epochs, {"<b>": "<i>"}, data, {}, {}, {})
-    hostile.manifest.update(notes)
+    manifest = measured.manifest | notes
+    hostile = Training(measured.folder, "<script>alert(1)</script>", epochs, {"<b>": "<i>"}, data, manifest, {}, {})
     blocks = report(hostile)
     page = html_report(blocks)
     assert "<script>alert" not in page
