@@ -243,3 +243,24 @@ def test_a_disk_that_is_read_only_says_so(folder, tmp_path, monkeypatch, capsys)
     monkeypatch.setattr(Path, "touch", refused)
     assert main(["predict", str(folder), "--csv", str(tmp_path / "out.csv")]) == 1
     assert f"Results cannot be written to {tmp_path}: Read-only file system." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--csv", "--parquet"])
+def test_results_are_never_written_over_a_photo(folder, option, capsys):
+    before = (folder / "a.png").read_bytes()
+    for target in (folder / "a.png", folder / "new.jpg", folder / "photos.zip"):
+        with pytest.raises(SystemExit) as stopped:
+            main(["predict", option, str(target), str(folder / "c.webp")])
+        assert stopped.value.code == 2
+        assert f"{option} is {target}, which is no file for results" in capsys.readouterr().err
+    assert (folder / "a.png").read_bytes() == before and not (folder / "new.jpg").exists()
+
+
+def test_results_are_never_written_over_what_is_read(folder, capsys):
+    (folder / "list.csv").write_text(f"{folder / 'a.png'}\n")
+    with pytest.raises(SystemExit):
+        main(["predict", "--list", str(folder / "list.csv"), "--csv", str(folder / "list.csv")])
+    with pytest.raises(SystemExit):
+        main(["predict", str(folder), "--csv", str(folder / "x"), "--parquet", str(folder / "x")])
+    assert "Name two files" in capsys.readouterr().err
+    assert (folder / "list.csv").read_text() == f"{folder / 'a.png'}\n"
