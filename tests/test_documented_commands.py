@@ -218,9 +218,9 @@ def test_the_worked_example_of_a_recipe_is_one_and_a_typo_in_it_is_reported(tmp_
 
 
 def test_the_worked_example_of_a_page_draws(tmp_path: Path):
-    (tmp_path / "5_Kinds.py").write_text(worked_example("A page"))
-    page = AppTest.from_file(str(tmp_path / "5_Kinds.py"), default_timeout=60).run()
-    assert not page.exception and not page.error and page.title[0].value == "Kinds"
+    (tmp_path / "5_Classes.py").write_text(worked_example("A page"))
+    page = AppTest.from_file(str(tmp_path / "5_Classes.py"), default_timeout=60).run()
+    assert not page.exception and not page.error and page.title[0].value == "Classes"
     assert [text.value.partition("**:")[0] for text in page.markdown] == ["**Tops", "**Bottoms"]
 
 
