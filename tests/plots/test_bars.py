@@ -5,7 +5,8 @@ import re
 import pytest
 
 from core.artifacts.labels import LabelSet
-from core.plots.bars import count_bars, probability_bars, rounded
+from core.inference.verdict import rounded
+from core.plots.bars import count_bars, probability_bars
 from core.plots.palette import GROUP
 from tests.conftest import GROUPS
 
