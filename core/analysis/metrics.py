@@ -68,14 +68,16 @@ def top_k_accuracy(probabilities: np.ndarray, labels: np.ndarray, k: int) -> flo
     return float(np.mean(true_class_rank(probabilities, labels) < k)) if len(labels) else np.nan
 
 
-def macro_f1(labels: np.ndarray, predictions: np.ndarray) -> float:
-    """Unweighted mean of F1 over the classes that have a true sample (scikit-learn's `f1_score`); NaN if n is 0.
+def macro_f1(labels: np.ndarray, predictions: np.ndarray, classes: np.ndarray | None = None) -> float:
+    """Unweighted mean of F1 over the classes that have a true sample, or those given (scikit-learn's `f1_score`); NaN if n is 0.
 
     A class that is only ever predicted does not enter the mean, though each such mistake lowers another class's F1.
     """
     if not len(labels):
         return np.nan
-    return float(f1_score(labels, predictions, labels=np.unique(labels), average="macro"))
+    return float(
+        f1_score(labels, predictions, labels=np.unique(labels) if classes is None else classes, average="macro")
+    )
 
 
 def confusion_counts(labels: np.ndarray, predictions: np.ndarray, n_classes: int) -> np.ndarray:

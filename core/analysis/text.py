@@ -103,7 +103,7 @@ def headline(training: Training) -> str:
 
 def _known_elsewhere(training: Training) -> bool:
     """Whether the best epoch was chosen by photos from elsewhere too."""
-    return bool(training.epochs[list(ELSEWHERE)].notna().to_numpy().any())
+    return training.knows(*ELSEWHERE)
 
 
 def continued_from(parts: list[Training]) -> str:
@@ -133,11 +133,11 @@ def which_validation(training: Training) -> str:
 
 def total_in_words(training: Training) -> str:
     """How a published total relates to the epochs that are known; empty where nothing is unknown."""
-    seconds = training.epochs[["epoch", "seconds"]]
-    unknown, known = seconds[seconds["seconds"].isna()], seconds["seconds"].dropna()
+    seconds = training.column("seconds")
+    unknown, known = training.column("epoch")[seconds.isna()], seconds[seconds.notna()]
     if unknown.empty or known.empty or math.isnan(training.seconds):
         return ""
-    epochs = enumerated([f"{epoch:.0f}" for epoch in unknown["epoch"]])
+    epochs = enumerated([f"{epoch:.0f}" for epoch in unknown])
     are = "epoch {} is" if len(unknown) == 1 else "epochs {} are"
     return (
         f"Training time is the published total of {training.seconds:,.0f} s; the {len(known)} epochs with a known time sum to "
@@ -166,7 +166,7 @@ def circumstances(training: Training) -> str:
     facts = [status(training).capitalize()]
     if training.epochs.empty:
         return f"{facts[0]}."
-    stages = training.epochs["stage"].nunique()
+    stages = len(set(training.epochs["stage"]))
     facts.append(f"{stages} stage{'' if stages == 1 else 's'}")
     if not math.isnan(training.seconds):
         facts.append(f"{duration(training.seconds)} of training")

@@ -86,14 +86,16 @@ class Photo:
         return self.width, self.height
 
 
+def plain_name(name: str) -> str:
+    """A file name without control, format or surrogate characters, in full."""
+    kept = (c for c in name if unicodedata.category(c)[0] != "C" and unicodedata.category(c) not in ("Zl", "Zp"))
+    return "".join(kept).strip()
+
+
 def display_name(name: str) -> str:
-    """A file name that is safe to show: no control, format or surrogate characters, at most MAX_NAME characters long."""
-    shown = "".join(
-        c for c in name if unicodedata.category(c)[0] != "C" and unicodedata.category(c) not in ("Zl", "Zp")
-    )
-    if len(shown) > MAX_NAME:
-        shown = f"{shown[: MAX_NAME - 21]}…{shown[-20:]}"
-    return shown.strip()
+    """A file name that is safe to show: plain, and at most MAX_NAME characters long."""
+    shown = plain_name(name)
+    return f"{shown[: MAX_NAME - 21]}…{shown[-20:]}".strip() if len(shown) > MAX_NAME else shown
 
 
 def spreadsheet_name(name: str) -> str:

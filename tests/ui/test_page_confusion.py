@@ -518,14 +518,6 @@ def test_an_own_test_set_logs_no_warning_and_lets_the_cell_of_the_run_before_go(
     assert not set_twice
 
 
-def test_clear_lets_the_chosen_cell_go(page):
-    assert not [button for button in page.button if button.key == "matrix_clear"]
-    choose(page, "Tops", "Shirts")
-    page.button("matrix_clear").click().run()
-    assert page.selectbox("matrix_true").value is None and not cards(page) and not page.exception
-    assert "Click a cell to see its photos" in text(page)
-
-
 def test_a_predicted_class_without_probabilities_gives_a_matrix_without_calibration(page, table):
     mine = table[["id", "label"]].assign(prediction=table["answer"])
     choose(upload(page, mine), "Tops", "Shirts")

@@ -14,8 +14,9 @@ from core.analysis.comparison import Comparison, compare
 from core.artifacts.predictions import Predictions
 from core.artifacts.training import Training
 from core.errors import InvalidData
-from core.images.dataset import SETTING, PhotoFiles, catalogue_path
+from core.images.dataset import PhotoFiles, catalogue_path
 from core.plots import history as figures
+from core.settings import DATA
 from core.ui.handover import open_in_classify
 from core.ui.history.predictions import predictions_on_test_photos, stage_predictions
 from core.ui.history.widgets import table
@@ -96,7 +97,7 @@ def changed_photos(change: Comparison, predictions: dict[int, Predictions], befo
 
 def _open(selected: list[int], rows: pd.DataFrame, found: dict[str, bytes], key: str) -> None:
     if not found:
-        st.caption(f"To see the photos, set `{SETTING}` to the data set's zip or folder.")
+        st.caption(f"To see the photos, set `{DATA}` to the data set's zip or folder.")
         return
     row: dict[str, Any] = rows.iloc[selected[0]].to_dict() if selected and selected[0] < len(rows) else {}
     data = found.get(str(row.get("id")))

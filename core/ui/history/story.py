@@ -223,4 +223,4 @@ def stage_table(chosen: list[Training], parts: list[Training]) -> None:
     if len(rows):
         several = len(chosen) > 1 or len(parts) > 1
         columns = [*["run"] * several, *STAGES, *(name for name in CHANGES if name in rows), *COSTS]
-        table(rows, [name for name in columns if name == "stage" or rows[name].replace("", None).notna().any()])
+        table(rows, [name for name in columns if any(pd.notna(value) and value != "" for value in rows[name])])

@@ -68,7 +68,7 @@ def csv_button(label: str, table: pd.DataFrame, name: str) -> None:
 
 def table(rows: pd.DataFrame | Any, columns: list[str], **more: Any) -> Any:
     """A table with the product's headings, as wide as what it holds; `more` are settings of columns, and of the table as `options`."""
-    options: dict[str, Any] = more.pop("options", {})
+    options: dict[str, Any] = {"width": "content"} | more.pop("options", {})
     settings: dict[str, Any] = {name: HEADINGS.get(name, name) for name in columns}
     for name in columns:
         style = "percent" if name in ACCURACIES else "%+.2f" if name in GAINS else NUMBERS.get(name)
@@ -82,5 +82,5 @@ def table(rows: pd.DataFrame | Any, columns: list[str], **more: Any) -> Any:
         column_order=columns,
         column_config=settings | more,
         placeholder="–",
-        **({"width": "content"} | options),
+        **options,
     )
