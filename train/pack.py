@@ -54,7 +54,9 @@ def pack(recipe: Recipe, paths: Sequence[Path], cache: Path, file: Path) -> str:
                 f"Train with: python -m train --data {file} --recipe {recipe.name}"
             )
         file.unlink()
-    raise InvalidData(f"{len(index.photos)} views of photos at {height}x{width} do not fit into {LARGEST // 10**6} MB.")
+    raise InvalidData(
+        f"{len(index.photos)} views of photos at {height}x{width} do not fit into {LARGEST // 10**6} megabytes."
+    )
 
 
 def _kept(index: Index, every: int) -> np.ndarray:

@@ -30,9 +30,8 @@ def write_pack(photos: pd.DataFrame, images: list[bytes], about: dict[str, Any],
     """Write the table. Raises OSError if the disk is full or not writable."""
     table = pyarrow.Table.from_pandas(photos.assign(image=images), preserve_index=False)
     described = table.replace_schema_metadata({**(table.schema.metadata or {}), KEY: json.dumps(about).encode()})
-    compression = {name: "NONE" if name == "image" else "ZSTD" for name in table.column_names}
     with replaced(file) as partial:
-        pyarrow.parquet.write_table(described, partial, compression=compression)
+        pyarrow.parquet.write_table(described, partial, compression="ZSTD")
 
 
 def read_pack(path: Path, classes: ClassList) -> tuple[pd.DataFrame, dict[str, Any]]:

@@ -232,13 +232,14 @@ def _tell_kept(data: SplitData, recipe: Recipe, init: str) -> None:
     earlier = earlier_splits(Path(init) / "splits.csv")
     if not earlier:
         return
-    photos = data.index.photos["id"][data.index.main]
-    kept, drawn = data.splits["split"][data.index.main], split(data.index, recipe)["split"][data.index.main]
-    known, moved = photos.isin(earlier), (kept != drawn).to_numpy()
-    leaks = int((moved & (kept == "train").to_numpy()).sum())
+    main = data.index.main
+    known = np.isin(data.index.photos["id"].to_numpy()[main], list(earlier))
+    kept, drawn = (table["split"].to_numpy()[main] for table in (data.splits, split(data.index, recipe)))
+    moved = kept != drawn
+    leaks = int(np.sum(moved & (kept == "train")))
     print(
-        f"{Path(init).name} was trained on some of these photos: {int(known.sum())} keep the split that they had there, "
-        f"{int(moved.sum())} of them against this recipe's own draw ({leaks} would have been held out though they trained it).",
+        f"{Path(init).name} was trained on some of these photos: {int(np.sum(known))} keep the split that they had there, "
+        f"{int(np.sum(moved))} of them against this recipe's own draw ({leaks} would have been held out though they trained it).",
         flush=True,
     )
 

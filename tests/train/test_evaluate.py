@@ -202,7 +202,7 @@ def coarse(answers: list[str], labels: list[str], scores: list[float]) -> Coarse
     logits = np.array(scores, np.float32)[:, None] * np.eye(15, dtype=np.float32)[[LABELS.index(a) for a in answers]]
     logits[np.array(scores) < 0] = np.min(scores)
     allowed = np.array([np.isin(LABELS.names, CLASS_LIST.classes_of(label)) for label in labels])
-    return Coarse("phone photos", logits, np.array(labels), allowed)
+    return Coarse("phone photos", np.arange(len(labels)), logits, np.array(labels), allowed)
 
 
 @pytest.fixture

@@ -129,8 +129,9 @@ def test_a_network_trains_from_a_pack_to_a_finished_run_without_any_data_set(
     monkeypatch.setattr(onnx_graph, "BLOCKS_PER_LAYER", (1, 1, 1, 1))
     shares = {"photos": 48, "products": 0.5, "phone": 0.25, "worn": 0.25}
     frozen = [block for block in BLOCKS if block != "head"]
-    recipe = recipe_file(tmp_path / "small.toml", shares=shares, stages=[stage(["head"])], frozen=frozen)
-    recipe.write_text(recipe.read_text().replace("height = 32", "height = 40").replace("width = 32", "width = 30"))
+    recipe = recipe_file(
+        tmp_path / "small.toml", shares=shares, stages=[stage(["head"], height=48, width=36)], frozen=frozen
+    )
     words = ["--data", str(packed), "--recipe", str(recipe), "--init", "none", "--device", "cpu"]
     assert main([*words, "--cache", str(cache), "--runs", str(tmp_path / "runs")]) == 0
     run = current_run(tmp_path / "runs")
