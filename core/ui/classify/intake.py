@@ -119,8 +119,7 @@ def _toggle_camera() -> None:
 
 
 def _camera() -> None:
-    address = urlsplit(st.context.url or "")
-    if address.scheme == "http" and address.hostname not in LOCAL:
+    if not allows_camera(st.context.url or ""):
         st.info(
             "Browsers allow the camera only on pages served over HTTPS, and this one is not. Choose a photo instead: "
             "a phone offers its camera there."
@@ -128,6 +127,12 @@ def _camera() -> None:
         return
     with st.container(width=480):
         st.camera_input("Take a photo", key=_camera_key(), resolution="1080p", label_visibility="collapsed")
+
+
+def allows_camera(address: str) -> bool:
+    """Whether browsers let a page at this address use the camera: served over HTTPS, or from this machine."""
+    parts = urlsplit(address)
+    return parts.scheme != "http" or parts.hostname in LOCAL
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
