@@ -161,12 +161,12 @@ def fit_attributes(folder: Path, data: list[str], cache: Path) -> str:
         InvalidData: the data set is not the one that the run was trained on.
     """
     run = Run.load(folder)
-    heads = rewrite_attributes(run, *trained_on(run, data, cache)).read_json("metrics.json")["attributes"]["heads"]
+    measured = rewrite_attributes(run, *trained_on(run, data, cache)).metrics.attributes
     lines = [
-        f"{name}: {head['accuracy']['value']:.1%} of {head['photos']} test photos, {head['majority']['share']:.1%} by always saying "
-        f"{head['majority']['value']}; {'shown' if head['shown'] else 'not shown'}"
-        for name, head in heads.items()
-        if head["photos"]
+        f"{name}: {head.accuracy.value:.1%} of {head.photos} test photos, {head.majority.share:.1%} by always saying "
+        f"{head.majority.value}; {'shown' if head.shown else 'not shown'}"
+        for name, head in (measured.heads if measured else {}).items()
+        if head.photos and head.majority
     ]
     return "\n".join(lines) or f"{run.run_id}: too few photos say anything of an attribute."
 

@@ -19,6 +19,7 @@ from core.images.encode import data_url, jpeg
 from core.inference.verdict import class_name
 from core.plots.confusion import View
 from core.plots.heatmap import overlay
+from core.settings import DEFAULTS
 from core.ui import session
 from core.ui.confusion.matrix import choose_cell, class_names
 from core.ui.confusion.photos import photo_panel
@@ -160,7 +161,7 @@ def _heat_picture(_source: Source, key: str, run_id: str, ids: tuple[str, ...], 
     readings = classifier.read([(photo, None) for photo in photos])
     heat = np.mean([reading.heat(classifier.labels.index(label), HEAT_SIZE) for reading in readings], axis=0)
     mean = np.mean([np.asarray(photo.image.convert("RGB").resize(HEAT_SIZE)) for photo in photos], axis=0)
-    return jpeg(overlay(Image.fromarray(mean.astype(np.uint8)), heat, 0.55), 85), len(photos)
+    return jpeg(overlay(Image.fromarray(mean.astype(np.uint8)), heat, DEFAULTS.opacity), 85), len(photos)
 
 
 def _nearest(source: Source, selection: Selection, cell: tuple[int, int], rows: np.ndarray) -> None:
