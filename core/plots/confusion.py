@@ -126,7 +126,7 @@ def difference_figure(
     ]
     better = np.where(np.eye(len(labels), dtype=bool), difference, -difference)
     better[np.abs(difference) < 0.0005] = np.nan
-    return _grid(_root_scaled(better), text, np.array(words, object), _two_sided(), labels, view, lowest=-1)
+    return _grid(_root_scaled(better), text, np.array(words, object), _two_sided(view.theme), labels, view, lowest=-1)
 
 
 def _difference_words(
@@ -188,8 +188,8 @@ def _fading(colour: str) -> Scale:
     return [[0, _rgba(colour, 0.05)], [1, _rgba(colour, STRONGEST)]]
 
 
-def _two_sided() -> Scale:
-    worse, better = ([_rgba(colour, opacity) for opacity in (0, STRONGEST)] for colour in (WARN, VALIDATION))
+def _two_sided(theme: str) -> Scale:
+    worse, better = ([_rgba(colour, opacity) for opacity in (0, STRONGEST)] for colour in (WARN, FULL[theme]))
     return [[0, worse[1]], [0.5, worse[0]], [0.5, better[0]], [1, better[1]]]
 
 

@@ -36,6 +36,7 @@ BARS = {
     for name in MEASURES.values()
 }
 DETAILS_LAST = ("colour", "usage")
+DETAIL_TITLES = {"id": "Id", "product": "Product", "colour": "Colour", "usage": "Usage"}
 
 
 def tabs(source: Source, selection: Selection, counts: np.ndarray, view: View) -> None:
@@ -293,6 +294,7 @@ def _photo_table(table: pd.DataFrame, source: Source, titles: dict[str, str]) ->
     last = [name for name in DETAILS_LAST if name in shown]
     order = [*shown.columns.drop(last), *last]
     config = {name: st.column_config.NumberColumn(titles.get(name), format=PERCENT) for name in shares}
+    titles = {name: title for name, title in {**DETAIL_TITLES, **titles}.items() if name in shown}
     config |= {name: st.column_config.Column(title) for name, title in titles.items() if name not in shares}
     if source.photos:
         found = source.photos.read(list(shown["id"]))
