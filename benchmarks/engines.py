@@ -39,7 +39,7 @@ from core.images.letterbox import letterbox
 from core.inference.model import load_network
 from core.inference.onnx_graph import QUANTISATION, network_graph
 from core.plots.palette import OTHER, VALIDATION
-from train.catalogue import PHONE_IDS_FROM, Source
+from train.catalogue import HASHED_IDS_FROM, Source
 
 ROUNDS, WARM_UP, PASSES, REST = 20, 2, 5, 0.05
 BATCH = 32
@@ -115,7 +115,7 @@ def with_torch(run: Run, folded: bool = False, channels_last: bool = False) -> F
     network = fuse(network) if folded else network
     layout = torch.channels_last if channels_last else torch.contiguous_format
     network = network.to(memory_format=layout)
-    mean, std = (torch.tensor(run.manifest["input"][name]).view(3, 1, 1) * 255 for name in ("mean", "std"))
+    mean, std = (torch.tensor(values).view(3, 1, 1) * 255 for values in (run.input.mean, run.input.std))
     classes = len(run.labels)
 
     @torch.inference_mode()
@@ -138,7 +138,7 @@ def ways(classifier: Classifier) -> Iterator[tuple[str, Way]]:
     yield "ONNX Runtime, float32, 1 thread", Way(with_onnx_runtime(float32, threads=1), size)
     yield "ONNX Runtime, float32, no spinning", Way(with_onnx_runtime(float32, spinning=False), size)
     yield "OpenVINO, float32", Way(with_openvino(float32), size)
-    if QUANTISATION in run.manifest["files"]:
+    if run.has(QUANTISATION):
         int8 = network_graph(run, quantised=True).SerializeToString()
         yield "ONNX Runtime, int8, 1 thread", Way(with_onnx_runtime(int8, threads=1), size)
         yield "ONNX Runtime, int8, no spinning", Way(with_onnx_runtime(int8, spinning=False), size)
@@ -166,7 +166,7 @@ def photos(source: Source, ids: Iterable[int]) -> Pixels:
 def validation_photos(run: Run, source: Source, most: int) -> Photos:
     """Photos of the validation split, evenly taken."""
     table = run.read_csv(stage_files(run)[max(stage_files(run))])
-    table = table[table["id"] < PHONE_IDS_FROM].iloc[:: max(1, len(table) // most)]
+    table = table[table["id"] < HASHED_IDS_FROM].iloc[:: max(1, len(table) // most)]
     return Photos(photos(source, table["id"]), np.array([run.labels.index(label) for label in table["label"]]))
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from core.artifacts.measures import Rate
 from core.artifacts.run import Run, current_run, find_runs
 
 HEAD = [
@@ -20,34 +19,32 @@ HEAD = [
 
 def rows() -> list[list[str]]:
     """The published reference first, then every measured run, in the order they were begun."""
-    runs = sorted(find_runs()[0], key=lambda run: (run.manifest["origin"] == "measured", run.run_id))
+    runs = sorted(find_runs()[0], key=lambda run: (not run.facts.is_published, run.run_id))
     shipped = current_run().run_id
     return [_row(run, run.run_id == shipped) for run in runs]
 
 
 def _row(run: Run, shipped: bool) -> list[str]:
-    history, metrics = run.read_csv("history.csv"), run.read_json("metrics.json")
+    history, metrics = run.read_csv("history.csv"), run.metrics
     hours = f"{history['seconds'].sum() / 3600:.1f} h, {history['device'].iloc[-1]}"
-    if run.manifest["origin"] == "published":
-        return [run.manifest["name"], metrics["test"]["accuracy"]["as_published"], *["not published"] * 5, hours]
-    test, size = metrics["test"], run.manifest["input"]
-    name = f"{run.manifest['name']}, `{run.run_id}`"
+    test = metrics.test
+    if run.facts.is_published:
+        return [run.name, test.accuracy.as_published or "", *["not published"] * 5, hours]
+    size = run.facts.input
+    name = f"{run.name}, `{run.run_id}`"
     return [
         f"**{name}** (shipped)" if shipped else name,
-        _rate(test["accuracy"]),
-        *(
-            _rate(metrics[kind]["test"]["allowed_set"]) if kind in metrics else "not measured"
-            for kind in ("phone", "worn")
-        ),
-        f"{test['macro_f1']:.2f}",
-        f"{test['calibration_error']['after']:.3f}",
-        f"{size['height']}x{size['width']}",
+        _rate(test.accuracy),
+        *(_rate(of.test.allowed_set) if of.test else "not measured" for of in (metrics.phone, metrics.worn)),
+        f"{test.macro_f1:.2f}",
+        f"{test.calibration_error.after:.3f}" if test.calibration_error else "not measured",
+        f"{size.height}x{size.width}" if size else "",
         hours,
     ]
 
 
-def _rate(share: dict[str, Any]) -> str:
-    return f"{share['value']:.1%} ({share['low']:.1%} to {share['high']:.1%})"
+def _rate(rate: Rate) -> str:
+    return f"{rate.value:.1%} ({rate.low:.1%} to {rate.high:.1%})"
 
 
 def table() -> str:

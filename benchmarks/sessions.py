@@ -7,6 +7,7 @@ its elements (`ForwardMsg`). Files go to an address of their own by PUT, picture
 from __future__ import annotations
 
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -156,9 +157,9 @@ class Session:
         self.rerun()
 
     def widget(self, kind: str, key: str) -> Any:
-        """The element of a kind whose widget has a key; RuntimeError if the page has none."""
+        """The element of a kind whose widget has a key, with a number after it or not; RuntimeError if the page has none."""
         for element in self.all(kind):
-            if element.id.endswith(f"-{key}"):
+            if re.search(rf"-{re.escape(key)}(-\d+)?$", element.id):
                 return element
         raise RuntimeError(f"the page {self.page!r} has no {kind} with the key {key!r}")
 

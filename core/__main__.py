@@ -2,12 +2,14 @@
 
     python -m core predict photo.jpg                       # one line a photo
     python -m core predict folder/ photos.zip --json       # one JSON object a line
+    python -m core predict shoe.jpg --all-types            # among all product types, not the classes alone
     python -m core predict --list paths.txt --csv out.csv --parquet out.parquet
     torchrun --nproc-per-node 4 -m core predict folder/ --csv out.csv
+    python -m core find street.jpg --csv garments.csv      # the garments in photos, a row each: box, class, share of the photo
     python -m core export --onnx garments.onnx             # the network for other runtimes, with all that they need to know
     python -m core card > docs/model-card.md               # of the shipped run, or of --run artifacts/runs/RUN
 
-A photo that looks like no kind is called "None of these", with the nearest kinds; in records `in_scope` is then false.
+A photo that is probably not one of the classes is called "Out of scope", with the closest classes; in records `in_scope` is then false.
 
 With --csv or --parquet the work is resumable: after a kill the same command continues, and the files are those of an
 uninterrupted run but for the milliseconds. Several processes (torchrun, or RANK and WORLD_SIZE in the environment) share the
@@ -33,8 +35,9 @@ from typing import Any
 from tqdm import tqdm
 
 from core.analysis.model_card import model_card
-from core.artifacts.labels import NO_KIND, LabelSet
+from core.artifacts.labels import ALL, OUT_OF_SCOPE
 from core.artifacts.run import Run, current_run
+from core.bulk.garments import Garments, find_all, save_garments
 from core.bulk.heatmaps import SIZE, save_heatmap
 from core.bulk.journal import Journal
 from core.bulk.pipeline import BATCH, Request, predict
@@ -42,8 +45,9 @@ from core.bulk.shards import Shard, discard, journals, locked, merged, wait_for_
 from core.bulk.writers import Record, save_csv, save_parquet
 from core.errors import GarmentError, UnwritableResults
 from core.images.decode import ACCEPTED_SUFFIXES, display_name
-from core.images.region import parse_roi
+from core.images.region import Region, parse_roi
 from core.images.sources import Inventory, PhotoFile, batched, find_photos, listed_paths, take_inventory
+from core.inference.attributes import ATTRIBUTES
 from core.inference.classifier import Classifier
 from core.inference.onnx_export import export_onnx
 from core.inference.postprocess import Controls
@@ -64,6 +68,7 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = line.add_subparsers(required=True, metavar="COMMAND")
     _add_predict(commands.add_parser("predict", help="classify photos"))
+    _add_find(commands.add_parser("find", help="find the garments in photos, and classify each"))
     _add_export(commands.add_parser("export", help="write the network as one ONNX file"))
     _add_card(commands.add_parser("card", help="print the model card of a run as Markdown"))
     return line
@@ -84,6 +89,15 @@ def _add_export(command: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_find(command: argparse.ArgumentParser) -> None:
+    command.set_defaults(run=_find)
+    command.add_argument("paths", nargs="+", type=Path, metavar="PHOTO", help="photos, folders or zip files")
+    command.add_argument("--csv", type=Path, metavar="FILE", help="write one row a garment")
+    command.add_argument(
+        "--out-of-scope", action="store_true", help="keep garments that are none of the classes, such as dresses"
+    )
+
+
 def _add_predict(command: argparse.ArgumentParser) -> None:
     command.set_defaults(run=_predict)
     command.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="photos, folders or zip files")
@@ -95,6 +109,11 @@ def _add_predict(command: argparse.ArgumentParser) -> None:
     command.add_argument("--parquet", type=Path, metavar="FILE", help="also write the records as Parquet")
     command.add_argument(
         "--top-k", type=int, default=DEFAULTS.top_k, metavar="N", help="classes listed (default: %(default)s)"
+    )
+    command.add_argument(
+        "--all-types",
+        action="store_true",
+        help="rank all product types that the network tells apart, such as shoes, not the classes alone",
     )
     command.add_argument("--group", default="all", help="only classes of this group: all (default), tops or bottoms")
     command.add_argument(
@@ -140,6 +159,49 @@ def _export(options: argparse.Namespace) -> int:
     return 0
 
 
+def _find(options: argparse.Namespace) -> int:
+    if options.csv and options.csv.suffix.lower() in ACCEPTED_SUFFIXES:
+        raise _WrongUsage(f"--csv is {options.csv}, the name of a photo. Name a file that ends in .csv.")
+    classifier = Classifier(current_run(), busy=True)
+    classifier.check_finds()
+    outcomes = Counter[str]()
+    photos = _told(find_all(classifier, find_photos(options.paths), options.out_of_scope), outcomes)
+    if options.csv:
+        with _room_needed(options.csv):
+            save_garments(options.csv, photos)
+    else:
+        for _ in photos:
+            pass
+    place = f"; written to {options.csv}" if options.csv else ""
+    total = outcomes["photos"]
+    print(
+        f"{total} photo{'s'[: total != 1]}: {outcomes['garments']} garments, {outcomes['not readable']} photos not readable{place}.",
+        file=sys.stderr,
+    )
+    return 0 if total > outcomes["not readable"] else 1
+
+
+def _told(photos: Iterable[Garments], outcomes: Counter[str]) -> Iterator[Garments]:
+    """The same photos, each printed as it comes, and counted."""
+    for photo in photos:
+        outcomes.update({"photos": 1, "garments": len(photo.found), "not readable": int(bool(photo.error))})
+        tqdm.write(_garments_line(photo))
+        yield photo
+
+
+def _garments_line(photo: Garments) -> str:
+    name = display_name(photo.file)
+    if photo.error:
+        return photo.error if photo.error.startswith(name) else f"{name}: {photo.error}"
+    shown = [f"{one.answer.label} {one.answer.probability:.1%} at {_place(one.region)}" for one in photo.found]
+    return f"{name}: {'; '.join(shown) or 'no garments found'}"
+
+
+def _place(region: Region) -> str:
+    """As --roi takes it."""
+    return f"{region.left},{region.top},{region.width},{region.height}"
+
+
 @dataclass(frozen=True)
 class _Job:
     """What `predict` is to do, and this process's part in it."""
@@ -170,7 +232,7 @@ class _Job:
 def _predict(options: argparse.Namespace) -> int:
     classifier = Classifier(current_run(), busy=True)
     try:
-        request, shard = _request(options, classifier.labels), Shard.from_environment()
+        request, shard = _request(options, classifier), Shard.from_environment()
         inventory = take_inventory(_photos(options))
     except (GarmentError, ValueError, OSError) as error:
         raise _WrongUsage(str(error)) from None
@@ -191,12 +253,17 @@ def _photos(options: argparse.Namespace) -> Iterator[PhotoFile]:
     return find_photos(itertools.chain(options.paths, listed))
 
 
-def _request(options: argparse.Namespace, labels: LabelSet) -> Request:
+def _request(options: argparse.Namespace, classifier: Classifier) -> Request:
     """The request that the options make; ValueError, InvalidRegion or OSError says what is wrong with them."""
+    labels, choices = classifier.labels, len(classifier.types if options.all_types else classifier.labels)
     if not (options.paths or options.list):
         raise ValueError("There is nothing to classify. Give photos, folders or zip files, or --list FILE.")
-    if not 1 <= options.top_k <= len(labels):
-        raise ValueError(f"--top-k is {options.top_k}; it must be from 1 to {len(labels)}.")
+    if not 1 <= options.top_k <= choices:
+        raise ValueError(f"--top-k is {options.top_k}; it must be from 1 to {choices}.")
+    if options.all_types and (options.heatmap or options.group != ALL or options.upper_body_bias != 1):
+        raise ValueError(
+            "--heatmap, --group and --upper-body-bias are about the classes; they cannot be used with --all-types."
+        )
     if options.group not in labels.group_choices:
         raise ValueError(f"--group is {options.group!r}; it must be one of {', '.join(labels.group_choices)}.")
     _check_targets(options)
@@ -204,7 +271,7 @@ def _request(options: argparse.Namespace, labels: LabelSet) -> Request:
         _check_heatmaps(options.heatmap, options.paths)
     region = parse_roi(options.roi) if options.roi else None
     controls = Controls(options.group, options.upper_body_bias)
-    return Request(controls, options.top_k, region, SIZE if options.heatmap else None)
+    return Request(controls, options.top_k, region, SIZE if options.heatmap else None, options.all_types)
 
 
 def _check_targets(options: argparse.Namespace) -> None:
@@ -260,25 +327,31 @@ def _line(record: Record) -> str:
     name, error = display_name(record["file"]), record["error"]
     if not record["label"]:
         return error if error.startswith(name) else f"{name}: {error}"
-    ranking = ", ".join(f"{kind} {probability:.1%}" for kind, probability in record["top_k"].items())
-    verdict = "" if record["in_scope"] else f"{NO_KIND}; nearest: "
-    return f"{name}: {verdict}{ranking}{'; ' if error else ''}{error}"
+    ranking = ", ".join(f"{label} {probability:.1%}" for label, probability in record["top_k"].items())
+    named = record["in_scope"] or not record["group"]  # a product of no group is named only among all types
+    verdict = "" if named else f"{OUT_OF_SCOPE}; {_looks_like(record)}closest: "
+    said = " · ".join(record[attribute] for attribute in ATTRIBUTES if record[attribute])
+    return "; ".join(part for part in (f"{name}: {verdict}{ranking}", said, error) if part)
+
+
+def _looks_like(record: Record) -> str:
+    return f"looks like {record['looks_like']} {record['looks_like_probability']:.1%}; " if record["looks_like"] else ""
 
 
 def _outcome(record: Record) -> str:
     """What became of a photo, in the words of the summary."""
     if not record["label"]:
-        return "not readable"
-    return "classified" if record["in_scope"] else NO_KIND.lower()
+        return "unreadable"
+    return "classified" if record["in_scope"] else OUT_OF_SCOPE.lower()
 
 
 def _finished(outcomes: Counter[str], written: Iterable[Path | None]) -> int:
     """Sum up on stderr, where no reader of JSON lines meets it; returns the exit status."""
     total, places = outcomes.total(), ", ".join(str(path) for path in written if path)
     if total > 1 or places:
-        counts = ", ".join(f"{outcomes[what]} {what}" for what in ("classified", NO_KIND.lower(), "not readable"))
+        counts = ", ".join(f"{outcomes[what]} {what}" for what in ("classified", OUT_OF_SCOPE.lower(), "unreadable"))
         print(f"{total} photo{'s'[: total != 1]}: {counts}{places and f'; written to {places}'}.", file=sys.stderr)
-    return 0 if total > outcomes["not readable"] else 1
+    return 0 if total > outcomes["unreadable"] else 1
 
 
 def _to_files(job: _Job, target: Path) -> int:

@@ -23,7 +23,7 @@ class Defaults:
     """
 
     top_k: int = 5
-    opacity: float = 0.55
+    opacity: float = 0.65
 
 
 DEFAULTS = Defaults()

@@ -1,49 +1,69 @@
-"""How the network learned: curves, the stages of unfreezing, settings and data of every run."""
+"""How the network learned: curves, the stages of unfreezing, what each taught, settings and data of every run."""
 
 import streamlit as st
 
-from core.ui import history as page
-from core.ui import session, shell
+from core.ui import session, share, shell
+from core.ui.history import details, runs, stages, story
+from core.ui.history import export as exports
 
 shell.page("Training history")
 st.title("Training history", anchor=False)
 
 with shell.errors_shown():
-    found, broken = page.trainings()
+    found, broken = runs.trainings()
     if not found:
         st.info(
-            "There is no run yet. See the trainer at work within a minute: `python -m train --smoke`.",
+            "There is no run yet. Train one within a minute: `python -m train --smoke`.",
             icon=":material/model_training:",
         )
-        page.live(found, [])
-        page.overview(found, broken)
+        runs.live(found, [])
+        details.overview(found, broken)
         st.stop()
 
-    page.warn_of_dead_link(found)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        chosen = page.choose(found, session.shipped_run_id())
-        if chosen:
-            page.take_away(chosen[0])
-    page.live(found, chosen)
+        chosen = runs.choose(found, session.shipped_run_id())
+        above = st.container(horizontal=True, width="content", vertical_alignment="bottom")
+    runs.warn_of_unknown()
+    runs.live(found, chosen)
     if not chosen:
         st.info("Choose a run above.", icon=":material/arrow_upward:")
-        page.overview(found, broken)
+        details.overview(found, broken)
         st.stop()
 
-    first = chosen[0]
-    page.summary(first, found)
-    if len(chosen) > 1:
-        page.compare(chosen)
-    page.curves(chosen)
-    st.subheader("What each stage brought", anchor=False)
-    page.stages(first)
-    st.subheader("Over- or underfitting?", anchor=False)
-    page.gap(chosen)
+    first, several = chosen[0], len(chosen) > 1
+    runs.alarms(chosen)
+    story.summary(first)
+    parts = [first] if several else story.lineage(first, found)
+    drawn = chosen if several else [story.whole(parts)]
+    with above:
+        exports.export(first, found, story.stage_rows(chosen, parts))
+        share.copy_link("history-link")
+    wish = story.controls(drawn)
+    left, right = st.columns([3, 2], gap="medium")
+    with left:
+        story.curves(drawn, wish)
+    with right:
+        story.stage_dots(chosen, parts)
+    if several:
+        story.compare(chosen)
+    story.stage_table(chosen, parts)
+    story.notes(first)
+    stages.repeats(first, found, runs.choose_all)
 
-    all_runs, settings, data = st.tabs(["All runs", "Settings", "Data"], key="tab", bind="query-params")
-    with all_runs:
-        page.overview(found, broken)
-    with settings:
-        page.settings(chosen)
-    with data:
-        page.data(first)
+    names = ["Stages", "Epochs", "Overfitting", *["Earlier runs"] * (len(parts) > 1), "Settings", "Data", "All runs"]
+    tabs = dict(zip(names, st.tabs(names, key="tab", bind="query-params"), strict=True))
+    with tabs["Stages"]:
+        stages.stage(first)
+    with tabs["Epochs"]:
+        details.epochs(chosen)
+    with tabs["Overfitting"]:
+        details.gap(chosen)
+    if len(parts) > 1:
+        with tabs["Earlier runs"]:
+            stages.earlier_runs(parts)
+    with tabs["Settings"]:
+        details.settings(chosen)
+    with tabs["Data"]:
+        details.data(first)
+    with tabs["All runs"]:
+        details.overview(found, broken)

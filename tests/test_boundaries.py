@@ -42,7 +42,11 @@ LIBRARIES = dict(  # package or folder to what its row of the table names
         r"^\| `(.*)` \| .* \| (.*) \|$", (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8"), re.MULTILINE
     )
 )
-PIP_NAMES = {"PIL": "pillow", "sklearn": "scikit-learn"}  # where it differs in more than hyphens and capitals
+PIP_NAMES = {
+    "PIL": "pillow",
+    "fpdf": "fpdf2",
+    "sklearn": "scikit-learn",
+}  # where it differs in more than hyphens and capitals
 FORBIDDEN = """
 import sys
 loaded = {{name.partition(".")[0] for name in sys.modules}} & {names}
@@ -163,8 +167,8 @@ def test_the_public_face_gives_what_it_names_and_loads_no_engine_before():
     [
         ("core.plots.bars", "from core.bulk import pipeline"),
         ("core.images.decode", "from core.artifacts.run import Run"),
-        ("core.ui.home", "def f():\n    from core.ui.classify.card import card"),
-        ("core.ui.classify.card", "from core.ui.confusion import photos"),
+        ("core.ui.home", "def f():\n    from core.ui.classify.viewer import viewer"),
+        ("core.ui.classify.viewer", "from core.ui.confusion import photos"),
         ("core.analysis.text", "from core import Classifier"),
     ],
 )

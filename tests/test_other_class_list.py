@@ -48,7 +48,7 @@ def test_a_photo_is_classified_and_no_control_is_about_classes_that_are_not_ther
     garments.sample("Tshirts").save(picture, "PNG")
     page.file_uploader[0].set_value([("photo.png", picture.getvalue(), "image/png")]).run()
     assert not page.exception and not page.error
-    assert "Upper-body bias" not in [slider.label for slider in page.slider]
+    assert "Upper-body bias" not in [toggle.label for toggle in page.toggle]
     assert page.slider(key="top_k").max == 53
     page.button_group("group").set_value("Bags").run()
     assert not page.exception and not page.error

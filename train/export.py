@@ -1,23 +1,28 @@
-"""Turn a finished training into a whole run folder: weights, evidence, and the manifest last."""
+"""Turn a finished training into a complete run folder: weights, measures, and the manifest last."""
 
 from __future__ import annotations
 
+import json
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import torch
 
+from core.artifacts.manifest import TypeCalibration
 from core.artifacts.run import SCHEMA, Run, sha256_of
 from core.errors import TrainingStopped
 from core.files import replaced
 from core.inference.engine import Engine
 from core.inference.model import IMAGENET_MEAN, IMAGENET_STD, against_background, load_network, save_weights
-from core.inference.onnx_graph import QUANTISATION
+from core.inference.onnx_graph import QUANTISATION, head_of
 from core.inference.postprocess import softmax
 from train import robustness
+from train.all_types import fit_types, measure_types, type_targets
+from train.attributes import write_attributes
 from train.catalogue import PHONE, WORN
 from train.checkpoint import load_checkpoint
 from train.config import Recipe, Stage
@@ -34,6 +39,7 @@ from train.evaluate import (
     sampling_shift,
     scope_by_kind,
     score,
+    score_and_pool,
     score_coarse,
 )
 from train.folder import Progress, write_csv, write_json
@@ -44,12 +50,12 @@ from train.splits import SplitData
 
 PROOF_PHOTOS = 64
 LATENCY_PHOTOS = 16
-ROBUSTNESS_PHOTOS = 500  # each passes ten times
+ROBUSTNESS_PHOTOS = 300  # each passes ten times
 PRIVATE_FILES = ("checkpoint.safetensors", "best.safetensors", "resume.json", "progress.json", ".lock")
 
 
 def finish(folder: Path, recipe: Recipe, init: str, data: SplitData, state: State, progress: Progress) -> Run:
-    """Export the best weights, score them once, and make the folder whole. Running it again gives the same folder."""
+    """Export the best weights, score them once, and complete the folder. Running it again gives the same folder."""
     with progress.beating():
         progress.update(now=True, state="exporting")
         best = load_checkpoint(folder / "best.safetensors")["network"]
@@ -67,27 +73,32 @@ def finish(folder: Path, recipe: Recipe, init: str, data: SplitData, state: Stat
 
 
 def remeasure(run: Run, recipe: Recipe, data: SplitData) -> Run:
-    """Measure a whole run again, with everything that this version measures, as it is then served: in 8-bit integers where that holds."""
+    """Measure a finished run again with everything that this version measures, as it is then served: in 8-bit integers where accepted."""
     manifest = {key: value for key, value in run.manifest.items() if key != "files"}
     manifest["quantisation"] = quantise(_partial_run(run.folder, manifest), data, recipe.seed)
+    of_detector = {"detector": run.read_json("metrics.json")["detector"]} if "detector" in manifest else {}
     manifest |= _measured(_partial_run(run.folder, manifest), recipe, data)
+    metrics = json.loads((run.folder / "metrics.json").read_text(encoding="utf-8"))
+    write_json(run.folder / "metrics.json", metrics | of_detector)
     return _close(run.folder, manifest)
 
 
 def _measured(run: Run, recipe: Recipe, data: SplitData) -> dict[str, Any]:
-    """Write all evidence for the network as it is served; returns what the manifest says of calibration, scope and export."""
-    return _evaluated(run.folder, recipe, data, Engine(run)) | {"export": _prove_equal(run, data)}
+    """Write all measures of the network as it is served; returns what the manifest says of calibration, scope and export.
+
+    It is served on a processor, in integers where those were accepted, so it is measured there even on a machine with a GPU.
+    """
+    return _evaluated(run, recipe, data, Engine(run, processor=True)) | {"export": _prove_equal(run, data)}
 
 
-def _evaluated(folder: Path, recipe: Recipe, data: SplitData, engine: Engine) -> dict[str, Any]:
-    """Write all evidence but the stages'; returns what the manifest says of calibration and scope."""
+def _evaluated(run: Run, recipe: Recipe, data: SplitData, engine: Engine) -> dict[str, Any]:
+    """Write all measures but the stages'; returns what the manifest says of calibration and scope."""
     classes, pixels = recipe.class_list(), data.pixels(engine.height, engine.width)
-    labels = classes.labels
-    validation = score(engine, data, data.rows("val"))
-    elsewhere = [kind for kind in (PHONE, WORN) if len(data.rows("val", kind))]
-    coarse = {kind: score_coarse(engine, data, "val", kind, classes) for kind in elsewhere}
+    folder, labels = run.folder, classes.labels
+    validation, of_validation = score_and_pool(engine, data, data.rows("val"))
+    coarse = {kind: score_coarse(engine, data, "val", kind, classes) for kind in _elsewhere(data)}
     temperature, scope = calibrate(validation, list(coarse.values()))
-    test = score(engine, data, data.rows("test"))
+    test, of_test = score_and_pool(engine, data, data.rows("test"))
     measured: dict[str, Any] = {}
     for name, scored in (("test", test), ("validation", validation)):
         measured[name] = metrics(scored, labels, temperature, scope["threshold"])
@@ -104,11 +115,47 @@ def _evaluated(folder: Path, recipe: Recipe, data: SplitData, engine: Engine) ->
     measured["robustness"] = robustness.measure(
         engine, decoded(data.index, known.rows[some]), known.targets[some], scope["threshold"]
     )
+    calibration, measured["all_types"] = _all_types(run, data, (validation.rows, of_validation), (test.rows, of_test))
+    measured["attributes"] = write_attributes(folder, data, classes, engine)
     write_json(folder / "metrics.json", measured)
     write_csv(folder / "predictions.csv", predictions_table(known.logits, known.rows, data, labels, temperature))
     write_index(folder, data, engine)
     write_embedding(folder, data, engine)
-    return {"temperature": temperature, "in_scope": scope}
+    return {"temperature": temperature, "in_scope": scope, "all_types": msgspec.structs.asdict(calibration)}
+
+
+def _all_types(
+    run: Run, data: SplitData, validation: tuple[np.ndarray, np.ndarray], test: tuple[np.ndarray, np.ndarray]
+) -> tuple[TypeCalibration, dict[str, Any]]:
+    """How the outputs become probabilities of all product types, and how good these are on test, for `metrics.json`.
+
+    Args:
+        run: whose head gives the outputs.
+        data: the photos.
+        validation: positions of the products in the index, and their pooled features.
+        test: the same of the test split.
+    """
+    types, n_classes = (*run.labels.names, *run.facts.background), len(run.labels)
+    weight, bias = head_of(run.path("model.safetensors"))
+    known = data.index.photos["articleType"].to_numpy()
+    (val_outputs, val_targets), (outputs, targets) = (
+        (pooled @ weight.T + bias, type_targets(known[rows], types)) for rows, pooled in (validation, test)
+    )
+    calibration = fit_types(val_outputs, val_targets, n_classes)
+    return calibration, measure_types(outputs, targets, types, n_classes, calibration)
+
+
+def rewrite_attributes(run: Run, recipe: Recipe, data: SplitData) -> Run:
+    """Fit the attributes' heads of a finished run again, its network and other figures unchanged."""
+    manifest = {key: value for key, value in run.manifest.items() if key != "files"}
+    attributes = write_attributes(run.folder, data, recipe.class_list(), Engine(run, processor=True))
+    write_json(run.folder / "metrics.json", run.read_json("metrics.json") | {"attributes": attributes})
+    return _close(run.folder, manifest)
+
+
+def _elsewhere(data: SplitData) -> list[str]:
+    """Kinds of photos beside the products that validation has."""
+    return [kind for kind in (PHONE, WORN) if len(data.rows("val", kind))]
 
 
 def _best_stage(recipe: Recipe, state: State) -> Stage:
@@ -132,7 +179,9 @@ def _corrected_for_sampler(
     """Export again with the frequencies of the data in the head's bias, as far as that serves on validation; notes the strength."""
     n_classes = len(recipe.labels())
     shift = sampling_shift(data.targets[data.known_rows("train")], n_classes, recipe.sampler)
-    strength = best_strength(score(engine, data, data.known_rows("val")), shift)
+    elsewhere = [score_coarse(engine, data, "val", kind, recipe.class_list()) for kind in _elsewhere(data)]
+    known = [photos for photos in elsewhere if photos.known.any()]
+    strength = best_strength(score(engine, data, data.known_rows("val")), known, shift)
     bias = best["fc.bias"].clone()
     bias[:n_classes] += torch.from_numpy(strength * shift).to(bias)
     _export_weights(folder, best | {"fc.bias": bias})
@@ -188,8 +237,8 @@ def _write_stage_predictions(folder: Path, recipe: Recipe, data: SplitData, temp
 def _prove_equal(run: Run, data: SplitData) -> dict[str, Any]:
     """Largest difference of probabilities between the serving engine in float32 and the PyTorch definition, on real photos."""
     engine, network = (
-        Engine(run, quantised=False),
-        load_network(run.path("model.safetensors"), run.manifest["output_stride"]),
+        Engine(run, quantised=False, processor=True),
+        load_network(run.path("model.safetensors"), run.facts.output_stride),
     )
     pixels = data.pixels(engine.height, engine.width)[data.known_rows("test")[:PROOF_PHOTOS]]
     outputs = network(normalise(torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255))
@@ -211,6 +260,6 @@ def _private_files(folder: Path) -> set[Path]:
 
 
 def drop_private_files(folder: Path) -> None:
-    """Remove from a whole run folder what only an unfinished run needs."""
+    """Remove from a finished run's folder what only an unfinished run needs."""
     for path in _private_files(folder):
         path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""How a training stands: one line an epoch, in the log and under `python -m train status RUN`."""
+"""Progress of a training: one line an epoch, in the log and under `python -m train status RUN`."""
 
 from __future__ import annotations
 
@@ -9,17 +9,11 @@ from typing import Any
 
 import pandas as pd
 
+from core.analysis.text import duration
 from core.artifacts.run import Run
+from core.artifacts.training import resume_command
 from core.errors import InvalidData
-from train.folder import has_trainer, resume_command
-
-
-def minutes(seconds: float) -> str:
-    """A duration as `45 s`, `12 min` or `2 h 05 min`."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    whole = round(seconds / 60)
-    return f"{whole} min" if whole < 120 else f"{whole // 60} h {whole % 60:02} min"
+from train.folder import has_trainer
 
 
 def epoch_line(row: dict[str, Any], epochs: int) -> str:
@@ -33,7 +27,7 @@ def epoch_line(row: dict[str, Any], epochs: int) -> str:
 
 
 def describe(folder: Path) -> str:
-    """How the run in a folder stands, in lines for the terminal.
+    """Progress of the run in a folder, in lines for the terminal.
 
     Raises:
         InvalidData: the folder holds no run.
@@ -43,16 +37,16 @@ def describe(folder: Path) -> str:
     elif (folder / "resume.json").exists():
         lines = [*_unfinished(folder), *_epochs(folder)]
     else:
-        raise InvalidData(f"{folder} is no run folder; runs lie below artifacts/runs, or where --runs said.")
+        raise InvalidData(f"{folder} is not a run folder; runs are below artifacts/runs, or where --runs said.")
     return "\n".join([f"{folder.name}: {lines[0]}", *lines[1:]])
 
 
 def _finished(run: Run) -> list[str]:
     if not run.has_network:
-        return [f"{run.manifest['origin']}; it carries no network"]
-    test = run.read_json("metrics.json")["test"]
-    accuracy = f"test accuracy {test['accuracy']['value']:.1%} of {test['photos']} photos"
-    return [f"finished; best epoch {run.manifest['best_epoch']}, {accuracy}", *_epochs(run.folder)]
+        return [f"{run.facts.origin}; it carries no network"]
+    test = run.metrics.test
+    accuracy = f"test accuracy {test.accuracy.value:.1%} of {test.photos} photos"
+    return [f"finished; best epoch {run.facts.best_epoch}, {accuracy}", *_epochs(run.folder)]
 
 
 def _unfinished(folder: Path) -> list[str]:
@@ -67,7 +61,7 @@ def _unfinished(folder: Path) -> list[str]:
         f"training, epoch {progress['epoch']} of {progress['epochs']}, step {progress['step']} of {progress['steps']}, stage "
         f"{progress['stage']} of {progress['stages']} ({progress['stage_name']})",
         f"loss {progress['train_loss']:.3f}, accuracy {progress['train_accuracy']:.1%}, {progress['images_per_second']:.0f} images/s, "
-        f"{minutes(progress['seconds_left'])} left; last sign of life {minutes(time.time() - progress['updated'])} ago",
+        f"{duration(progress['seconds_left'])} left; last heartbeat {duration(time.time() - progress['updated'])} ago",
     ]
 
 

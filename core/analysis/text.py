@@ -6,12 +6,15 @@ import math
 from typing import Any
 
 import pandas as pd
+from scipy.stats import fisher_exact
 
-from core.analysis.history import gain_by_unfreezing, gap, initial_weights, shown_names, stage_table
-from core.artifacts.training import IN_TRAINING, Training, resume_command, status
+from core.analysis.comparison import Comparison
+from core.analysis.history import FALLS, falling, gain_by_unfreezing, gap, not_finite, shown_names, stage_table
+from core.analysis.slices import SIGNIFICANCE
+from core.artifacts.training import ELSEWHERE, IN_TRAINING, Training, resume_command, status
 
 OVERFITTING, UNDERFITTING = 0.05, -0.02  # gap of training over validation accuracy; augmentation makes it negative
-RISE = 0.01  # of training accuracy after the best epoch; more than that without gain in validation is learning by heart
+RISE = 0.01  # of training accuracy after the best epoch; more without a gain in validation is a sign of overfitting
 # Settings that make training photos harder than validation photos, and the targets further away.
 HARDER = {
     "label_smoothing": "label smoothing",
@@ -19,32 +22,40 @@ HARDER = {
     "augmentation.mixup": "mixup",
     "augmentation.cutmix": "cutmix",
 }
-# Headings of the tables of `core.artifacts.training`.
+# Headings of the tables of `core.analysis.history` and `core.analysis.stages`.
 HEADINGS = {
-    "run_id": "Id",
+    "run_id": "ID",
     "run": "Run",
     "status": "Status",
-    "made": "Made",
+    "made": "Date",
     "recipe": "Recipe",
     "input": "Input",
     "initial_weights": "Initial weights",
     "best_validation": "Best validation",
-    "best_epoch": "at epoch",
+    "best_low": "Lowest",
+    "best_high": "Highest",
+    "best_epoch": "Best epoch",
     "epochs": "Epochs",
     "test_accuracy": "Test",
-    "test_low": "from",
-    "test_high": "to",
+    "test_low": "Test, low",
+    "test_high": "Test, high",
     "images_per_second": "Images/s",
     "hours": "Hours",
     "device": "Device",
     "stage": "Stage",
     "name": "Unfrozen",
-    "trainable_parameters": "Trainable parameters",
+    "trainable_parameters": "Parameters",
     "peak_lr": "Learning rate",
     "final_train": "Final training",
     "final_validation": "Final validation",
     "minutes": "Minutes",
     "gain": "Gain",
+    "gain_low": "Gain, low",
+    "gain_high": "Gain, high",
+    "n": "n",
+    "became_correct": "Gained",
+    "became_incorrect": "Lost",
+    "p": "p",
     "epoch": "Epoch",
     "stage_name": "Unfrozen",
     "lr": "Learning rate",
@@ -53,10 +64,21 @@ HEADINGS = {
     "val_loss": "Validation loss",
     "val_accuracy": "Validation accuracy",
     "val_macro_f1": "Macro-F1",
+    "val_phone_accuracy": "Phone photos",
+    "val_worn_accuracy": "Worn garments",
+    "update_to_weight": "Update-to-weight ratio",
+    "peak_memory_mib": "Peak memory (MiB)",
+    "busy_cores": "Busy cores",
+    "energy_wh": "Energy (Wh)",
     "images": "Images",
     "seconds": "Seconds",
     "setting": "Setting",
+    "before": "Before",
+    "after": "After",
     "class": "Class",
+    "label": "True class",
+    "product": "Product",
+    "id": "ID",
     "train": "Training",
     "val": "Validation",
     "test": "Test",
@@ -69,50 +91,74 @@ def headline(training: Training) -> str:
     best = training.best
     if best is None:
         return "No epoch has been validated yet."
-    words = f"{training.best_accuracy:.2%} of the validation photos named right, at epoch {best['epoch']:.0f} of {len(training.epochs)}"
+    where = f"{best['epoch']:.0f} of {len(training.epochs)}"
+    sentence = f"Best validation accuracy {training.best_accuracy:.2%} (epoch {where})"
+    if _known_elsewhere(training):
+        sentence = f"Validation accuracy {training.best_accuracy:.2%} in the best epoch ({where})"
     if not math.isnan(gain_by_unfreezing(training)):
         first = stage_table(training).iloc[0]
-        words += f", up from {first['best_validation']:.2%} in stage 1 ({first['name']})"
-    return f"{words}, so far." if training.progress else f"{words}."
+        sentence += f", up from {first['best_validation']:.2%} in stage 1 ({first['name']})"
+    return f"{sentence}, so far." if training.progress else f"{sentence}."
 
 
-def went_on_from(training: Training, found: list[Training]) -> str:
-    """What a training went on from that began with the network of another one found; empty if it did not."""
-    names = shown_names(found)
-    before = next((other for other in found if other.run_id == initial_weights(training)), None)
-    if before is None:
-        return ""
-    reached = "" if before.best is None else f" (best validation {before.best_accuracy:.2%})"
-    return f"It went on from {names[before.run_id]}{reached}, so stage 1 starts high and unfreezing gains less."
+def _known_elsewhere(training: Training) -> bool:
+    """Whether the best epoch was chosen by photos from elsewhere too."""
+    return training.knows(*ELSEWHERE)
+
+
+def continued_from(parts: list[Training]) -> str:
+    """Which trainings the last one of a lineage continued from, the nearest first; empty if from none."""
+    names = shown_names(parts)
+    before = [f"{names[part.run_id]} ({_best(part)})" for part in reversed(parts[:-1])]
+    return f"Continued from {', which continued from '.join(before)}." if before else ""
+
+
+def _best(training: Training) -> str:
+    return "no epoch validated" if training.best is None else f"best validation {training.best_accuracy:.2%}"
 
 
 def which_validation(training: Training) -> str:
     """What the validation figures of the history are, beside those of the network as served where they are known."""
-    said = "Validation here is as measured after each epoch, while it trained."
-    served = training.manifest.get("quantisation", {})
-    if not served.get("accepted"):
-        return said
+    served = training.facts and training.facts.quantisation
+    measured = "Validation accuracy is measured after each epoch."
+    if _known_elsewhere(training):
+        measured += " The best epoch has the highest mean over products, phone photos and worn garments."
+    if not (served and served.accepted):
+        return measured
     return (
-        f"{said} The network of the best epoch, as finished, names {served['float32']:.1%} right in floating point and "
-        f"{served['int8']:.1%} as served on a processor, in 8 bits."
+        f"{measured} The finished network reaches {served.float32:.1%} in floating point and "
+        f"{served.int8:.1%} as served on a processor (8-bit integers)."
     )
 
 
-def losses_in_words(training: Training) -> str:
-    """Why training loss lies above validation loss, by the settings; empty where it does not or they do not say."""
+def total_in_words(training: Training) -> str:
+    """How a published total relates to the epochs that are known; empty where nothing is unknown."""
+    seconds = training.column("seconds")
+    unknown, known = training.column("epoch")[seconds.isna()], seconds[seconds.notna()]
+    if unknown.empty or known.empty or math.isnan(training.seconds):
+        return ""
+    epochs = enumerated([f"{epoch:.0f}" for epoch in unknown])
+    are = "epoch {} is" if len(unknown) == 1 else "epochs {} are"
+    return (
+        f"Training time is the published total of {training.seconds:,.0f} s; the {len(known)} epochs with a known time sum to "
+        f"{known.sum():,.1f} s, and {are.format(epochs)} unknown."
+    )
+
+
+def why_training_loss_is_higher(training: Training) -> str:
+    """Why training loss is above validation loss, by the settings; empty where it is not or they do not say."""
     last, config = training.epochs.iloc[-1], training.config
     if not last["train_loss"] > last["val_loss"]:
         return ""
     reasons = [f"{name} {config[key]:g}" for key, name in HARDER.items() if config.get(key)]
     if any(key.startswith("augmentation.") for key in config):
         reasons.append("augmentation")
-    if not reasons:
-        return ""
-    return f"Training loss lies above validation loss because only training has {_enumerated(reasons)}."
+    return f"Training loss is above validation loss because of {enumerated(reasons)}." if reasons else ""
 
 
-def _enumerated(words: list[str]) -> str:
-    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0]
+def enumerated(words: list[str]) -> str:
+    """Words with commas and "and"."""
+    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
 
 
 def circumstances(training: Training) -> str:
@@ -120,17 +166,99 @@ def circumstances(training: Training) -> str:
     facts = [status(training).capitalize()]
     if training.epochs.empty:
         return f"{facts[0]}."
-    stages = len(stage_table(training))
+    stages = len(set(training.epochs["stage"]))
     facts.append(f"{stages} stage{'' if stages == 1 else 's'}")
     if not math.isnan(training.seconds):
         facts.append(f"{duration(training.seconds)} of training")
     if not math.isnan(training.images_per_second):
         facts.append(f"{training.images_per_second:.1f} images/s")
-    return f"{', '.join(facts)}, on {training.epochs['device'].iloc[-1]}."
+    device = training.epochs["device"].iloc[-1]
+    return f"{', '.join(facts)}, on {device}." if device else f"{', '.join(facts)}."
+
+
+def alarms(training: Training) -> list[str]:
+    """What is going wrong in a training, in sentences."""
+    sentences = []
+    if falling(training):
+        sentences.append(f"Validation accuracy has fallen for {FALLS} epochs in a row. Consider a lower learning rate.")
+    if bad := not_finite(training):
+        epochs = enumerated([f"{epoch:.0f}" for epoch in bad])
+        sentences.append(f"The loss is not finite in epoch {epochs}. Lower the learning rate and train again.")
+    return sentences
+
+
+def p_in_words(p: float) -> str:
+    """A p-value, such as `p = 0.42` or `p < 0.001`."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}" if p < 0.1 else f"p = {p:.2f}"
+
+
+def p_value(p: float) -> str:
+    """A p-value for a table, such as `0.342` or `< 0.001`; empty for NaN."""
+    return "" if math.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def stage_in_words(stage: dict[str, Any]) -> str:
+    """What a stage trained and took, as far as known: a row of `core.analysis.history.stage_table`."""
+    facts = [f"{stage['epochs']} epoch{'' if stage['epochs'] == 1 else 's'}"]
+    if not math.isnan(stage["trainable_parameters"]):
+        facts.append(f"{stage['trainable_parameters']:,.0f} trainable parameters")
+    if not math.isnan(stage["peak_lr"]):
+        facts.append(f"learning rate up to {stage['peak_lr']:.3g}")
+    if stage["input"]:
+        facts.append(f"input {stage['input']}")
+    return f"{', '.join(facts)}."
+
+
+def change_in_words(change: Comparison) -> str:
+    """What a stage changed on the validation photos, and whether that is more than chance."""
+    better, worse = change.only_b, change.only_a
+    photos = f"{better + worse:,} of {len(change.rows_a):,} validation photos changed: {better:,} became correct, {worse:,} incorrect"
+    verdict = "a significant difference" if change.p < SIGNIFICANCE else "no significant difference"
+    return f"{photos}. That is {verdict} (McNemar {p_in_words(change.p)})."
+
+
+def part_change_in_words(change: Comparison, before: str, after: str) -> str:
+    """What a training changed on the test photos of the one it continued from."""
+    verdict = "significant" if change.p < SIGNIFICANCE else "no significant difference"
+    return (
+        f"{before} → {after}: of {len(change.rows_a):,} test photos {change.only_b:,} became correct and {change.only_a:,} incorrect "
+        f"({verdict}, McNemar {p_in_words(change.p)})."
+    )
+
+
+def repeats_in_words(trainings: list[Training]) -> str:
+    """What trainings of one recipe with other seeds say of its noise."""
+    best = [training.best_accuracy for training in trainings]
+    mean, spread = sum(best) / len(best), max(best) - min(best)
+    return (
+        f"{len(best)} trainings of this recipe: best validation accuracy {mean:.2%} on average, {min(best):.2%} to {max(best):.2%}. "
+        f"Differences below {100 * spread:.2f} points are within the noise of the seed."
+    )
+
+
+def against_published(training: Training, published: Training) -> str:
+    """Test accuracy against the published one, with a test; empty where one of the two is unknown.
+
+    The publication gives a range and no number of test photos. The test takes the upper end of the range, and the share of its photos
+    that its settings name for testing.
+    """
+    ours, theirs, share = training.test_accuracy, published.test_accuracy, published.config.get("test_fraction")
+    photos, published_photos = training.metrics.test.photos, published.data.get("photos")
+    if ours.value is None or theirs.high is None or not (share and photos and published_photos):
+        return ""
+    n = round(share * published_photos)
+    right, published_right = round(ours.value * photos), round(theirs.high * n)
+    p = float(fisher_exact([[right, photos - right], [published_right, n - published_right]])[1])  # type: ignore[arg-type]
+    verdict = "a significant difference" if p < SIGNIFICANCE else "no significant difference"
+    return (
+        f"Test accuracy {ours.value:.2%} of {photos:,} photos against {theirs.as_published} as published: {verdict} "
+        f"(Fisher's exact test, {p_in_words(p)}, taking the published {theirs.high:.0%} of about {n:,} photos). The test photos "
+        "are not the same."
+    )
 
 
 def unfinished(training: Training) -> str:
-    """How a run stands that is not finished, and how to go on where its trainer does not."""
+    """How a run stands that is not finished, and how to continue where its trainer does not."""
     told, state = training.progress, status(training)
     if state == IN_TRAINING:
         return (
@@ -138,16 +266,17 @@ def unfinished(training: Training) -> str:
             if "stage" in told
             else "still in training."
         )
-    return f"{state} before the end. Go on with `{resume_command(training)}`."
+    return f"{state} before the end. Continue with `{resume_command(training.folder)}`."
 
 
 def duration(seconds: float) -> str:
-    """A time for people: `42 s`, `7 min`, `1.6 h`; `not known` for NaN."""
+    """A time for people: `42 s`, `7 min`, `2 h 05 min`; `unknown` for NaN."""
     if math.isnan(seconds):
-        return "not known"
+        return "unknown"
     if seconds < 90:
         return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60:02} min"
 
 
 def comparison(trainings: list[Training]) -> str:
@@ -159,17 +288,16 @@ def comparison(trainings: list[Training]) -> str:
     if len(known) < 2:
         return ""
     (second, runner_up), (first, winner) = known[-2:]
-    words = f"Best of {len(known)}: {winner} with {first:.2%}, {100 * (first - second):.2f} points over {runner_up}."
+    words = f"Best of {len(known)}: {winner} with {first:.2%}, {100 * (first - second):.2f} points above {runner_up}."
     if _same_photos(trainings):
         return words
-    return f"{words} They were not validated on the same photos, so small differences say little."
+    return f"{words} They were not validated on the same photos, so small differences mean little."
 
 
 def _same_photos(trainings: list[Training]) -> bool:
     """Whether all were split from the same data, with the same shares and seed, as far as known."""
     prints = {
-        (t.manifest.get("data_fingerprint") or t.data.get("fingerprint"),)
-        + tuple(t.config.get(name) for name in ("val_fraction", "test_fraction", "seed"))
+        (t.data_fingerprint or None,) + tuple(t.config.get(name) for name in ("val_fraction", "test_fraction", "seed"))
         for t in trainings
     }
     return len(prints) == 1 and None not in next(iter(prints))
@@ -179,22 +307,19 @@ def gap_in_words(epochs: pd.DataFrame) -> str:
     """What the last known epoch says about over- and underfitting, and what the epochs since the best one do."""
     known = epochs.loc[gap(epochs).notna(), ["epoch", "train_accuracy", "val_accuracy"]]
     if len(known) == 0:
-        return "Neither over- nor underfitting can be told: training or validation accuracy is unknown."
+        return "Overfitting cannot be judged: training or validation accuracy is unknown."
     best, last = known.loc[known["val_accuracy"].idxmax()], known.iloc[-1]
     difference = last["train_accuracy"] - last["val_accuracy"]
     rise = last["train_accuracy"] - best["train_accuracy"]
     side = "above" if difference >= 0 else "below"
     where = f"At epoch {last['epoch']:.0f} training accuracy is {abs(100 * difference):.1f} points {side} validation"
     if difference > OVERFITTING:
-        return f"{where}: the network has begun to learn its photos by heart (overfitting)."
+        return f"{where}: overfitting."
     if difference > 0 and rise > RISE:
-        since = f"Since epoch {best['epoch']:.0f} training has gained {100 * rise:.1f} points and validation none"
+        since = f"Since epoch {best['epoch']:.0f} training gained {100 * rise:.1f} points and validation none"
         return f"{where}. {since}: a first sign of overfitting, though the gap is below {100 * OVERFITTING:.0f} points."
     if difference < UNDERFITTING:
-        return (
-            f"{where}: training photos are made harder by augmentation, and the network could take more training "
-            "(underfitting rather than overfitting)."
-        )
+        return f"{where}: augmentation makes training photos harder, and more training could help (underfitting)."
     return f"{where}: neither over- nor underfitting."
 
 
@@ -208,7 +333,7 @@ def data_in_words(data: dict[str, Any]) -> list[str]:
     if data.get("near_duplicates"):
         twins = data["near_duplicates"]
         sentences.append(
-            f"{twins['photos']:,} photos are near-duplicates, in {twins['groups']:,} groups; a group never straddles two splits."
+            f"{twins['photos']:,} photos are near-duplicates, in {twins['groups']:,} groups; each group lies in one split."
         )
     return sentences + _custom_in_words(data.get("custom", {}))
 
@@ -221,5 +346,5 @@ def _custom_in_words(custom: dict[str, Any]) -> list[str]:
     of = f" of {custom['appended']}" if "appended" in custom else ""
     failed = f" Failed: ids {', '.join(map(str, custom['failed']))}." if custom.get("failed") else ""
     return [
-        f"{custom['loaded']}{of} custom photos (ids from {custom['ids_from']}) were loaded; all of them only train.{failed}"
+        f"{custom['loaded']}{of} custom photos (ids from {custom['ids_from']}) were loaded, for training only.{failed}"
     ]

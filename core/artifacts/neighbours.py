@@ -48,7 +48,7 @@ class Neighbours:
         Raises:
             BrokenRun: its files are damaged, or do not belong together.
         """
-        if INDEX_FILE not in run.manifest.get("files", {}):
+        if not run.has(INDEX_FILE):
             return None
         path = run.path(INDEX_FILE)
         photos = run.read_csv(TABLE_FILE)

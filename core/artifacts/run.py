@@ -6,28 +6,21 @@ import hashlib
 import json
 from collections import Counter
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from core.artifacts.labels import LabelSet
-from core.errors import BrokenRun, GarmentError
+from core.artifacts.manifest import RESTORE_HINT, Manifest, NetworkInput, record_of
+from core.artifacts.measures import Metrics
+from core.errors import BrokenRun
 from core.settings import runs_folder
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SCHEMA = 1
-RESTORE_HINT = "Get it back with `git checkout -- artifacts`, or train a run with `python -m train`."
-REQUIRED_FIELDS = {
-    "run_id": str,
-    "name": str,
-    "origin": str,
-    "created": str,
-    "groups": dict,
-}  # with what each must hold
-OPTIONAL_FIELDS = {"files": dict, "input": dict, "in_scope": dict, "stages": list, "notes": list, "background": list}
+T = TypeVar("T")
 
 
 def sha256_of(path: Path) -> str:
@@ -42,7 +35,7 @@ class Run:
 
     Args:
         folder: the run folder.
-        manifest: its parsed manifest.json.
+        manifest: its manifest.json as it stands there, for whoever writes it anew; `facts` is for readers.
     """
 
     folder: Path
@@ -53,7 +46,7 @@ class Run:
         """Read a run's manifest.
 
         Raises:
-            BrokenRun: there is no manifest, it is no JSON, of a newer schema, or lacks a field.
+            BrokenRun: there is no manifest, it is no JSON, of a newer schema, or lacks a field or holds a wrong one.
         """
         folder = Path(folder)
         path = folder / "manifest.json"
@@ -63,23 +56,64 @@ class Run:
             raise BrokenRun(f"{path} is missing, so this run is not whole. {RESTORE_HINT}") from None
         except (OSError, ValueError) as error:
             raise BrokenRun(f"{path} cannot be read ({error}). {RESTORE_HINT}") from None
-        _check_manifest(path, manifest)
-        return cls(folder, manifest)
+        _check_schema(path, manifest)
+        run = cls(folder, manifest)
+        _ = run.facts  # the manifest is checked now, not where a field is first needed
+        return run
+
+    @cached_property
+    def facts(self) -> Manifest:
+        """What the manifest says. Raises BrokenRun if it lacks a field or holds a wrong one."""
+        return record_of(Manifest, self.manifest, self.folder / "manifest.json")
+
+    @cached_property
+    def metrics(self) -> Metrics:
+        """What metrics.json says. Raises BrokenRun as `path` does, and if it holds a wrong field."""
+        return record_of(Metrics, self.read_json("metrics.json"), self.folder / "metrics.json")
 
     @property
     def run_id(self) -> str:
         """The run's identifier, also its folder's name."""
-        return self.manifest["run_id"]
+        return self.facts.run_id
+
+    @property
+    def name(self) -> str:
+        """What to call the run on screen."""
+        return self.facts.name
+
+    def has(self, name: str) -> bool:
+        """Whether a file belongs to the run."""
+        return name in self.facts.files
 
     @property
     def has_network(self) -> bool:
         """Whether the run carries weights to classify with (a published run does not)."""
-        return "model.safetensors" in self.manifest.get("files", {})
+        return self.has("model.safetensors")
 
     @cached_property
     def labels(self) -> LabelSet:
         """Classes in output order, with their groups."""
-        return LabelSet.from_json(self.manifest["groups"])
+        return LabelSet(self.facts.groups)
+
+    @property
+    def input(self) -> NetworkInput:
+        """Input of the network. Raises BrokenRun if there is no network."""
+        return self._of_network("input", self.facts.input)
+
+    @property
+    def temperature(self) -> float:
+        """What logits are divided by before the softmax. Raises BrokenRun if there is no network."""
+        return self._of_network("temperature", self.facts.temperature)
+
+    @property
+    def threshold(self) -> float:
+        """In-scope score from which on a photo counts as one of the classes. Raises BrokenRun if there is no network."""
+        return self._of_network("in_scope", self.facts.in_scope).threshold
+
+    def _of_network(self, field: str, value: T | None) -> T:
+        if value is None:
+            raise BrokenRun(f"The run {self.run_id} cannot classify: its manifest has no `{field}`. {RESTORE_HINT}")
+        return value
 
     def path(self, name: str) -> Path:
         """Path of a file of the run, proven by its SHA-256.
@@ -87,7 +121,7 @@ class Run:
         Raises:
             BrokenRun: the manifest does not list the file, or it is missing, unreadable or altered.
         """
-        expected = self.manifest.get("files", {}).get(name)
+        expected = self.facts.files.get(name)
         if expected is None:
             raise BrokenRun(f"The run {self.run_id} has no {name}.")
         path = self.folder / name
@@ -119,7 +153,7 @@ class Run:
             raise BrokenRun(f"{self.folder / name} is not a readable CSV table ({error}). {RESTORE_HINT}") from None
 
 
-def _check_manifest(path: Path, manifest: Any) -> None:
+def _check_schema(path: Path, manifest: Any) -> None:
     if not isinstance(manifest, dict) or "schema" not in manifest:
         raise BrokenRun(f"{path} is no run manifest: it has no `schema` field. {RESTORE_HINT}")
     if manifest["schema"] != SCHEMA:
@@ -130,31 +164,6 @@ def _check_manifest(path: Path, manifest: Any) -> None:
             f"{path} is of schema {manifest['schema']}; this version of the product reads schema {SCHEMA}. "
             f"Install {writer} or a later one of the same schema, or train the run again."
         )
-    missing = [field for field in REQUIRED_FIELDS if field not in manifest]
-    if missing:
-        raise BrokenRun(f"{path} lacks {', '.join(missing)}. {RESTORE_HINT}")
-    _check_kinds(path, manifest)
-
-
-def _check_kinds(path: Path, manifest: dict[str, Any]) -> None:
-    """Refuse a manifest whose fields hold something else than they should, which would end whatever reads them, for all runs."""
-    fields = REQUIRED_FIELDS | {name: kind for name, kind in OPTIONAL_FIELDS.items() if manifest.get(name) is not None}
-    wrong = [name for name, kind in fields.items() if not isinstance(manifest[name], kind)]
-    if "files" in manifest and not wrong:
-        files: dict[str, Any] = manifest["files"] if isinstance(manifest["files"], dict) else {"": None}
-        wrong = ["files"] * (
-            not all(isinstance(digest, str) and Path(name).name == name for name, digest in files.items())
-        )
-    if wrong:
-        raise BrokenRun(f"{path} holds something else than it should in {', '.join(wrong)}. {RESTORE_HINT}")
-    try:
-        datetime.fromisoformat(manifest["created"])
-        if not all(isinstance(name, str) for name in LabelSet.from_json(manifest["groups"]).names):
-            raise ValueError("a class whose name is no text")
-    except (ValueError, TypeError, AttributeError, KeyError, GarmentError) as error:
-        raise BrokenRun(
-            f"{path} holds something else than it should in created or groups ({error}). {RESTORE_HINT}"
-        ) from None
 
 
 def find_runs(folder: str | Path | None = None) -> tuple[list[Run], dict[str, str]]:
@@ -176,7 +185,7 @@ def find_runs(folder: str | Path | None = None) -> tuple[list[Run], dict[str, st
             runs.append(Run.load(child))
         except BrokenRun as error:
             broken[child.name] = str(error)
-    runs.sort(key=lambda run: run.manifest["created"], reverse=True)
+    runs.sort(key=lambda run: run.facts.created, reverse=True)
     return runs, broken
 
 

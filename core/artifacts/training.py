@@ -6,6 +6,7 @@ nobody knows is NaN and stays so; nothing is interpolated. Accuracies and losses
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 import os
@@ -16,31 +17,43 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
+from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
 
-from core.artifacts.run import RESTORE_HINT, Run
+from core.artifacts.manifest import RESTORE_HINT, Manifest
+from core.artifacts.measures import Metrics, Rate
+from core.artifacts.run import Run
 from core.errors import BrokenRun
 from core.settings import PROJECT
 
+Block = Literal["stem", "layer1", "layer2", "layer3", "layer4", "head"]  # of ResNet50, from the input to the output
+BLOCKS: tuple[Block, ...] = get_args(Block)
 FILES = ("manifest.json", "config.json", "history.csv", "data.json", "metrics.json")  # what is read of a finished run
 HEARTBEAT_LOST = (
-    30.0  # seconds without a sign of life after which a trainer elsewhere counts as dead; it gives one every 2 s
+    30.0  # seconds without a heartbeat after which a trainer elsewhere counts as dead; it sends one every 2 s
 )
-LONGEST_SILENCE = 3600.0  # likewise while its process is there: it is silent while it validates and exports
+LONGEST_SILENCE = 3600.0  # the same while its process exists: it is silent while it validates and exports
 IN_TRAINING = "in training"
 TEXTS = ("stage_name", "device")
+LOSSES = ("train_loss", "val_loss")
 COLUMNS = (
     "epoch", "stage", "stage_name", "trainable_parameters", "lr", "train_loss", "train_accuracy", "val_loss", "val_accuracy",
     "val_macro_f1", "images", "seconds", "images_per_second", "device",
 )  # fmt: skip
-ELSEWHERE = (
-    "val_phone_accuracy",
-    "val_worn_accuracy",
-)  # empty, and absent from older runs, where there are no such photos
+# Columns that not every run has, or whose cells may be empty.
+ELSEWHERE = ("val_phone_accuracy", "val_worn_accuracy")  # share of the photos with a class that their label allows
+MACHINE = (
+    "update_to_weight",  # norm of an update over norm of the weights it changes, at the last step of the epoch
+    "peak_memory_mib",  # of the device: graphics memory of a GPU, else memory of the process, since its start
+    "busy_cores",  # processor time of the trainer over time
+    "energy_wh",  # of the processor package, where the system says so
+)
+OPTIONAL = (*ELSEWHERE, *MACHINE)
+HISTORY_COLUMNS = (*COLUMNS, *OPTIONAL)
 SHARES = ("train_accuracy", "val_accuracy", "val_macro_f1", *ELSEWHERE)
 
 
@@ -51,12 +64,14 @@ class Training:
     Args:
         folder: its run folder.
         name: to be shown.
-        epochs: one row an epoch: `COLUMNS`, `ELSEWHERE`, and counted from the start `images_seen`, `steps` of the optimizer, and `hours`.
+        epochs: one row an epoch: `HISTORY_COLUMNS`, and counted from the start `images_seen`, `steps` of the optimizer, and
+            `hours`. A loss that was not a number is infinite.
         config: settings as resolved, by dotted name.
         data: what was indexed, as in `data.json`; empty if unknown.
-        manifest: of a finished run; empty while it trains.
-        metrics: as in `metrics.json`; empty while it trains.
+        run: the run folder once the training is finished; None while it trains.
+        metrics: as in `metrics.json`; without values while it trains.
         progress: what the trainer last said of itself; empty for a finished run.
+        remarks: sentences on what was left out when its files were read.
     """
 
     folder: Path
@@ -64,9 +79,10 @@ class Training:
     epochs: pd.DataFrame
     config: dict[str, Any]
     data: dict[str, Any]
-    manifest: dict[str, Any]
-    metrics: dict[str, Any]
+    run: Run | None
+    metrics: Metrics
     progress: dict[str, Any]
+    remarks: tuple[str, ...] = ()
 
     @property
     def run_id(self) -> str:
@@ -76,6 +92,10 @@ class Training:
     def column(self, name: str) -> pd.Series:
         """One value an epoch, as floats."""
         return pd.Series(self.epochs[name], dtype=float)
+
+    def knows(self, *columns: str) -> bool:
+        """Whether any of the columns has a value for any epoch."""
+        return bool(self.epochs[list(columns)].notna().to_numpy().any())
 
     @cached_property
     def best(self) -> pd.Series | None:
@@ -91,9 +111,39 @@ class Training:
         return math.nan if self.best is None else float(self.best.at["val_accuracy"])
 
     @property
-    def test_accuracy(self) -> dict[str, Any]:
-        """`value`, `low` and `high` (95% interval); of a publication `low`, `high` and `as_published`; empty if not measured."""
-        return self.metrics.get("test", {}).get("accuracy", {})
+    def facts(self) -> Manifest | None:
+        """What the manifest says; None while it trains."""
+        return self.run.facts if self.run else None
+
+    @property
+    def is_published(self) -> bool:
+        """Whether it is known from a publication only."""
+        return self.facts is not None and self.facts.is_published
+
+    @property
+    def recipe(self) -> str:
+        """Name of its recipe; empty if unknown."""
+        return (self.facts and self.facts.recipe) or self.config.get("name") or ""
+
+    @property
+    def initial_weights(self) -> str:
+        """What the training began with, such as `imagenet` or a run's id; empty if unknown."""
+        return (self.facts and self.facts.initial_weights) or self.config.get("init") or ""
+
+    @property
+    def data_fingerprint(self) -> str:
+        """What photos of the same data set have in common; empty if unknown."""
+        return (self.facts and self.facts.data_fingerprint) or self.data.get("fingerprint") or ""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences that its run folder gives to show."""
+        return self.facts.notes if self.facts else ()
+
+    @property
+    def test_accuracy(self) -> Rate:
+        """With its 95% interval; of a publication `low`, `high` and `as_published`; without values if not measured."""
+        return self.metrics.test.accuracy
 
     @cached_property
     def seconds(self) -> float:
@@ -112,7 +162,8 @@ class Training:
         return float(values.sum()) if known else self._published(column)
 
     def _published(self, name: str) -> float:
-        return float(self.metrics.get("training", {}).get(name, math.nan))
+        value: float | None = getattr(self.metrics.training, name, None)
+        return math.nan if value is None else value
 
 
 def read_training(folder: Path) -> Training:
@@ -138,24 +189,26 @@ def is_unfinished(folder: Path) -> bool:
 
 def finished(run: Run) -> Training:
     """The training behind a whole run. Raises BrokenRun if one of its files is missing or damaged."""
-    config, data, metrics = (
-        _object(run.read_json(name), run.folder / name) if name in run.manifest.get("files", {}) else {}
-        for name in ("config.json", "data.json", "metrics.json")
+    config, data = (
+        _object(run.read_json(name), run.folder / name) if run.has(name) else {}
+        for name in ("config.json", "data.json")
     )
+    metrics = run.metrics if run.has("metrics.json") else Metrics()
     settings = flattened(config.get("resolved", {}))
-    epochs = _checked(run.read_csv("history.csv"), run.folder / "history.csv", settings)
-    return Training(run.folder, run.manifest["name"], epochs, settings, data, run.manifest, metrics, {})
+    epochs, remarks = _read_history(run.path("history.csv"), settings)
+    return Training(run.folder, run.name, epochs, settings, data, run, metrics, {}, remarks)
 
 
 def in_progress(folder: Path) -> Training:
     """The training that is being made in a folder. Raises BrokenRun if a file of it cannot be read."""
     told, config, data = (_read_object(folder / name) for name in ("progress.json", "config.json", "data.json"))
     settings, history = flattened(config.get("resolved", {})), folder / "history.csv"
-    try:
-        epochs = pd.read_csv(history) if history.is_file() else pd.DataFrame(columns=list(COLUMNS))
-    except (OSError, ValueError) as error:
-        raise BrokenRun(f"{history} cannot be read ({error}).") from None
-    return Training(folder, folder.name, _checked(epochs, history, settings), settings, data, {}, {}, told)
+    epochs, remarks = _read_history(history, settings) if history.is_file() else _empty(history)
+    return Training(folder, folder.name, epochs, settings, data, None, Metrics(), told, remarks)
+
+
+def _empty(path: Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    return _checked({name: [] for name in COLUMNS}, path, {}), ()
 
 
 def _read_object(path: Path) -> dict[str, Any]:
@@ -195,27 +248,55 @@ def find_trainings(
     return trainings, problems
 
 
-def _checked(epochs: pd.DataFrame, path: Path, settings: dict[str, Any]) -> pd.DataFrame:
-    """The table with its running totals. Raises BrokenRun, naming what is wrong with it."""
-    missing = [column for column in COLUMNS if column not in epochs]
+def _read_history(path: Path, settings: dict[str, Any]) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """The table of a `history.csv` with its running totals, and what was left out of it. Raises BrokenRun, naming what is wrong."""
+    try:
+        header, *rows = [row for row in csv.reader(StringIO(path.read_text(encoding="utf-8"))) if row] or [[]]
+    except (OSError, ValueError, csv.Error) as error:
+        raise BrokenRun(f"{path} is not a readable CSV table ({error}). {RESTORE_HINT}") from None
+    remarks = ()
+    if rows and len(rows[-1]) < len(header):
+        rows, remarks = rows[:-1], ("The last row of history.csv was cut off and is left out.",)
+    columns = {name: [row[place] for row in rows] for place, name in enumerate(header)}
+    return _checked(columns, path, settings), remarks
+
+
+def _checked(columns: dict[str, list[str]], path: Path, settings: dict[str, Any]) -> pd.DataFrame:
+    """Columns of texts as a table of numbers, with its running totals. Raises BrokenRun, naming what is wrong with it."""
+    missing = [name for name in COLUMNS if name not in columns]
     if missing:
         raise BrokenRun(f"{path} lacks the column(s) {', '.join(missing)}. {RESTORE_HINT}")
-    epochs = epochs.reindex(columns=epochs.columns.union(ELSEWHERE, sort=False))
-    if epochs.empty:
-        epochs = epochs.astype(float)
-    words = [
-        name for name in (*COLUMNS, *ELSEWHERE) if name not in TEXTS and not pd.api.types.is_numeric_dtype(epochs[name])
-    ]
-    if words:
-        raise BrokenRun(f"{path} holds something other than numbers in {', '.join(words)}. {RESTORE_HINT}")
+    epochs = _numbers(columns, path)
     if epochs[["epoch", "stage"]].isna().to_numpy().any() or (np.diff(epochs["epoch"].to_numpy(float)) < 1).any():
         raise BrokenRun(f"{path}: epochs must count up, each with its stage. {RESTORE_HINT}")
+    epochs = epochs.astype({"epoch": int, "stage": int})
     strange = [name for name in SHARES if not epochs[name].dropna().between(0, 1).all()]
     if strange:
         raise BrokenRun(f"{path}: {', '.join(strange)} must lie between 0 and 1. {RESTORE_HINT}")
     seen = np.cumsum(epochs["images"].to_numpy(float))  # from the first unknown value on nobody knows the sum
     steps = seen / settings.get("batch_size", math.nan)
     return epochs.assign(images_seen=seen, steps=steps, hours=np.cumsum(epochs["seconds"].to_numpy(float)) / 3600)
+
+
+def _numbers(columns: dict[str, list[str]], path: Path) -> pd.DataFrame:
+    """`HISTORY_COLUMNS` with floats where there are numbers; an empty cell is NaN, a loss that is not a number infinite."""
+    unknown = [""] * len(columns["epoch"])
+    table: dict[str, Any] = {}
+    words: list[str] = []
+    for name in HISTORY_COLUMNS:
+        cells = columns.get(name, unknown)
+        try:
+            table[name] = cells if name in TEXTS else np.array([_number(cell, name) for cell in cells], float)
+        except ValueError:
+            words.append(name)
+    if words:
+        raise BrokenRun(f"{path} holds something other than numbers in {', '.join(words)}. {RESTORE_HINT}")
+    return pd.DataFrame(table)
+
+
+def _number(cell: str, column: str) -> float:
+    value = float(cell) if cell.strip() else math.nan
+    return math.inf if column in LOSSES and cell.strip() and math.isnan(value) else value
 
 
 def flattened(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -235,7 +316,7 @@ def status(training: Training) -> str:
     """`published`, `finished`, `in training`, `stopped` or `trainer died`."""
     if training.progress:
         return state_of(training.progress)
-    return "published" if training.manifest.get("origin") == "published" else "finished"
+    return "published" if training.is_published else "finished"
 
 
 def state_of(progress: dict[str, Any], now: float | None = None) -> str:
@@ -265,11 +346,11 @@ def made_on(training: Training) -> str:
     """When it was finished, or told of last: date and time as ISO 8601 in UTC; empty if unknown."""
     if "updated" in training.progress:
         return datetime.fromtimestamp(training.progress["updated"], UTC).isoformat(timespec="seconds")
-    return training.manifest.get("created", "")
+    return training.facts.created if training.facts else ""
 
 
-def resume_command(training: Training) -> str:
-    """What to type, from the project's folder, to go on with a training that ended early."""
-    folder = training.folder.resolve()
+def resume_command(folder: Path) -> str:
+    """What to type, from the project's folder, to continue the training in a run folder."""
+    folder = folder.resolve()
     shown = folder.relative_to(PROJECT) if folder.is_relative_to(PROJECT) else folder
     return f"python -m train --resume {shlex.quote(shown.as_posix())}"

@@ -11,10 +11,12 @@ from typing import Any, NamedTuple
 
 from PIL import Image
 
+from core.artifacts.labels import LabelSet
 from core.errors import GarmentError
 from core.images.decode import Photo, decode_photo
 from core.images.region import Region, clamp
 from core.images.sources import PhotoFile
+from core.inference.attributes import ATTRIBUTES
 from core.inference.classifier import Answer, Classifier, Input, Reading
 from core.inference.postprocess import Controls
 from core.settings import DEFAULTS
@@ -26,7 +28,8 @@ PASSES = 2  # of the network at once: each fills the gaps in which the other wai
 
 Decode = Callable[[bytes, str, tuple[int, int] | None], Photo]  # as `core.images.decode.decode_photo`
 RECORD_FIELDS = (
-    "file", "label", "probability", "group", "in_scope", "in_scope_score", "top_k", "width", "height", "milliseconds", "error",
+    "file", "label", "probability", "group", "in_scope", "in_scope_score", "top_k", "looks_like", "looks_like_probability", *ATTRIBUTES,
+    "width", "height", "milliseconds", "error",
 )  # fmt: skip
 
 
@@ -39,12 +42,15 @@ class Request:
         k: how many classes a record lists.
         region: the part of every photo to look at, in pixels of the upright photo; the whole photo if None.
         picture: (width, height) into which a picture of the part looked at is fitted for each result; none is made if None.
+        all_types: whether a record's label and ranking are of all product types that the network tells apart, not of the classes alone;
+            the controls then have no part in them.
     """
 
     controls: Controls = Controls()
     k: int = DEFAULTS.top_k
     region: Region | None = None
     picture: tuple[int, int] | None = None
+    all_types: bool = False
 
 
 class Result(NamedTuple):
@@ -138,11 +144,23 @@ def _result(classifier: Classifier, item: _Decoded, reading: Reading | None, sha
     if reading is None:
         return Result(_record(item, None, item.milliseconds), None, None)
     answer = classifier.answer(reading, request.controls, request.k)
-    return Result(_record(item, answer, item.milliseconds + share), item.picture, reading)
+    record = _record(item, answer, item.milliseconds + share)
+    if request.all_types:
+        record |= _of_all_types(classifier.all_types(reading, request.k), classifier.labels)
+    return Result(record, item.picture, reading)
+
+
+def _of_all_types(ranking: list[tuple[str, float]], labels: LabelSet) -> dict[str, Any]:
+    """What a record says of a photo among all product types; other products are in no group."""
+    label, probability = ranking[0]
+    group = labels.group_of(label) if label in labels.names else ""
+    return {"label": label, "probability": probability, "group": group, "top_k": dict(ranking)}
 
 
 def _record(item: _Decoded, answer: Answer | None, milliseconds: float) -> dict[str, Any]:
     width, height = item.size
+    looks_like, its_probability = (answer and answer.looks_like) or ("", None)
+    said = {attribute.name: attribute.value for attribute in (answer.attributes if answer else ())}
     return {
         "file": item.name,
         "label": answer.label if answer else "",
@@ -151,6 +169,9 @@ def _record(item: _Decoded, answer: Answer | None, milliseconds: float) -> dict[
         "in_scope": answer.in_scope if answer else None,
         "in_scope_score": answer.score if answer else None,
         "top_k": dict(answer.ranking) if answer else {},
+        "looks_like": looks_like,
+        "looks_like_probability": its_probability,
+        **{name: said.get(name, "") for name in ATTRIBUTES},
         "width": width,
         "height": height,
         "milliseconds": round(milliseconds, 2),

@@ -18,8 +18,8 @@ from core.images.decode import spreadsheet_name
 
 ROWS_AT_ONCE = 4096
 KINDS = {
-    "probability": pa.float64(), "in_scope": pa.bool_(), "in_scope_score": pa.float64(), "width": pa.int32(), "height": pa.int32(),
-    "milliseconds": pa.float64(),
+    "probability": pa.float64(), "in_scope": pa.bool_(), "in_scope_score": pa.float64(), "looks_like_probability": pa.float64(),
+    "width": pa.int32(), "height": pa.int32(), "milliseconds": pa.float64(),
 }  # fmt: skip
 SCHEMA = pa.schema([(name, KINDS.get(name, pa.string())) for name in RECORD_FIELDS])
 

@@ -61,7 +61,8 @@ def main() -> None:
 
 
 def _import_what_answers_import(work: Work, examples: Examples) -> None:
-    """Import the modules that answers need, for a confined process cannot; another process, which may start threads, finds out which."""
+    """Import the modules that answers need, which a confined process cannot do; another process, which may start
+    threads, finds out which."""
     read, write = os.pipe()
     process = os.fork()
     if not process:

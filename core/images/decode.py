@@ -85,11 +85,6 @@ class Photo:
         """(width, height) of the upright photo in full."""
         return self.width, self.height
 
-    @property
-    def scale(self) -> float:
-        """Width of `image` over the photo's: 1, or about 1/2, 1/3 and so on where a smaller image was enough."""
-        return self.image.width / self.width
-
 
 def plain_name(name: str) -> str:
     """A file name without control, format or surrogate characters, in full."""

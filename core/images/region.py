@@ -1,4 +1,4 @@
-"""Regions of interest: rectangles in pixels of the upright photo, and their way to the drawing canvas and back."""
+"""Boxes: rectangles in pixels of the upright photo, and their way from the drawing canvas."""
 
 from __future__ import annotations
 
@@ -108,12 +108,17 @@ def regions_from_canvas(objects: list[dict[str, Any]], canvas_size: Size, photo_
         Regions, without the specks that mere clicks leave.
     """
     x, y = photo_size[0] / canvas_size[0], photo_size[1] / canvas_size[1]
-    bounds = [_bounds(thing) for thing in objects if thing.get("type") in ("Rect", "LabeledRect")]
+    bounds = [_bounds(thing) for thing in objects if _is_rectangle(thing)]
     return [
         Region(round(left * x), round(top * y), round(right * x), round(bottom * y))
         for left, top, right, bottom in bounds
         if max(right - left, bottom - top) > STRAY_SIDE
     ]
+
+
+def _is_rectangle(thing: dict[str, Any]) -> bool:
+    numbers = [thing.get(name) for name in ("left", "top", "width", "height")]
+    return thing.get("type") == "Rect" and all(isinstance(n, int | float) and math.isfinite(n) for n in numbers)
 
 
 def _bounds(rectangle: dict[str, Any]) -> tuple[float, float, float, float]:
@@ -127,24 +132,3 @@ def _bounds(rectangle: dict[str, Any]) -> tuple[float, float, float, float]:
     xs = [rectangle["left"] + u * math.cos(angle) - v * math.sin(angle) for u, v in corners]
     ys = [rectangle["top"] + u * math.sin(angle) + v * math.cos(angle) for u, v in corners]
     return min(xs), min(ys), max(xs), max(ys)
-
-
-def canvas_rect(region: Region, canvas_size: Size, photo_size: Size, colour: str) -> dict[str, Any]:
-    """The region as a rectangle for the canvas's `initial_drawing["objects"]`; `regions_from_canvas` reads it back."""
-    x, y = canvas_size[0] / photo_size[0], canvas_size[1] / photo_size[1]
-    return {
-        "type": "Rect",
-        "originX": "left",
-        "originY": "top",
-        "left": region.left * x,
-        "top": region.top * y,
-        "width": region.width * x,
-        "height": region.height * y,
-        "scaleX": 1,
-        "scaleY": 1,
-        "angle": 0,
-        "fill": "rgba(0, 0, 0, 0)",
-        "stroke": colour,
-        "strokeWidth": STROKE_WIDTH,
-        "strokeUniform": True,
-    }

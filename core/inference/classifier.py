@@ -11,7 +11,7 @@ for found in classifier.find(Path("street.jpg").read_bytes()):
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -22,19 +22,27 @@ from core.artifacts.labels import LabelSet
 from core.artifacts.run import Run, current_run
 from core.errors import DetectorMissing, InvalidRegion, UnknownClass
 from core.images.decode import Photo, as_decoded, decode_photo
-from core.images.letterbox import BACKGROUND, Box, Input, network_input
+from core.images.letterbox import Box, Input, network_input
 from core.images.outline import Outline, holds
 from core.images.region import Region, clamp
+from core.inference.attributes import Attribute, Attributes, garment_colours
 from core.inference.batching import Dispatcher
 from core.inference.cam import at_photo_size, class_maps, contrast, relative_head
 from core.inference.detect import Detector, Proposal, has_detector
 from core.inference.detector_graph import DETECTOR
 from core.inference.engine import Engine
 from core.inference.onnx_graph import head_of
-from core.inference.postprocess import Controls, apply_controls, energy, softmax, top_k
+from core.inference.postprocess import (
+    Controls,
+    apply_controls,
+    energy,
+    softmax,
+    top_k,
+    type_probabilities,
+)
 
-HOTTEST = 0.2  # share of a heat map painted over to test it
 ENOUGH = 2  # times the network's input: a whole photo need not be decoded larger
+LIKELY = 0.5  # probability from which on a photo out of scope is said to look like a type of other product
 FIND_ENOUGH = (1024, 1024)  # (width, height) at which a garment in a photo shows the network all that it can use
 CLOSE_CALL = 0.15  # two candidates nearer than this in probability are worth showing side by side
 
@@ -51,6 +59,7 @@ class Reading:
         frame: what the network saw of the region, which is all but a uniform border: left, top, right, bottom as shares of its sides.
         input_size: (height, width) of the network's input.
         pooled: float32 (2048,), the features averaged over the photo, for `core.artifacts.neighbours`.
+        colours: float32 (COLOURS,), which colours the garment's pixels have, as `core.inference.attributes.garment_colours` says.
     """
 
     logits: np.ndarray
@@ -59,6 +68,7 @@ class Reading:
     frame: tuple[float, float, float, float]
     input_size: tuple[int, int]
     pooled: np.ndarray
+    colours: np.ndarray
 
     def heat(self, class_index: int, size: tuple[int, int]) -> np.ndarray:
         """Grad-CAM of a class stretched over the region, float32 (height, width) in [0, 1], for size (width, height)."""
@@ -90,6 +100,10 @@ class Answer:
             outputs it is the log-odds of any class against none of them.
         without_controls: the first class with its probability had no filter and no bias been set.
         runner_up: the second class with its probability, listed or not; None if the controls leave but one.
+        allowed: probability, before filter and bias, that it is of a class that the filter allows.
+        looks_like: of a photo out of scope, the type of other product that it most probably shows, such as Casual Shoes, with its
+            probability among all types; None in scope, and where no such type is LIKELY.
+        attributes: of a photo in scope, what else can be said of the garment; see `core.inference.attributes`.
     """
 
     ranking: list[tuple[str, float]]
@@ -98,6 +112,9 @@ class Answer:
     score: float
     without_controls: tuple[str, float]
     runner_up: tuple[str, float] | None
+    allowed: float = 1.0
+    looks_like: tuple[str, float] | None = None
+    attributes: tuple[Attribute, ...] = ()
 
     @property
     def label(self) -> str:
@@ -113,6 +130,11 @@ class Answer:
     def close_call(self) -> bool:
         """Whether the second class comes so near that both should be looked at."""
         return self.runner_up is not None and self.probability - self.runner_up[1] < CLOSE_CALL
+
+    @property
+    def filtered_out(self) -> bool:
+        """Whether the filter leaves out what the photo most likely shows."""
+        return self.allowed < 0.5
 
 
 @dataclass(frozen=True)
@@ -156,8 +178,12 @@ class Classifier:
         self.labels: LabelSet = run.labels
         weight, bias = head_of(run.path("model.safetensors"))
         self.head_weight, self.head_bias = relative_head(weight[: len(self.labels)], bias[: len(self.labels)])
-        self.temperature: float = run.manifest["temperature"]
-        self.threshold: float = run.manifest["in_scope"]["threshold"]
+        self.types: tuple[str, ...] = (*self.labels.names, *run.facts.background)
+        self._type_head = weight[: len(self.types)], bias[: len(self.types)]
+        self._type_calibration = run.facts.all_types
+        self._attributes = Attributes.load(run)
+        self.temperature = run.temperature
+        self.threshold = run.threshold
 
     @classmethod
     def load(cls, folder: str | Path | None = None) -> Classifier:
@@ -184,10 +210,14 @@ class Classifier:
         logits, features = self.engine.run(np.stack([item.pixels for item in inputs]))
         maps = class_maps(features, self.head_weight)
         pooled = np.einsum("bkhw->bk", features) / features[0, 0].size
+        heats = np.maximum(maps[np.arange(len(inputs)), logits.argmax(axis=1)], 0)
         return [
-            Reading(logits[i], maps[i], item.content, item.share, self.input_size, pooled[i])
+            Reading(
+                logits[i], maps[i], item.content, item.share, self.input_size, pooled[i],
+                garment_colours(item.pixels, heats[i]),
+            )
             for i, item in enumerate(inputs)
-        ]
+        ]  # fmt: skip
 
     @property
     def enough(self) -> tuple[int, int]:
@@ -199,29 +229,46 @@ class Classifier:
         """(height, width) of the network's input."""
         return self.engine.height, self.engine.width
 
-    def answer(self, reading: Reading, controls: Controls = Controls(), k: int | None = None) -> Answer:  # noqa: B008
-        """The answer that a reading gives under a visitor's controls, with the first k classes (all of them if None)."""
+    def answer(
+        self,
+        reading: Reading,
+        controls: Controls = Controls(),  # noqa: B008
+        k: int | None = None,
+        threshold: float | None = None,
+    ) -> Answer:
+        """The answer that a reading gives.
+
+        Args:
+            reading: of a photo or region.
+            controls: group filter and upper-body bias.
+            k: how many classes are listed; all of them if None.
+            threshold: of the in-scope score; the run's if None.
+        """
         plain = softmax(reading.logits, self.temperature)
         ranking = top_k(apply_controls(plain, self.labels, controls), self.labels, len(self.labels))
         score = float(energy(reading.logits))
         group = self.labels.group_of(ranking[0][0])
         (first,) = top_k(plain, self.labels, 1)
-        return Answer(ranking[:k], group, score >= self.threshold, score, first, next(iter(ranking[1:]), None))
+        allowed = float(plain[self.labels.mask(controls.group)].sum())
+        in_scope = score >= (self.threshold if threshold is None else threshold)
+        runner_up = next(iter(ranking[1:]), None)
+        if not in_scope:
+            return Answer(
+                ranking[:k], group, in_scope, score, first, runner_up, allowed, looks_like=self._looks_like(reading)
+            )
+        attributes = self._attributes.of(ranking[0][0], reading.pooled, reading.colours)
+        return Answer(ranking[:k], group, in_scope, score, first, runner_up, allowed, attributes=attributes)
 
-    def without_hottest(self, photo: Photo, region: Region | None, reading: Reading, class_index: int) -> Reading:
-        """The reading with the hottest places of a class's heat map painted over, to see whether the answer needed them.
+    def all_types(self, reading: Reading, k: int | None = None) -> list[tuple[str, float]]:
+        """The first k product types of `types` (all of them if None), those of other products among them, with their probabilities."""
+        weight, bias = self._type_head
+        probability = type_probabilities(weight @ reading.pooled + bias, len(self.labels), self._type_calibration)
+        order = np.argsort(-probability, kind="stable")[:k]
+        return [(self.types[i], float(probability[i])) for i in order]
 
-        The network's input is masked where the map is in its top HOTTEST share, with the letterbox's white (compare
-        Samek et al. 2017, "Evaluating the visualization of what a deep neural network has learned"). What speaks for nothing is
-        left as it is.
-        """
-        seen = self.prepare(photo, region)
-        left, top, right, bottom = seen.content
-        positive = np.maximum(reading.maps[class_index], 0)
-        heat = at_photo_size(positive, seen.content, self.input_size, (right - left, bottom - top))
-        inside = seen.pixels[top:bottom, left:right]
-        inside[(heat > 0) & (heat >= np.quantile(heat, 1 - HOTTEST))] = BACKGROUND
-        return self.read_inputs([seen])[0]
+    def _looks_like(self, reading: Reading) -> tuple[str, float] | None:
+        ((name, probability),) = self.all_types(reading, 1)
+        return (name, probability) if name not in self.labels.names and probability >= LIKELY else None
 
     def predict(
         self,
@@ -254,6 +301,14 @@ class Classifier:
         """Whether the run can find garments."""
         return has_detector(self.run)
 
+    def check_finds(self) -> None:
+        """Raise DetectorMissing if the run cannot find garments."""
+        if not self.finds:
+            raise DetectorMissing(
+                f"The run {self.run.run_id} cannot find garments: it has no {DETECTOR}. "
+                "`python -m train find --data … RUN` adds it."
+            )
+
     def find(
         self,
         photo: bytes | Image.Image | Photo,
@@ -271,11 +326,7 @@ class Classifier:
             UnreadablePhoto: it is no photo that we accept, or has pixels that are no colours.
             DetectorMissing: the run cannot find garments.
         """
-        if not self.finds:
-            raise DetectorMissing(
-                f"The run {self.run.run_id} cannot find garments: it has no {DETECTOR}. "
-                "`python -m train find --data … RUN` adds it."
-            )
+        self.check_finds()
         decoded = photo if isinstance(photo, Photo) else _as_photo(photo, FIND_ENOUGH)
         proposals = self._detector.propose(decoded)
         readings = self.read([(decoded, proposal.region) for proposal in proposals])
@@ -283,8 +334,7 @@ class Classifier:
         return [one for one in found if one.answer.in_scope or out_of_scope]
 
     def _found(self, proposal: Proposal, reading: Reading, controls: Controls) -> Found:
-        answer = self.answer(reading, controls)
-        answer = replace(answer, in_scope=answer.score >= self._detector.settings.scope_threshold)
+        answer = self.answer(reading, controls, threshold=self._detector.settings.scope_threshold)
         return Found(answer=answer, **vars(proposal))
 
     @cached_property

@@ -6,18 +6,22 @@ The head stays linear over global average pooling, so that Grad-CAM of the last 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torchvision.models.resnet import Bottleneck, ResNet
 
+if TYPE_CHECKING:
+    from core.artifacts.training import Block
+
 # Statistics of the input that ImageNet weights were trained with: RGB in [0, 1].
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
-# Blocks from the input to the output, as torchvision names their modules; stages of training name these blocks.
-BLOCKS = {
+# Modules of each block as torchvision names them, from the input to the output; stages of training name these blocks.
+BLOCKS: dict[Block, tuple[str, ...]] = {
     "stem": ("conv1", "bn1"),
     "layer1": ("layer1",),
     "layer2": ("layer2",),
@@ -61,7 +65,7 @@ def against_background(outputs: Tensor, n_classes: int) -> Tensor:
     return classes - background.logsumexp(1, keepdim=True) if background.shape[1] else classes
 
 
-def block_of(parameter: str) -> str:
+def block_of(parameter: str) -> Block:
     """Block a parameter or buffer belongs to, by its name; KeyError if none."""
     module = parameter.partition(".")[0]
     for block, modules in BLOCKS.items():

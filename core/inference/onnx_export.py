@@ -26,19 +26,18 @@ POSTPROCESSING = (
 
 def metadata(run: Run) -> dict[str, str]:
     """What an exported file says of itself; lists and objects as JSON."""
-    manifest = run.manifest
-    size = manifest["input"]
+    given = run.input
     return {
         "run_id": run.run_id,
         "labels": json.dumps(run.labels.names),
         "groups": json.dumps(run.labels.groups),
-        "input_height": str(size["height"]),
-        "input_width": str(size["width"]),
+        "input_height": str(given.height),
+        "input_width": str(given.width),
         "background": json.dumps(BACKGROUND),
-        "mean": json.dumps(size["mean"]),
-        "std": json.dumps(size["std"]),
-        "temperature": repr(manifest["temperature"]),
-        "in_scope_threshold": repr(manifest["in_scope"]["threshold"]),
+        "mean": json.dumps(given.mean),
+        "std": json.dumps(given.std),
+        "temperature": repr(run.temperature),
+        "in_scope_threshold": repr(run.threshold),
         "preprocessing": PREPROCESSING,
         "postprocessing": POSTPROCESSING,
     }

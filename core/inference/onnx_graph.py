@@ -8,6 +8,7 @@ PyTorch definition in `core.inference.model`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -197,8 +198,8 @@ class QuantisedGraph(Graph):
 
 def build_graph(
     weights_file: Path,
-    mean: list[float],
-    std: list[float],
+    mean: Sequence[float],
+    std: Sequence[float],
     n_classes: int,
     ranges: Ranges | None = None,
     output_stride: int = 32,
@@ -235,12 +236,11 @@ def network_graph(run: Run, quantised: bool = False) -> onnx.ModelProto:
     Raises:
         BrokenRun: the run carries no network or, for integers, no ranges, or a file of it is damaged.
     """
-    weights, given = run.path("model.safetensors"), run.manifest["input"]
+    weights, given = run.path("model.safetensors"), run.input
     quantisation = run.read_json(QUANTISATION) if quantised else None
     try:
         ranges = quantisation and quantisation["ranges"]
-        stride = run.manifest.get("output_stride", 32)
-        return build_graph(weights, given["mean"], given["std"], len(run.labels), ranges, stride)
+        return build_graph(weights, given.mean, given.std, len(run.labels), ranges, run.facts.output_stride)
     except Exception as error:  # safetensors and numpy raise many types for foreign files
         raise BrokenRun(f"{weights} does not hold a ResNet50 ({error!r:.200}). {RESTORE_HINT}") from error
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.artifacts.labels import ALL, LabelSet
+from core.artifacts.manifest import TypeCalibration
 
 BIASED_GROUP = "Bottoms"
 
@@ -49,6 +50,12 @@ def apply_controls(probability: np.ndarray, labels: LabelSet, controls: Controls
         weights = labels.mask(controls.group).astype(float)
     weighted = probability * weights
     return weighted / weighted.sum(axis=-1, keepdims=True)
+
+
+def type_probabilities(outputs: np.ndarray, n_classes: int, calibration: TypeCalibration) -> np.ndarray:
+    """Probabilities over all outputs, the classes and the types of other products, (..., n_outputs) -> (..., n_outputs)."""
+    shift = np.where(np.arange(outputs.shape[-1]) < n_classes, 0.0, calibration.background_shift)
+    return softmax(outputs + shift, calibration.temperature)
 
 
 def energy(logits: np.ndarray) -> np.ndarray:

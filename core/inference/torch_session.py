@@ -28,7 +28,7 @@ class TorchSession:
         self._device = torch.device(device)
         self._classes = len(run.labels)
         self._network = load_network(run.path("model.safetensors")).to(self._device)
-        mean, std = (torch.tensor(run.manifest["input"][name], device=self._device) for name in ("mean", "std"))
+        mean, std = (torch.tensor(values, device=self._device) for values in (run.input.mean, run.input.std))
         self._mean, self._std = 255 * mean.view(3, 1, 1), 255 * std.view(3, 1, 1)
 
     def get_providers(self) -> Sequence[str]:

@@ -20,11 +20,6 @@ LEGEND = '<div style="display:flex;flex-wrap:wrap;justify-content:flex-end;gap:0
 LEGEND_GROUP = '<span><span aria-hidden="true" style="color:{colour}">■</span> {group}</span>'
 
 
-def rounded(probability: float) -> str:
-    """A probability in [0, 1] as a whole percentage that calls nothing certain."""
-    return f"{probability:.0%}" if probability < 0.995 else "over 99%"
-
-
 def probability_bars(ranking: list[tuple[str, float]], labels: LabelSet, in_scope: bool = True) -> str:
     """Horizontal bars of class probabilities, the most probable on top, coloured by group, with a legend of the groups; faded where the
     photo is out of scope.

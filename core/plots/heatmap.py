@@ -7,11 +7,12 @@ from functools import cache
 from html import escape
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageEnhance
 from plotly.colors import get_colorscale, sample_colorscale, unlabel_rgb
 
-from core.plots.palette import CONTOUR_RIM, DIVERGING, HEAT
+from core.plots.palette import CONTOUR_RIM, DIVERGING, HEAT, HEAT_FROM
 
+COLOUR_LEFT = 0.35  # of a photo under a heat map
 LEVELS = (0.25, 0.5, 0.75)  # of the contour lines, as shares of the largest magnitude
 LINES_IN_PICTURE = 100  # a contour line is so many times thinner than the picture's longer side
 LEGEND = (
@@ -30,6 +31,11 @@ def overlay(photo: Image.Image, heat: np.ndarray, opacity: float) -> Image.Image
         opacity: of the hottest place, in [0, 1].
     """
     return _laid_over(photo, heat, HEAT, heat * opacity)
+
+
+def muted(photo: Image.Image) -> Image.Image:
+    """An RGB photo with most of its colour taken out, so that a heat map's colours read on red plaid as on white cloth."""
+    return ImageEnhance.Color(photo).enhance(COLOUR_LEFT)
 
 
 def contrast_overlay(photo: Image.Image, difference: np.ndarray, opacity: float) -> Image.Image:
@@ -111,8 +117,14 @@ def legend(low: str, high: str, contrast: bool = False) -> str:
     return LEGEND.format(stops=stops, low=escape(low), high=escape(high))
 
 
+def colours(contrast: bool = False) -> np.ndarray:
+    """The colours of heat maps from the least to the most, uint8 (256, 3); of a contrast, from the most negative."""
+    return _lookup_table(DIVERGING if contrast else HEAT)
+
+
 @cache
 def _lookup_table(scale: str) -> np.ndarray:
     """A named Plotly colour scale as uint8 (256, 3)."""
-    colours = sample_colorscale(get_colorscale(scale), np.linspace(0, 1, 256).tolist())
-    return np.array([unlabel_rgb(colour) for colour in colours]).round().astype(np.uint8)
+    places = np.linspace(HEAT_FROM if scale == HEAT else 0, 1, 256).tolist()
+    sampled = sample_colorscale(get_colorscale(scale), places)
+    return np.array([unlabel_rgb(colour) for colour in sampled]).round().astype(np.uint8)

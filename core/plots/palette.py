@@ -20,7 +20,9 @@ REGION = ("#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#0072b2", "#e69f00")
 # Lines of several runs or stages; the last two are darker than Okabe and Ito's, which vanish on white.
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b97f00", "#2c93cf")
 DIVERGING = "RdBu"
-HEAT = "YlOrRd"  # heat maps over photos: from pale to strong, its lightness falling evenly; legible on white cloth and on black
+# Heat maps over photos: lightness rises evenly, so it reads for colour-blind people, and no red is in it, so it reads on red plaid as on
+# denim, white and black. Its darkest part, which vanishes on dark cloth, is left out.
+HEAT, HEAT_FROM = "Viridis", 0.28
 
 CONTOUR_RIM = "#1c2430"  # under contour lines, which alone would vanish on white cloth
 

@@ -1,4 +1,4 @@
-"""A test photo on its way from the confusion page to the classify page: its label goes along, and so does the way back."""
+"""A labelled photo on its way from another page to the classify page, with its label and the way back."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import NamedTuple
 import streamlit as st
 
 from core.ui.markdown import literal
-from core.ui.shell import CLASSIFY_PAGE, CONFUSION_PAGE
+from core.ui.shell import CLASSIFY_PAGE, CONFUSION_PAGE, HISTORY_PAGE
 
 INCOMING = "incoming_photo"  # where a session keeps the one that is on its way
+BACK_TO = {CONFUSION_PAGE: "Back to the matrix", HISTORY_PAGE: "Back to the training history"}
 
 
 class LabelledPhoto(NamedTuple):
@@ -19,19 +20,21 @@ class LabelledPhoto(NamedTuple):
         name: file name.
         data: the file's bytes.
         label: its true class.
-        settings: query parameters of the confusion page when it was opened; they lead back to the same cell.
+        settings: query parameters of the page it was opened from; they lead back to the same view.
+        page: that page, out of BACK_TO.
     """
 
     name: str
     data: bytes
     label: str
     settings: dict[str, list[str]]
+    page: str = CONFUSION_PAGE
 
 
-def open_in_classify(name: str, data: bytes, label: str) -> None:
-    """Leave the confusion page for the classify page, with a photo; does not return."""
+def open_in_classify(name: str, data: bytes, label: str, page: str = CONFUSION_PAGE) -> None:
+    """Leave a page for the classify page, with a photo; does not return."""
     settings = {setting: st.query_params.get_all(setting) for setting in st.query_params}
-    st.session_state[INCOMING] = LabelledPhoto(name, data, label, settings)
+    st.session_state[INCOMING] = LabelledPhoto(name, data, label, settings, page)
     st.switch_page(CLASSIFY_PAGE, query_params={})  # without them it refuses to leave bound ones behind
 
 
@@ -41,9 +44,7 @@ def arriving() -> LabelledPhoto | None:
 
 
 def label_and_way_back(photo: LabelledPhoto) -> None:
-    """What the photo is said to be, beside a link to the cell it was opened from."""
+    """The photo's label, beside a link to the view it was opened from."""
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(f"Its label: **{literal(photo.label)}**", width="content")
-        st.page_link(
-            CONFUSION_PAGE, label="Back to the matrix", icon=":material/arrow_back:", query_params=photo.settings
-        )
+        st.markdown(f"True class: **{literal(photo.label)}**", width="content")
+        st.page_link(photo.page, label=BACK_TO[photo.page], icon=":material/arrow_back:", query_params=photo.settings)

@@ -22,10 +22,10 @@ LARGE = 2**20  # bytes; a photo's pixels are more, what else there is mostly les
 
 
 def give_back_large_blocks() -> None:
-    """Let blocks of LARGE bytes and more go back to the system as soon as they are freed.
+    """Return blocks of LARGE bytes and more to the system as soon as they are freed.
 
-    glibc raises that bound by itself as photos are freed, up to 32 MB, and from then on keeps their memory in pieces, for each thread's
-    pool anew. Other C libraries are left as they are.
+    glibc raises that limit by itself, up to 32 MB, as photos are freed, and then keeps their memory in fragments in each thread's pool.
+    Other C libraries are left as they are.
     """
     if platform.libc_ver()[0] == "glibc":
         ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, LARGE)
@@ -77,10 +77,10 @@ _modules_seen = 0
 
 
 def spare_collector() -> None:
-    """Where modules were loaded, take all that is here now out of sight of Python's garbage collector.
+    """After modules were loaded, exclude everything that exists now from Python's garbage collection.
 
-    Streamlit collects after every run of a page, and nobody else's page goes on meanwhile: with every module to look through, that took
-    longer than the answer to a photo.
+    Streamlit collects after every run of a page, and all other pages wait meanwhile. With every module to search, that took longer than
+    classifying a photo.
     """
     global _modules_seen
     if len(sys.modules) > _modules_seen:

@@ -14,10 +14,12 @@ import pandas as pd
 import pytest
 
 from core.analysis import history
+from core.artifacts.measures import Rate
 from core.artifacts.run import Run, find_runs, sha256_of
 from core.artifacts.training import (
     COLUMNS,
     ELSEWHERE,
+    OPTIONAL,
     Training,
     find_trainings,
     finished,
@@ -28,6 +30,7 @@ from core.artifacts.training import (
 )
 from core.errors import BrokenRun
 from core.settings import RUNS_FOLDER
+from tests.conftest import ROOT
 from tests.run_factory import BATCH, IMAGES, history_table, write_live_run, write_run
 from train.loop import validation_score
 
@@ -74,7 +77,7 @@ def test_the_published_run_is_as_published(published):
 
 def test_totals_of_the_published_run_are_those_published_since_an_epoch_is_missing(published):
     assert published.seconds == 4858 and published.images_per_second == 29.8
-    assert published.test_accuracy == {"low": 0.9, "high": 0.91, "as_published": "about 90-91%"}
+    assert published.test_accuracy == Rate(low=0.9, high=0.91, as_published="about 90-91%")
 
 
 def test_without_a_published_total_an_unknown_epoch_makes_it_unknown(tmp_path):
@@ -257,9 +260,8 @@ def test_a_trainer_here_lives_as_long_as_its_process(tmp_path):
 
 def test_the_command_to_go_on_names_the_folder(tmp_path):
     training = read_training(write_live_run(tmp_path, "a run", 1))
-    assert resume_command(training) == f"python -m train --resume '{tmp_path}/a run'"
-    shipped = Training(RUNS_FOLDER / "x", "x", training.epochs, {}, {}, {}, {}, {})
-    assert resume_command(shipped) == "python -m train --resume artifacts/runs/x"
+    assert resume_command(training.folder) == f"python -m train --resume '{tmp_path}/a run'"
+    assert resume_command(RUNS_FOLDER / "x") == "python -m train --resume artifacts/runs/x"
 
 
 def test_a_folder_that_may_not_be_entered_is_listed_with_what_is_wrong(tmp_path, monkeypatch):
@@ -346,6 +348,34 @@ def test_thinning_keeps_ends_peaks_and_gaps():
 def test_classes_are_counted_in_all(tmp_path):
     table = history.classes_table(finished(write_run(tmp_path, "run")))
     assert len(table) == 15 and table[["train", "val", "test", "photos"]].iloc[0].tolist() == [9, 2, 3, 14]
+
+
+def test_every_column_of_the_history_is_in_the_contract():
+    contract = (ROOT / "docs" / "architecture.md").read_text()
+    assert ", ".join(COLUMNS) in contract
+    assert all(f"`{column}`" in contract for column in OPTIONAL)
+
+
+def test_columns_that_a_run_lacks_are_unknown(tmp_path):
+    epochs = finished(write_run(tmp_path, "old", history=history_table()[list(COLUMNS)])).epochs
+    assert epochs[list(OPTIONAL)].isna().all(axis=None)
+
+
+def test_a_row_cut_off_in_mid_write_is_left_out_and_said_so(tmp_path):
+    folder = write_live_run(tmp_path, "live", 3)
+    path = folder / "history.csv"
+    path.write_text(path.read_text().rstrip().rpartition(",")[0].rpartition(",")[0])
+    training = read_training(folder)
+    assert training.epochs["epoch"].tolist() == [1, 2]
+    assert training.remarks == ("The last row of history.csv was cut off and is left out.",)
+
+
+@pytest.mark.parametrize("loss", ["nan", "NaN", "inf"])
+def test_a_loss_that_is_not_finite_is_infinite_and_an_empty_one_unknown(tmp_path, loss):
+    table = history_table().astype({"train_loss": object})
+    table.loc[2, "train_loss"], table.loc[3, "train_loss"] = loss, ""
+    epochs = finished(write_run(tmp_path, "run", history=table)).epochs
+    assert math.isinf(epochs["train_loss"][2]) and math.isnan(epochs["train_loss"][3])
 
 
 ONE_EACH = (1, 1, 1, 1)  # epochs of each stage

@@ -68,15 +68,14 @@ def test_from_home_through_every_page_to_a_report(server, open_page, tmp_path: P
         assert page.get_by_test_id("stMain").evaluate("main => main.scrollHeight <= main.clientHeight")
     compare(page, "home", width)
 
-    page.get_by_role("link", name="Your own photo").click()
+    page.get_by_role("link", name="Use your own photo").click()
     shown(page.get_by_role("heading", name="Classify", exact=True))
     page.get_by_role("button", name="Shirts", exact=True).click()
-    shown(page.get_by_text("Whole photo ·"))
     canvas_shown(page)
     compare(page, "classify", width)
 
     go(page, "Batch", "Batch")
-    page.get_by_role("button", name="Take drawn garments").click()
+    page.get_by_role("button", name="Try samples").click()
     shown(page.get_by_test_id("stDataFrame").first)
     compare(page, "batch", width)
 
@@ -89,9 +88,9 @@ def test_from_home_through_every_page_to_a_report(server, open_page, tmp_path: P
     go(page, "Training history", "Training history")
     shown(page.locator(".js-plotly-plot").first)
     compare(page, "history", width)
-    page.get_by_role("button", name="Take away").click()
+    page.get_by_role("button", name="Export", exact=True).click()
     with page.expect_download() as waiting:
-        page.get_by_role("button", name="Printable report").click()
+        page.get_by_role("button", name="Report (HTML)").click()
     waiting.value.save_as(tmp_path / "report.html")
     report = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert current_run().run_id in report and report.lower().startswith("<!doctype html")

@@ -13,10 +13,13 @@ import sys
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
+from safetensors.numpy import load_file, save_file
 
 from core.__main__ import main
+from core.artifacts.run import sha256_of
 from core.bulk.pipeline import RECORD_FIELDS
 from core.images.sources import find_photos
 from core.samples import garments
@@ -55,9 +58,11 @@ def test_the_verdict_on_a_refused_photo_comes_first_in_its_line(monkeypatch, tmp
     assert main(["predict", str(tmp_path), "--top-k", "2"]) == 0
     shown = capsys.readouterr()
     mug, shirt = shown.out.splitlines()
-    assert re.fullmatch(r".*mug\.png: None of these; nearest: [\w ]+ [\d.]+%, [\w ]+ [\d.]+%", mug)
+    assert re.fullmatch(
+        r".*mug\.png: Out of scope; (looks like [\w ]+ [\d.]+%; )?closest: [\w ]+ [\d.]+%, [\w ]+ [\d.]+%", mug
+    )
     assert re.fullmatch(r".*shirt\.png: Tshirts [\d.]+%, [\w ]+ [\d.]+%", shirt)
-    assert shown.err == "2 photos: 1 classified, 1 none of these, 0 not readable.\n"
+    assert shown.err == "2 photos: 1 classified, 1 out of scope, 0 unreadable.\n"
 
 
 def test_a_name_is_told_once_where_a_photo_cannot_be_read(folder, capsys, monkeypatch):
@@ -72,7 +77,7 @@ def test_the_end_says_what_became_of_the_photos_and_where_it_stands(folder, caps
     monkeypatch.chdir(folder)
     words = ["predict", "a.png", "b.jpg", "c.webp", "--csv", "out.csv", "--parquet", "out.parquet"]
     assert main(words) == 0
-    summary = "3 photos: 2 classified, 0 none of these, 1 not readable; written to out.csv, out.parquet."
+    summary = "3 photos: 2 classified, 0 out of scope, 1 unreadable; written to out.csv, out.parquet."
     assert capsys.readouterr().err.splitlines()[-1] == summary
 
 
@@ -243,6 +248,43 @@ def test_a_disk_that_is_read_only_says_so(folder, tmp_path, monkeypatch, capsys)
     monkeypatch.setattr(Path, "touch", refused)
     assert main(["predict", str(folder), "--csv", str(tmp_path / "out.csv")]) == 1
     assert f"Results cannot be written to {tmp_path}: Read-only file system." in capsys.readouterr().err
+
+
+def test_other_products_are_named_among_all_types_and_as_what_a_refused_photo_looks_like(
+    random_run, monkeypatch, tmp_path, capsys
+):
+    """A network whose outputs beyond the classes are two types of shoes, of which the second is certain."""
+    folder = shutil.copytree(random_run.folder, tmp_path / "runs" / "shoes")
+    state = load_file(folder / "model.safetensors")
+    state["fc.weight"] = np.concatenate([state["fc.weight"], np.zeros((2, 2048), np.float16)])
+    state["fc.bias"] = np.concatenate([state["fc.bias"], np.array([0, 6e4], np.float16)])
+    save_file(state, folder / "model.safetensors")
+    fields = {"background": ["Heels", "Flats"], "files": {"model.safetensors": sha256_of(folder / "model.safetensors")}}
+    (folder / "manifest.json").write_text(json.dumps(random_run.manifest | fields))
+    (folder.parent / "current.json").write_text('{"run_id": "shoes"}')
+    monkeypatch.setenv("GARMENTS_RUNS", str(folder.parent))
+    garments.sample("Tshirts").save(tmp_path / "shoe.png")
+    photo = str(tmp_path / "shoe.png")
+    assert main(["predict", photo, "--json"]) == 0
+    [plain] = records(capsys)
+    assert plain["label"] in random_run.labels.names and not plain["in_scope"]
+    assert (plain["looks_like"], plain["looks_like_probability"]) == ("Flats", 1.0)
+    assert main(["predict", photo, "--json", "--all-types", "--top-k", "17"]) == 0
+    [among_all] = records(capsys)
+    assert (among_all["label"], among_all["group"], among_all["probability"]) == ("Flats", "", 1.0)
+    assert len(among_all["top_k"]) == 17 and among_all["in_scope"] is False
+    assert main(["predict", photo, "--top-k", "1"]) == 0
+    assert "shoe.png: Out of scope; looks like Flats 100.0%; nearest: " in capsys.readouterr().out
+    assert main(["predict", photo, "--all-types", "--top-k", "1"]) == 0
+    assert capsys.readouterr().out.rstrip().endswith("shoe.png: Flats 100.0%")
+
+
+@pytest.mark.parametrize("option", [["--group", "tops"], ["--upper-body-bias", "0.6"], ["--heatmap", "maps"]])
+def test_what_is_about_the_classes_cannot_be_asked_for_among_all_types(option, folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path.parent)
+    with pytest.raises(SystemExit):
+        main(["predict", str(folder / "a.png"), "--all-types", *option])
+    assert "cannot be used with --all-types" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("option", ["--csv", "--parquet"])

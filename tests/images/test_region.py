@@ -8,7 +8,7 @@ from PIL import Image
 
 from core.errors import InvalidRegion
 from core.images.decode import decode_photo
-from core.images.region import MIN_SIDE, STRAY_SIDE, Region, canvas_rect, clamp, parse_roi, regions_from_canvas
+from core.images.region import MIN_SIDE, STRAY_SIDE, Region, clamp, parse_roi, regions_from_canvas
 from tests.images.test_decode import UNDO, tagged
 
 CANVAS, PHOTO = (600, 800), (3000, 4000)
@@ -30,6 +30,12 @@ def rect(**changes):
     return drawn | changes
 
 
+def on_canvas(region, canvas_size, photo_size):
+    """A region as the canvas would tell of it."""
+    x, y = canvas_size[0] / photo_size[0], canvas_size[1] / photo_size[1]
+    return rect(left=region.left * x, top=region.top * y, width=region.width * x, height=region.height * y)
+
+
 def read(**changes):
     return regions_from_canvas([rect(**changes)], CANVAS, PHOTO)
 
@@ -37,7 +43,7 @@ def read(**changes):
 @given(data=st.data(), canvas_size=sizes, photo_size=sizes)
 def test_photo_to_canvas_and_back_is_exact_at_any_scale(data, canvas_size, photo_size):
     region = data.draw(regions(photo_size))
-    drawn = canvas_rect(region, canvas_size, photo_size, "#0072b2")
+    drawn = on_canvas(region, canvas_size, photo_size)
     assume(max(drawn["width"], drawn["height"]) > STRAY_SIDE)
     assert regions_from_canvas([drawn], canvas_size, photo_size) == [region]
 
@@ -48,7 +54,7 @@ def test_canvas_to_photo_and_back_moves_no_edge_by_more_than_a_pixel_of_either(d
     width, height = data.draw(st.floats(STRAY_SIDE + 1, 9000)), data.draw(st.floats(STRAY_SIDE + 1, 9000))
     drawn = rect(left=left, top=top, width=width, height=height)
     (region,) = regions_from_canvas([drawn], canvas_size, photo_size)
-    back = canvas_rect(region, canvas_size, photo_size, "#000000")
+    back = on_canvas(region, canvas_size, photo_size)
     for start, length, axis in (("left", "width", 0), ("top", "height", 1)):
         pixel = max(1.0, canvas_size[axis] / photo_size[axis])
         assert abs(back[start] - drawn[start]) <= pixel
@@ -66,8 +72,7 @@ def test_a_box_round_some_pixels_on_the_canvas_cuts_out_these_pixels_however_the
     photo = decode_photo(tagged(upright, orientation))
     canvas_size = max(1, round(width * scale)), max(1, round(height * scale))
     region = data.draw(regions(upright.size))
-    x, y = canvas_size[0] / width, canvas_size[1] / height
-    drawn = rect(left=region.left * x, top=region.top * y, width=region.width * x, height=region.height * y)
+    drawn = on_canvas(region, canvas_size, upright.size)
     assume(max(drawn["width"], drawn["height"]) > STRAY_SIDE)
     (found,) = regions_from_canvas([drawn], canvas_size, photo.size)
     box = found.box_in(photo.image.size, photo.size)
@@ -139,7 +144,7 @@ def test_a_click_leaves_no_region(side):
 
 
 def test_only_rectangles_count_and_their_order_is_kept():
-    objects = [rect(left=10), {"type": "Path", "left": 0, "top": 0}, rect(type="LabeledRect", left=20)]
+    objects = [rect(left=10), {"type": "Path", "left": 0, "top": 0}, rect(left=20), rect(type="Rect", width=None)]
     assert [region.left for region in regions_from_canvas(objects, CANVAS, PHOTO)] == [50, 100]
 
 

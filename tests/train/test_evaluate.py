@@ -5,9 +5,11 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_curve
 
+from core.artifacts.manifest import TypeCalibration
+from core.artifacts.run import Run
 from core.inference.postprocess import energy, softmax
 from tests.train_cases import CLASSES, settings
-from train import evaluate, export
+from train import evaluate, export, robustness
 from train.config import parse_recipe
 from train.dataset import OUT_OF_SCOPE, Index
 from train.evaluate import (
@@ -142,16 +144,21 @@ def test_the_test_split_is_looked_at_once(monkeypatch, tmp_path, data):
 
     def watch(engine, data, rows):
         asked.append(set(data.splits["split"].iloc[rows]))
-        return scored()
+        return scored(), np.zeros((600, 2048))
 
-    monkeypatch.setattr(export, "score", watch)
+    monkeypatch.setattr(export, "score_and_pool", watch)
+    monkeypatch.setattr(export, "decoded", lambda *_: [])
+    monkeypatch.setattr(robustness, "measure", lambda *_: {})
+    monkeypatch.setattr(export, "_all_types", lambda *_: (TypeCalibration(), {}))
+    monkeypatch.setattr(export, "write_attributes", lambda *_: {})
     monkeypatch.setattr(export, "latency", lambda *_: {})
     monkeypatch.setattr(export, "predictions_table", lambda *_: pd.DataFrame())
     monkeypatch.setattr(export, "scope_by_kind", lambda *_: {})
     monkeypatch.setattr(export, "write_index", lambda *_: None)
     monkeypatch.setattr(export, "write_embedding", lambda *_: None)
     monkeypatch.setattr(SplitData, "pixels", lambda *_: np.zeros((600, 1), np.uint8))
-    export._evaluated(tmp_path, parse_recipe(settings(), "test"), data, Recording())
+    run = Run(tmp_path, {"run_id": "made up"})
+    export._evaluated(run, parse_recipe(settings(), "test"), data, Recording())
     assert asked == [{"val"}, {"test"}]
 
 
@@ -165,11 +172,22 @@ def test_the_shift_turns_sampled_frequencies_into_natural_ones():
 
 def test_a_correction_is_applied_only_as_far_as_it_serves():
     data = scored(others=0)
-    assert best_strength(data, np.zeros(15)) == 0
+    assert best_strength(data, [], np.zeros(15)) == 0
     wrong = np.linspace(-50, 50, 15)
-    assert best_strength(data, wrong) == 0
+    assert best_strength(data, [], wrong) == 0
     spoiled = Scored(data.rows, data.logits - wrong.astype(np.float32), data.targets)
-    assert best_strength(spoiled, wrong) == 1
+    assert best_strength(spoiled, [], wrong) == 1
+
+
+def test_a_class_of_one_photo_does_not_choose_the_strength():
+    """200 photos are right at any strength; the one of the third class only at full strength, which costs one of the others."""
+    targets = np.repeat([0, 1, 2], [100, 100, 1])
+    logits = np.zeros((201, 3), np.float32)
+    logits[np.arange(201), targets] = 10
+    logits[200] = [1.5, 0, 1.0]  # called 0 without the shift
+    logits[:1] = [1.0, 0, 0.5]  # called 2 with it
+    data = Scored(np.arange(201), logits, targets)
+    assert best_strength(data, [], np.array([0, 0, 0.6])) == 0
 
 
 def test_other_products_are_measured_by_kind(data):

@@ -13,8 +13,8 @@ from train.folder import (
     has_trainer,
     history_command,
     only_trainer,
+    reason_of,
     replaced,
-    resume_command,
     write_csv,
     write_json,
 )
@@ -57,10 +57,6 @@ def test_a_second_trainer_is_turned_away_until_the_first_lets_go(tmp_path):
     assert not has_trainer(tmp_path)
     with only_trainer(tmp_path):
         pass
-
-
-def test_the_resume_command_survives_a_shell(tmp_path):
-    assert resume_command(tmp_path / "my runs") == f"python -m train --resume '{tmp_path}/my runs'"
 
 
 def test_the_heartbeat_is_written_at_once_then_at_most_every_two_seconds(tmp_path, monkeypatch):
@@ -136,3 +132,16 @@ def test_a_run_that_lies_elsewhere_is_seen_with_the_folder_of_runs_named(tmp_pat
     assert history_command(tmp_path / "runs" / "run") == "python -m streamlit run Home.py"
     elsewhere = f"GARMENTS_RUNS='{tmp_path}/my runs' python -m streamlit run Home.py"
     assert history_command(tmp_path / "my runs" / "run") == elsewhere
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (NotADirectoryError(20, "Not a directory", "data/styles.csv/x"), "Not a directory: data/styles.csv/x"),
+        (OSError(28, "No space left on device"), "No space left on device"),
+        (OSError("runs: the disk is full"), "runs: the disk is full"),
+        (ValueError("a reason"), "a reason"),
+    ],
+)
+def test_the_reason_of_an_error_has_no_number(error, words):
+    assert reason_of(error) == words

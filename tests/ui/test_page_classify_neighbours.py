@@ -1,4 +1,4 @@
-"""The most similar training products stand on each card, with photos where there are any; without an index the answer stands alone."""
+"""The most similar training photos are shown when asked for; without an index the prediction stands alone."""
 
 import json
 import re
@@ -41,6 +41,7 @@ def run(random_run, tmp_path, monkeypatch):
 def answered() -> AppTest:
     page = AppTest.from_file(str(ROOT / "pages" / "1_Classify.py"), default_timeout=60).run()
     upload(page, ("shirt.png", photo()))
+    page.pills("panel").set_value("Similar photos").run()
     assert len(headlines(page)) == 1 and not page.exception and not page.error
     return page
 
@@ -89,4 +90,4 @@ def test_a_damaged_index_is_named_and_the_answer_stands(run):
 def test_a_run_without_an_index_says_so_quietly(random_runs):
     page = answered()
     quiet = [caption.value for caption in page.caption if "similar" in caption.value]
-    assert quiet == ["This run keeps no index of similar products."] and not products(page)
+    assert quiet == ["This run has no index of similar photos."] and not products(page)

@@ -7,12 +7,14 @@ import shutil
 import time
 from pathlib import Path
 
+import pandas as pd
 import pytest
+from scipy.stats import binomtest
 from streamlit.testing.v1 import AppTest
 
 from core.artifacts import training
 from core.settings import RUNS_FOLDER
-from core.ui import history as tables
+from core.ui.history import runs as chooser
 from tests.conftest import ROOT
 from tests.run_factory import history_table, write_live_run, write_run
 
@@ -26,7 +28,7 @@ def runs(tmp_path, monkeypatch):
 
 
 def opened(**address: str | list[str]) -> AppTest:
-    page = AppTest.from_file(str(ROOT / "pages" / "2_Training_history.py"), default_timeout=60)
+    page = AppTest.from_file(str(ROOT / "pages" / "2_Training_history.py"), default_timeout=300)
     for name, value in address.items():
         page.query_params[name] = value
     return page.run()
@@ -55,10 +57,11 @@ def test_the_published_run_shows_its_own_figures(runs):
     assert metrics(page) == {
         "Best validation": "91.45%",
         "Test accuracy": "≈ 90–91%",
-        "Gained by unfreezing": "+8.8 pts",
+        "Gain by unfreezing": "+8.77 pts",
         "Training time": "81 min",
     }
     assert quiet(page) and "nothing here was measured by this project" in texts(page)
+    assert "the 11 epochs with a known time sum to 4,584.8 s, and epoch 4 is unknown" in texts(page)
 
 
 def test_the_numbers_are_those_of_the_files(runs):
@@ -72,23 +75,29 @@ def test_the_numbers_are_those_of_the_files(runs):
     test = json.loads((runs / "ours" / "metrics.json").read_text())["test"]["accuracy"]["value"]
     assert metrics(page) == {
         "Best validation": f"{100 * max(validation):.2f}%",
-        "Test accuracy": f"{100 * test:.1f}%",
-        "Gained by unfreezing": f"{100 * (max(validation) - first):+.1f} pts",
+        "Test accuracy": f"{100 * test:.2f}%",
+        "Gain by unfreezing": f"{100 * (max(validation) - first):+.2f} pts",
         "Training time": f"{seconds / 60:.0f} min",
     }
     stages = table_with(page, "peak_lr")
     assert stages["epochs"].tolist() == [1, 2, 1, 4]
-    assert stages["final_train"].iloc[-1] == float(rows[-1]["train_accuracy"])
+    assert stages["final_train"].iloc[-1] == pytest.approx(100 * float(rows[-1]["train_accuracy"]))
+    assert stages["best_validation"].max() == pytest.approx(100 * max(validation))
+    epochs = table_with(page, "images_seen")
+    assert epochs["val_accuracy"].tolist() == pytest.approx([100 * value for value in validation])
+    assert epochs["seconds"].sum() == pytest.approx(seconds)
     row = table_with(page, "initial_weights").set_index("run_id").loc["ours"]
     assert row["best_epoch"] == 1 + validation.index(max(validation)) and row["hours"] == pytest.approx(seconds / 3600)
 
 
-def test_a_curve_nobody_knows_is_named_instead_of_drawn_empty(runs):
-    assert "Not known of this run: loss." in texts(opened())
+def test_a_curve_nobody_knows_is_not_offered(runs):
+    write_run(runs, "ours")
+    assert opened().button_group("curves").options == ["Accuracy", "Images per second", "Seconds"]
+    assert "Loss" in opened(runs=["published-reference", "ours"]).button_group("curves").options
 
 
 def test_an_axis_that_cannot_be_counted_is_named(runs):
-    assert "Hours cannot be counted beyond an epoch without it" in texts(opened(axis="Hours"))
+    assert "Hours cannot be counted beyond an unknown epoch" in texts(opened(axis="Hours"))
 
 
 def test_no_run_at_all_says_how_to_make_one(tmp_path, monkeypatch):
@@ -108,11 +117,56 @@ def test_no_run_chosen_asks_for_one(runs):
     assert "Choose a run" in page.info[0].value and quiet(page)
 
 
-def test_the_address_chooses_runs_and_says_which_are_not_here(runs):
+def address(page: AppTest) -> list[str]:
+    return page.query_params["runs"]
+
+
+def test_the_address_carries_the_ids_of_what_is_chosen_even_of_the_default(runs):
+    write_run(runs, "ours")
+    page = opened()
+    assert page.multiselect("runs").value == address(page) == ["ours"]
+    page.multiselect("runs").set_value(["published-reference", "ours"]).run()
+    assert address(page) == ["published-reference", "ours"]
+
+
+def test_a_link_shows_its_run_after_another_one_has_become_the_default(runs):
+    write_run(runs, "ours")
+    link = address(opened())
+    write_run(runs, "newer", created="2027-01-01T00:00:00+00:00")
+    assert opened(runs=link).multiselect("runs").value == ["ours"] and opened().multiselect("runs").value == ["newer"]
+
+
+def test_ids_that_are_not_here_are_named_and_stay_in_the_address_until_another_choice(runs):
     write_run(runs, "ours")
     page = opened(runs=["ours", "gone"])
-    assert page.multiselect("runs").value == ["ours"]
-    assert "Not among the runs here: gone." in texts(page)
+    assert page.multiselect("runs").value == ["ours"] and address(page) == ["ours", "gone"]
+    assert "These runs are not here: gone." in texts(page)
+    page.run()
+    assert "These runs are not here: gone." in texts(page) and address(page) == ["ours", "gone"]
+    page.multiselect("runs").set_value(["published-reference"]).run()
+    assert "not here" not in texts(page) and address(page) == ["published-reference"]
+
+
+def test_a_link_to_a_run_that_is_not_here_shows_no_other_in_its_place(runs):
+    page = opened(runs="gone")
+    assert page.multiselect("runs").value == [] and address(page) == ["gone"]
+    assert "These runs are not here: gone." in texts(page) and not page.metric and quiet(page)
+
+
+def test_a_finished_and_an_unfinished_run_are_both_kept(runs):
+    write_run(runs, "ours")
+    write_live_run(runs, "live", 2)
+    page = opened(runs=["ours", "live"])
+    assert page.multiselect("runs").value == address(page) == ["ours", "live"] and quiet(page)
+
+
+def test_an_address_that_changes_while_the_page_is_open_is_followed(runs):
+    """As by the browser's way back."""
+    write_run(runs, "ours")
+    page = opened(runs="ours")
+    page.query_params["runs"] = ["published-reference"]
+    page.run()
+    assert page.multiselect("runs").value == address(page) == ["published-reference"]
 
 
 def test_a_chosen_run_may_vanish(runs):
@@ -172,7 +226,7 @@ def test_a_run_that_only_begins_can_be_chosen(runs):
 
 def test_a_new_run_and_a_new_epoch_are_news(runs):
     def news():
-        return tables._news(training.find_trainings(runs)[0])
+        return chooser._news(training.find_trainings(runs)[0])
 
     before = news()
     folder = write_live_run(runs, "live", 1)
@@ -188,7 +242,7 @@ def test_a_new_run_and_a_new_epoch_are_news(runs):
 def test_a_dead_trainer_is_called_dead_with_the_way_to_go_on(runs):
     folder = write_live_run(runs, "live", 2, updated=time.time() - 3600)
     page = opened(runs="live")
-    assert "no sign of life" in page.error[0].value
+    assert "no heartbeat" in page.error[0].value
     assert f"python -m train --resume {folder}" in page.error[0].value and not page.exception
 
 
@@ -209,7 +263,7 @@ def test_names_are_shown_as_text(runs):
     assert not [text for text in shown if "[click](" in text or "*x*" in text.replace("\\*", "") or " $a$" in text]
 
 
-def test_the_selector_names_runs_as_the_tables_do_and_an_address_by_id_still_opens_them(runs):
+def test_the_selector_names_runs_as_the_tables_do_and_old_addresses_by_name_still_open_them(runs):
     write_run(runs, "a", name="twin")
     write_run(runs, "b", name="twin")
     page = opened(runs=["b", "published-reference"])
@@ -219,7 +273,8 @@ def test_the_selector_names_runs_as_the_tables_do_and_an_address_by_id_still_ope
     assert set(every_run["run"]) == {"twin (a)", "twin (b)", "published reference"}
     page.run()
     assert page.multiselect("runs").value == ["b", "published-reference"] and quiet(page)
-    assert opened(runs="twin (a)").multiselect("runs").value == ["a"]
+    page = opened(runs="twin (a)")  # as older versions wrote addresses
+    assert page.multiselect("runs").value == address(page) == ["a"]
 
 
 def test_a_training_that_is_looked_at_stays_chosen_when_it_is_finished_and_gets_its_name(runs):
@@ -241,10 +296,54 @@ def test_following_a_training_logs_no_warning(runs, set_twice):
     assert not set_twice
 
 
-def test_a_run_that_went_on_from_another_says_so_under_its_headline(runs):
+def test_a_run_that_continued_from_another_is_shown_with_it_on_one_axis(runs):
     write_run(runs, "before")
-    write_run(runs, "after", initial_weights="before")
-    assert "It went on from Run before (best validation" in texts(opened(runs="after"))
+    write_run(runs, "after", initial_weights="before", settings={"batch_size": 32})
+    page = opened(runs="after")
+    assert "Continued from Run before (best validation" in texts(page)
+    stages = table_with(page, "peak_lr")
+    assert stages["run"].tolist() == ["Run before"] * 4 + ["Run after"] * 4
+    assert stages["stage"].tolist() == list(range(1, 9))
+    changed = table_with(page, "setting")
+    assert changed.values.tolist() == [["batch_size", "64", "32"]]
+    assert "Run before → Run after: of 300 test photos 0 became correct and 0 incorrect" in texts(page)
+    page.toggle("lineage").set_value(False).run()
+    assert table_with(page, "peak_lr")["stage"].tolist() == [1, 2, 3, 4] and quiet(page)
+
+
+def test_a_stage_names_the_photos_it_taught_with_a_paired_test(runs):
+    write_run(runs, "ours")
+    page = opened(runs="ours")
+    page.button_group("stage-ours").set_value("2: + layer4").run()
+    before, after = (pd.read_csv(runs / "ours" / f"validation_stage{stage}.csv").set_index("id") for stage in (1, 2))
+    classes = list(before.columns[before.columns.get_loc("duplicate_group") + 1 :])
+    right = [table[classes].idxmax(axis=1) == table["label"] for table in (before, after)]
+    better = (~right[0] & right[1].reindex(right[0].index)).sum()
+    worse = (right[0] & ~right[1].reindex(right[0].index)).sum()
+    assert f"{better} became correct, {worse} incorrect" in texts(page)
+    p = binomtest(int(better), int(better + worse)).pvalue
+    row = table_with(page, "peak_lr").set_index("stage").loc[2]
+    assert row[["became_correct", "became_incorrect"]].tolist() == [better, worse]
+    assert row["p"] == (f"{p:.3f}" if p >= 0.001 else "< 0.001")
+    photos = table_with(page, "probability")
+    assert len(photos) == better and len(photos["probability"].iloc[0]) == 4 and quiet(page)
+
+
+def test_repeats_of_a_recipe_are_offered_and_shown_as_a_group(runs):
+    for seed in range(3):
+        write_run(runs, f"seed{seed}", history=history_table(seed=seed), settings={"seed": seed})
+    page = opened(runs="seed0")
+    assert "3 trainings of this recipe" in texts(page)
+    next(button for button in page.button if button.label == "Show all 3 runs of this recipe").click().run()
+    assert page.multiselect("runs").value == address(page) == ["seed0", "seed1", "seed2"]
+    assert page.toggle("grouped").value and quiet(page)
+
+
+def test_trouble_of_a_training_is_an_alarm(runs):
+    table = history_table()
+    table.loc[4:, "val_accuracy"] = [0.9, 0.8, 0.7, 0.6]
+    write_run(runs, "falls", history=table)
+    assert any("fallen for 3 epochs" in warning.value for warning in opened(runs="falls").warning)
 
 
 @pytest.mark.parametrize(
@@ -279,8 +378,8 @@ def test_the_blocks_follow_the_chosen_stage(runs):
 
 def test_a_finished_run_is_read_once_and_again_when_a_file_changes(runs, monkeypatch):
     read = []
-    original = tables.read_training
-    monkeypatch.setattr(tables, "read_training", lambda folder: read.append(folder.name) or original(folder))
+    original = chooser.read_training
+    monkeypatch.setattr(chooser, "read_training", lambda folder: read.append(folder.name) or original(folder))
     opened()
     opened()
     assert read.count("published-reference") <= 1

@@ -32,17 +32,24 @@ class Examples:
         data: the photos, in the splits of the run.
         classes: with the finder's groups.
         seed: of what is drawn at random.
+        scenes: that are learned from, at most.
     """
 
     data: SplitData
     classes: ClassList
     seed: int = 0
+    scenes: int = 1250
 
     @cached_property
     def group_of(self) -> dict[str, int]:
         """Group of each label that is taught, 0 for the background."""
         groups = [*self.classes.garments.values(), *self.classes.others.values()]
         return {worn.BACKDROP: 0} | {label: number for number, labels in enumerate(groups, 1) for label in labels}
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Names of the groups, the background first, then the garments."""
+        return (worn.BACKDROP, *self.classes.garments, *self.classes.others)
 
     @property
     def garment_groups(self) -> Sequence[int]:
@@ -60,7 +67,7 @@ class Examples:
         rows = self.phone_rows("train")
         chosen = np.random.default_rng(self.seed).permutation(rows)[: round(PHONE_PHOTOS * len(files))]
         plan = [*wholes, *parts, *crowds, *sheets, *(partial(self._phone, row) for row in chosen)]
-        return [plan[i] for i in np.random.default_rng(self.seed).permutation(len(plan))]
+        return [plan[i] for i in np.random.default_rng(self.seed).permutation(len(plan))[: self.scenes]]
 
     def targets(self, number: int) -> Targets | None:
         """The scene of that number in the plan, always the same."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from train.batches import epoch_seed
 from train.checkpoint import load_checkpoint, save_checkpoint
+from train.config import DetectorTraining
 from train.find.head import DetectorHead, loss
 from train.loop import autocast_type
 from train.meter import meter
@@ -22,58 +22,36 @@ Scenes = Sequence[dict[str, Tensor]]
 CHECKPOINT = "head.safetensors"
 
 
-@dataclass(frozen=True)
-class Teaching:
-    """Settings.
-
-    Args:
-        epochs: over all scenes.
-        batch_size: scenes of one shape; the last of a shape may be fewer.
-        lr: the highest of one cycle.
-        weight_decay: of AdamW.
-        dropout: of channels of the features.
-        weights: of the groups in the cross-entropy: the background, garments, whatever else.
-        seed: of the initial weights and the order of scenes.
-    """
-
-    epochs: int = 12
-    batch_size: int = 12
-    lr: float = 2e-3
-    weight_decay: float = 0.02
-    dropout: float = 0.1
-    weights: tuple[float, float, float] = (0.6, 1.4, 0.8)
-    seed: int = 0
-
-
-def fit(scenes: Scenes, n_groups: int, garments: int, teaching: Teaching, folder: Path) -> DetectorHead:
+def fit(scenes: Scenes, n_groups: int, garments: int, training: DetectorTraining, folder: Path) -> DetectorHead:
     """A head for the scenes' projected maps; goes on from the checkpoint in `folder` if there is one.
 
     Args:
         scenes: as `train.find.features.stored` makes them.
         n_groups: the background among them.
         garments: how many groups after the background are garments.
-        teaching: settings.
+        training: settings.
         folder: for the checkpoint.
     """
-    torch.manual_seed(teaching.seed)
-    head = DetectorHead(n_groups, [len(scenes[0][f"maps{i}"]) for i in range(3)], teaching.dropout)
-    optimizer = torch.optim.AdamW(head.parameters(), teaching.lr, weight_decay=teaching.weight_decay)
-    steps = len(_batches(scenes, teaching, 0))
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, teaching.lr, total_steps=steps * teaching.epochs)
+    torch.manual_seed(training.seed)
+    head = DetectorHead(n_groups, [len(scenes[0][f"maps{i}"]) for i in range(3)], training.dropout)
+    optimizer = torch.optim.AdamW(head.parameters(), training.lr, weight_decay=training.weight_decay)
+    steps = len(_batches(scenes, training, 0))
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, training.lr, total_steps=steps * training.epochs)
     done = _resume(folder / CHECKPOINT, head, optimizer, schedule)
-    plain, garment, other = teaching.weights
-    weights = torch.tensor([plain] + [garment] * garments + [other] * (n_groups - 1 - garments))
+    others = n_groups - 1 - garments
+    weights = [training.background_weight, *[training.garment_weight] * garments, *[training.other_weight] * others]
+    group_weights = torch.tensor(weights)
     autocast = autocast_type(torch.device("cpu"), "bfloat16")
-    for epoch in range(done, teaching.epochs):
+    for epoch in range(done, training.epochs):
         losses: list[float] = []
-        random = np.random.default_rng(epoch_seed(teaching.seed, epoch, 1))
-        torch.manual_seed(epoch_seed(teaching.seed, epoch, 2))  # of dropout
-        bar = meter(_batches(scenes, teaching, epoch), f"detector, epoch {epoch + 1}/{teaching.epochs}", "batches")
+        random = np.random.default_rng(epoch_seed(training.seed, epoch, 1))
+        torch.manual_seed(epoch_seed(training.seed, epoch, 2))  # of dropout
+        bar = meter(_batches(scenes, training, epoch), f"detector, epoch {epoch + 1}/{training.epochs}", "batches")
         for numbers in bar:
             *maps, groups, boxes = _batch([scenes[i] for i in numbers], bool(random.integers(2)))
             with torch.autocast("cpu", autocast, enabled=autocast is not None):
                 outputs = head(*maps)
-            value = loss(outputs.float(), groups, boxes, weights)
+            value = loss(outputs.float(), groups, boxes, group_weights)
             optimizer.zero_grad()
             value.backward()
             torch.nn.utils.clip_grad_norm_(head.parameters(), 5.0)
@@ -102,13 +80,13 @@ def _resume(
     return state["epoch"]
 
 
-def _batches(scenes: Scenes, teaching: Teaching, epoch: int) -> list[list[int]]:
+def _batches(scenes: Scenes, training: DetectorTraining, epoch: int) -> list[list[int]]:
     """Batches of one epoch, as positions in `scenes`, each of one shape, in random order."""
-    random = np.random.default_rng(epoch_seed(teaching.seed, epoch))
+    random = np.random.default_rng(epoch_seed(training.seed, epoch))
     by_shape: dict[tuple[int, ...], list[int]] = defaultdict(list)
     for i in random.permutation(len(scenes)):
         by_shape[tuple(scenes[i]["groups"].shape)].append(int(i))
-    size = teaching.batch_size
+    size = training.batch_size
     batches = [members[i : i + size] for members in by_shape.values() for i in range(0, len(members), size)]
     return [batches[i] for i in random.permutation(len(batches))]
 

@@ -160,8 +160,10 @@ def _unlike_border(colours: np.ndarray) -> np.ndarray:
 
 
 def _likelihood(colours: np.ndarray, part: np.ndarray) -> np.ndarray:
-    mixture = GaussianMixture(TONES, covariance_type="diag", reg_covar=9.0, random_state=0, max_iter=20, tol=1e-2)
-    mixture.fit(colours[part][:: max(1, part.sum() // 1500)])
+    sample = colours[part][:: max(1, part.sum() // 1500)]
+    tones = min(TONES, len(np.unique(sample, axis=0)))
+    mixture = GaussianMixture(tones, covariance_type="diag", reg_covar=9.0, random_state=0, max_iter=20, tol=1e-2)
+    mixture.fit(sample)
     return mixture.score_samples(colours.reshape(-1, 3)).reshape(colours.shape[:2])
 
 

@@ -1,4 +1,4 @@
-"""The sidebar of the classify page: what may be answered, and how heat maps are shown."""
+"""The sidebar of the classify page: which classes may be predicted, and how heat maps are shown."""
 
 from __future__ import annotations
 
@@ -12,73 +12,77 @@ from core.artifacts.labels import ALL, LabelSet
 from core.artifacts.predictions import prediction_file, read_predictions
 from core.artifacts.run import Run
 from core.errors import GarmentError
-from core.inference.classifier import HOTTEST
 from core.inference.postprocess import BIASED_GROUP, Controls, apply_controls
+from core.inference.verdict import class_name, group_name
 from core.settings import DEFAULTS
 from core.ui.markdown import told
 
 REFERENCE_BIAS = 0.6
+TOP_PREDICTION, NONE = "top prediction", "none"
+OVERLAY, SIDE_BY_SIDE, CONTOUR = VIEWS = ("Overlay", "Side by side", "Contour")
 
 
 def answer_controls(run: Run) -> tuple[Controls, int]:
-    """Group filter, upper-body bias and number of classes; all of them stand in the page's address."""
+    """Filter, upper-body bias and number of results; all of them stand in the page's address."""
     labels = run.labels
-    st.subheader("Answer", divider="gray")
+    st.subheader("Prediction", divider="gray", anchor=False)
     group = st.segmented_control(
-        "Kinds",
+        "Filter",
         labels.group_choices,
         default=ALL,
         required=True,
-        format_func=str.capitalize,
+        format_func=group_name,
         key="group",
         bind="query-params",
-        help="Only these kinds may be answered; their probabilities are scaled to add up to 100%.",
+        width="stretch",
+        help="Only these classes are considered; their probabilities add up to 100%.",
     )
-    bias = _bias_slider() if BIASED_GROUP in labels.groups else 1.0
-    set_to = Controls(group or ALL, bias)
+    bias = _bias() if BIASED_GROUP in labels.groups else 1.0
+    controls = Controls(group or ALL, bias)
     file = prediction_file(run)
-    if set_to != Controls() and file:
+    if controls != Controls() and file:
         try:
-            st.caption(_effect(set_to, run.path(file), labels))
+            st.caption(_effect(controls, run.path(file), labels))
         except GarmentError as error:  # the run's folder is gone or damaged; the network in memory goes on
-            st.caption(f":material/warning: What this does to the accuracy cannot be said. {told(error)}")
+            st.caption(f":material/warning: The effect on accuracy is not known. {told(error)}")
     top_k = st.slider(
-        "Kinds listed",
+        "Results shown",
         1,
         len(labels),
-        min(5, len(labels)),
+        min(DEFAULTS.top_k, len(labels)),
         key="top_k",
         bind="query-params",
-        help=f"The network knows {len(labels)} kinds, so at most these. CSV and JSON always have all.",
+        help=f"The network knows {len(labels)} classes. CSV and JSON always have all of them.",
     )
-    return set_to, top_k
+    return controls, top_k
 
 
-def _bias_slider() -> float:
-    return st.slider(
+def _bias() -> float:
+    """The factor on bottomwear: 1 where the toggle is off."""
+    on = st.toggle(
         "Upper-body bias",
-        0.0,
-        1.0,
-        1.0,
-        0.05,
+        False,
         key="bias",
         bind="query-params",
-        help=f"Probabilities of {BIASED_GROUP.lower()} are multiplied by this, then all are scaled to add up to 100%. "
-        f"1 is off; the published desktop program used {REFERENCE_BIAS}.",
+        help=f"Multiplies the probabilities of bottomwear by a factor; the published program used {REFERENCE_BIAS}.",
+    )
+    if not on:
+        return 1.0
+    return st.slider(
+        "Bottomwear × factor", 0.0, 1.0, REFERENCE_BIAS, 0.05, key="factor", bind="query-params", format="× %.2f"
     )
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def _effect(controls: Controls, file: Path, _labels: LabelSet) -> str:
-    """What a filter and a bias do to the accuracy on the run's test photos, in words; a filter's on photos of its own kinds."""
+    """What a filter and a bias do to the accuracy on the run's test photos, in words; a filter's on photos of its own classes."""
     predictions = read_predictions(file, file.name, _labels)
     shown = _labels.mask(controls.group)[predictions.true]
     answered = apply_controls(predictions.probabilities, _labels, controls).argmax(axis=1)
     before, after = ((chosen == predictions.true)[shown].mean() for chosen in (predictions.predicted, answered))
-    kind = "" if controls.group == ALL else f" of {controls.group.lower()}"
-    return (
-        f"Set like this, {after:.1%} of the {shown.sum():,} test photos{kind} are named right; otherwise, {before:.1%}."
-    )
+    kind = "" if controls.group == ALL else f"{group_name(controls.group).lower()} "
+    change = "unchanged" if f"{after:.1%}" == f"{before:.1%}" else f"without these settings {before:.1%}"
+    return f"Accuracy on {shown.sum():,} {kind}test photos: {after:.1%} ({change})."
 
 
 @dataclass(frozen=True)
@@ -89,9 +93,8 @@ class HeatSettings:
         shown: whether at all.
         view: one of VIEWS.
         opacity: in [0, 1].
-        class_name: the class to explain; the answer itself if None.
-        against: the class it is held against, showing the difference of both maps; None for a plain map.
-        tested: whether to say what the answer would be with the hottest places painted over.
+        class_name: the class to explain; the top prediction if None.
+        against: the class it is compared with, showing the difference of both maps; None for a plain map.
     """
 
     shown: bool
@@ -99,49 +102,54 @@ class HeatSettings:
     opacity: float
     class_name: str | None
     against: str | None
-    tested: bool
 
-
-ANSWER, NOTHING = "the answer", "nothing"
-OVERLAY, SIDE_BY_SIDE, CONTOUR = VIEWS = ("Overlay", "Side by side", "Contour")
+    def classes(self, label: str) -> tuple[str, str | None]:
+        """The class explained where `label` is the top prediction, and the class it is compared with; never the same twice."""
+        name = self.class_name or label
+        return name, None if self.against == name else self.against
 
 
 def heat_controls(labels: LabelSet) -> HeatSettings:
-    """Heat map on or off, of which class, against which, how opaque."""
-    st.subheader("Heat map", divider="gray")
-    shown = st.toggle(
-        "Show where the network looked",
-        True,
-        key="heat",
-        bind="query-params",
-        help=TERMS["Grad-CAM"],
-    )
+    """Heat map on or off, of which class, compared with which, how opaque."""
+    st.subheader("Heat map", divider="gray", anchor=False)
+    shown = st.toggle("Show heat map", True, key="heat", bind="query-params", help=TERMS["Grad-CAM"])
     view = st.pills("View", VIEWS, default=OVERLAY, required=True, key="view", bind="query-params", disabled=not shown)
-    name = st.selectbox("Explain", [ANSWER, *labels.names], key="explain", bind="query-params", disabled=not shown)
-    against = st.selectbox(
-        "and not",
-        [NOTHING, *labels.names],
-        key="against",
+    name = st.selectbox(
+        "Explain",
+        [TOP_PREDICTION, *labels.names],
+        key="explain",
+        format_func=class_name,
         bind="query-params",
         disabled=not shown,
-        help="Shows what speaks for the one (blue) and what for the other (red).",
+    )
+    against = st.selectbox(
+        "Compare with",
+        [NONE, *(other for other in labels.names if other != name)],
+        key="against",
+        format_func=class_name,
+        bind="query-params",
+        disabled=not shown,
+        help="Shows where the evidence differs: blue for the class explained, red for the class it is compared with.",
     )
     opacity = st.slider(
         "Opacity", 0.0, 1.0, DEFAULTS.opacity, 0.05, key="opacity", bind="query-params", disabled=not shown
-    )
-    tested = st.toggle(
-        "Test the map",
-        False,
-        key="test",
-        bind="query-params",
-        disabled=not shown,
-        help=f"Paints over the hottest {HOTTEST:.0%} and asks the network again: if the map is faithful, the probability falls.",
     )
     return HeatSettings(
         shown,
         view or OVERLAY,
         opacity,
-        None if name == ANSWER else name,
-        None if against == NOTHING else against,
-        tested and shown,
+        None if name in (None, TOP_PREDICTION) else name,
+        None if against in (None, NONE) else against,
+    )
+
+
+def proposal_control() -> bool:
+    """Whether garments are boxed without a click."""
+    st.subheader("Garments", divider="gray", anchor=False)
+    return st.toggle(
+        "Find garments at once",
+        True,
+        key="propose",
+        bind="query-params",
+        help="Boxes the garments of a photo that shows several, or that is out of scope as a whole.",
     )

@@ -12,7 +12,6 @@ from core.artifacts.run import Run
 from core.errors import BrokenRun, InvalidData
 from core.images.dataset import catalogue_path
 from core.inference.classifier import Reading
-from core.ui.classify.boxes import Marked
 from core.ui.markdown import told
 from core.ui.thumbnails import catalogue, thumbnail_url
 
@@ -28,25 +27,24 @@ ITEM = (
 PICTURE = '<img src="{url}" alt="" style="height:5rem;display:block;border-radius:0.3rem;margin-bottom:0.2rem">'
 
 
-def nearest(run: Run, mark: Marked, reading: Reading) -> None:
-    """The most similar training products, with their photos where the data set is on this machine; why not, is said once."""
+def nearest(run: Run, reading: Reading) -> None:
+    """The most similar training products, with their photos where the data set is on this machine."""
     index, why_not = _index_of(run)
     if index is None:
-        if mark.region is None:
-            st.caption(why_not)
+        st.caption(why_not)
         return
     rows = index.nearest(reading.pooled)
-    st.caption("Most similar training products, as the network sees it")
+    st.caption("Most similar training photos, as the network sees them")
     st.html(strip(rows, _thumbnails(rows["id"].tolist())))
 
 
 def _index_of(run: Run) -> tuple[Neighbours | None, str]:
     """A run's index, or in words why there is none."""
     try:
-        index = _index(run, str(run.folder), run.manifest["files"].get(INDEX_FILE, ""))
-        return index, "This run keeps no index of similar products."
+        index = _index(run, str(run.folder), run.facts.files.get(INDEX_FILE, ""))
+        return index, "This run has no index of similar photos."
     except BrokenRun as error:
-        return None, f":material/warning: Similar products cannot be shown. {told(error)}"
+        return None, f":material/warning: Similar photos cannot be shown. {told(error)}"
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)

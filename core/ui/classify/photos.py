@@ -1,4 +1,4 @@
-"""The photos of the classify page: taking them in, keeping them for the session, choosing one."""
+"""The photos of the classify page: kept for the session, decoded when they are looked at."""
 
 from __future__ import annotations
 
@@ -8,26 +8,23 @@ from typing import NamedTuple
 
 import streamlit as st
 from cachetools import LRUCache, cached
-from PIL import ImageOps
-from streamlit.runtime.uploaded_file_manager import UploadedFile
+from PIL import Image, ImageOps
 
 from core.errors import UnreadablePhoto
 from core.images import sandbox
-from core.images.decode import ACCEPTED_SUFFIXES, MAX_BYTES, Photo, display_name
-from core.images.encode import data_url, jpeg, png
-from core.samples import garments
+from core.images.decode import Photo, display_name
+from core.images.encode import data_url, jpeg
+from core.images.region import Size
 from core.ui import session
-from core.ui.classify import boxes, keys
-from core.ui.handover import LabelledPhoto, arriving, label_and_way_back
-from core.ui.markdown import told
+from core.ui.classify import boxes, garments, readings
+from core.ui.handover import LabelledPhoto
 
-ENOUGH = (1200, 1200)  # pixels a photo is decoded to at least; regions stay sharp and sessions stay small
+ENOUGH = (1200, 1200)  # pixels a photo is decoded to at least; boxes stay sharp and sessions stay small
+SHOWN = (1600, 1600)  # pixels of the picture on the page at most
 MAX_PHOTOS = 30
-TILE = 72  # side of a photo's tile in the strip, in points
+THUMBNAIL = 112  # pixels of a tile's side; sharp screens show two of them a point
 DECODED = 96 * 2**20  # bytes of photos kept decoded, of all visitors; any other is decoded again when it is looked at
-SAMPLE_WIDTH = 104  # of a sample in the gallery, in points: three stand beside one another on a phone
-DRAWN = "wants_sample"  # what a button asks of the page's next run
-SAMPLE, THUMBNAIL = (480, 640), (192, 256)
+ID = 16  # digits of a photo's SHA-256 that tell it from the others of a visitor
 
 
 class Kept(NamedTuple):
@@ -37,11 +34,15 @@ class Kept(NamedTuple):
         name: file name, fit for display.
         data: the file's bytes.
         origin: None if the visitor brought it.
+        sample: name of the sample that it is, if it is one.
+        size: (width, height) of the upright photo, in pixels.
     """
 
     name: str
     data: bytes
     origin: LabelledPhoto | None = None
+    sample: str = ""
+    size: Size = (0, 0)
 
 
 def photos() -> dict[str, Kept]:
@@ -58,166 +59,69 @@ def _decoded(sha256: str, name: str, data: bytes) -> Photo:
     return sandbox.decode_apart(data, name, ENOUGH, session.visitor())
 
 
-def add_photo(data: bytes, name: str, origin: LabelledPhoto | None = None) -> None:
+def add_photo(data: bytes, name: str, origin: LabelledPhoto | None = None, sample: str = "") -> None:
     """Decode a photo, keep it for this session and select it. Raises UnreadablePhoto."""
     name = display_name(name)
     photo = _decoded(hashlib.sha256(data).hexdigest(), name, data)
     if photo.sha256 not in photos() and len(photos()) >= MAX_PHOTOS:
-        raise UnreadablePhoto(f"{MAX_PHOTOS} photos are open already. Remove some, then add {photo.name}.")
-    photos()[photo.sha256] = Kept(name, data, origin)
-    st.session_state["selected_photo"] = photo.sha256
+        raise UnreadablePhoto(f"{MAX_PHOTOS} photos are open already. Close some, then add {photo.name}.")
+    photos()[photo.sha256] = Kept(name, data, origin, sample, photo.size)
+    select(photo.sha256)
 
 
-def upload() -> None:
-    """Drop zone, camera and samples; what cannot be read is named, and the rest goes on."""
-    if name := st.session_state.pop(DRAWN, None):
-        add_photo(_sample_png(name, SAMPLE), f"{name} (drawn sample).png")
-    incoming = arriving()
-    if incoming and (problem := _try_to_add(incoming.data, incoming.name, incoming)):
-        st.error(told(problem), icon=":material/broken_image:")
-    files = st.file_uploader(
-        "Photos of clothes (Ctrl + O)",
-        type=[suffix.lstrip(".") for suffix in ACCEPTED_SUFFIXES],
-        accept_multiple_files=True,
-        max_upload_size=MAX_BYTES // 2**20,
-        key=keys.UPLOADER,
-        help="Drop files here, choose them, or paste an image with the drop zone focused. They stay in this session; none is stored "
-        "unless you correct an answer and agree to it.",
-    )
-    keys.listen_for_upload()
-    sandbox.start()
-    with st.container(horizontal=True):
-        with st.popover("Camera", icon=":material/photo_camera:"):
-            shot = st.camera_input("Take a photo", key="camera", resolution="1080p")
-        keys.help_panel()
-    before = set(photos())
-    for file in [*files, *([shot] if shot else [])]:
-        _take_upload(file)
-    if new := [sha256 for sha256 in photos() if sha256 not in before]:
-        _select(new[0])
-
-
-def _take_upload(file: UploadedFile) -> None:
-    """Decode an upload once; its error stays on the page while the file stays in the uploader."""
-    seen: dict[str, str] = st.session_state.setdefault("seen_uploads", {})
-    if file.file_id not in seen:
-        seen[file.file_id] = _try_to_add(file.getvalue(), file.name)
-    if seen[file.file_id]:
-        st.error(told(seen[file.file_id]), icon=":material/broken_image:")
-
-
-def _try_to_add(data: bytes, name: str, origin: LabelledPhoto | None = None) -> str:
-    """What keeps a photo from being added, if anything does."""
-    try:
-        add_photo(data, name, origin)
-    except UnreadablePhoto as error:
-        return str(error)
-    return ""
-
-
-@st.cache_data(max_entries=64, show_spinner=False)
-def _sample_png(name: str, size: tuple[int, int]) -> bytes:
-    return png(garments.gallery_photo(name, size))
-
-
-def gallery() -> None:
-    """Samples drawn in code, for the visitor who has no photo at hand."""
-    with st.container(horizontal=True, gap="xsmall"):
-        for name in garments.GALLERY:
-            with st.container(width=SAMPLE_WIDTH, gap="xsmall"):
-                st.image(_sample_png(name, THUMBNAIL), width="stretch", alt=f"Drawn sample: {name}")
-                st.button(name, key=f"sample-{name}", on_click=_ask_for_sample, args=(name,), width="stretch")
-
-
-def _ask_for_sample(name: str) -> None:
-    """Leave the work to the page's next run, where errors are shown and visitors take turns; a button's callback has neither."""
-    st.session_state[DRAWN] = name
-
-
-def selected_photo() -> Photo | None:
-    """The photo being looked at; a strip of thumbnails switches where there are several."""
-    shas = list(photos())
-    if not shas:
-        return None
-    if st.session_state.get("selected_photo") not in shas:
-        st.session_state["selected_photo"] = shas[-1]
-    if len(shas) > 1:
-        _strip(shas)
-    return _open(st.session_state["selected_photo"])
-
-
-def _open(sha256: str) -> Photo:
+def open_photo(sha256: str) -> Photo:
+    """One of this visitor's photos, decoded."""
     kept = photos()[sha256]
     return _decoded(sha256, kept.name, kept.data)
 
 
-def _strip(shas: list[str]) -> None:
-    """A tile a photo, numbered; the one looked at cannot be pressed."""
-    with st.container(horizontal=True, gap="small", key="strip"):
-        for number, sha in enumerate(shas, 1):
-            name = photos()[sha].name
-            with st.container(width=TILE, gap="xxsmall"):
-                st.image(data_url(_thumbnail(sha)), width="stretch", alt=name)
-                st.button(
-                    f"{number}",
-                    key=f"show-{sha}",
-                    disabled=sha == st.session_state["selected_photo"],
-                    on_click=_select,
-                    args=(sha,),
-                    width="stretch",
-                )
-    shown = st.session_state["selected_photo"]
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.button("Back", icon=":material/arrow_back:", shortcut=keys.BACK.shortcut, on_click=step_photo, args=(-1,))
-        st.button("Next", icon=":material/arrow_forward:", shortcut=keys.NEXT.shortcut, on_click=step_photo, args=(1,))
-        st.text(f"{shas.index(shown) + 1} of {len(shas)} · {photos()[shown].name}", width="content")
+def selected_sha256() -> str | None:
+    """The photo being looked at; None if there is none."""
+    if not photos():
+        return None
+    if st.session_state.get("selected_photo") not in photos():
+        select([*photos()][-1])
+    return st.session_state["selected_photo"]
 
 
-@st.cache_data(max_entries=200, show_spinner=False)
-def _thumbnail(sha256: str) -> bytes:
-    """The middle of one of this visitor's photos, square."""
-    return jpeg(ImageOps.fit(_open(sha256).image, (2 * TILE, 2 * TILE)), 85)
-
-
-def _select(sha256: str) -> None:
+def select(sha256: str) -> None:
+    """Look at a photo."""
     st.session_state["selected_photo"] = sha256
 
 
-def step_photo(step: int) -> None:
-    """Show the photo so many places further on, going round at the ends."""
-    shas = list(photos())
-    if st.session_state["selected_photo"] not in shas:
-        return  # it was closed just before the key
-    _select(shas[(shas.index(st.session_state["selected_photo"]) + step) % len(shas)])
+def step(by: int) -> None:
+    """Look at the photo so many places further on, going round at the ends."""
+    shas, shown = [*photos()], selected_sha256()
+    if shown is not None:
+        select(shas[(shas.index(shown) + by) % len(shas)])
 
 
-def remove_photo(sha256: str) -> None:
-    """Forget a photo with everything about it."""
+def by_id(short: str) -> str | None:
+    """The photo whose SHA-256 begins so; None if it is closed."""
+    return next((sha256 for sha256 in photos() if sha256[:ID] == short), None)
+
+
+def close(sha256: str) -> None:
+    """Forget a photo with everything about it; its neighbour is looked at then."""
+    shas = [*photos()]
+    if st.session_state.get("selected_photo") == sha256 and len(shas) > 1:
+        place = shas.index(sha256)
+        select(shas[place + 1] if place + 1 < len(shas) else shas[place - 1])
     photos().pop(sha256, None)
     boxes.forget(sha256)
-    readings = st.session_state.get("readings", {})
-    for key in [key for key in readings if key[1] == sha256]:
-        del readings[key]
+    garments.forget(sha256)
+    readings.forget(sha256)
 
 
-def true_label(photo: Photo) -> None:
-    """Of a photo opened on the confusion page, its label and the way back."""
-    origin = photos()[photo.sha256].origin
-    if origin:
-        label_and_way_back(origin)
+@st.cache_data(max_entries=64, show_spinner=False)
+def picture_url(_image: Image.Image, sha256: str) -> str:
+    """A photo for the page, as an address that holds it."""
+    picture = _image.copy()
+    picture.thumbnail(SHOWN, Image.Resampling.LANCZOS, reducing_gap=3.0)
+    return data_url(jpeg(picture, 88))
 
 
-def photo_buttons(photo: Photo) -> None:
-    """What can be done with the photo and its boxes, each with its key."""
-    st.caption("Draw boxes round garments. Over the photo appear undo and a pencil to move, resize and delete them.")
-    with st.container(horizontal=True):
-        boxes.box_buttons(photo)
-        st.button(
-            "Heat map", icon=":material/local_fire_department:", shortcut=keys.HEAT.shortcut, on_click=_toggle_heat
-        )
-        keys.answers_button()
-        st.button("Close photo", icon=":material/close:", on_click=remove_photo, args=(photo.sha256,))
-
-
-def _toggle_heat() -> None:
-    st.session_state["heat"] = not st.session_state.get("heat", True)
+@st.cache_data(max_entries=200, show_spinner=False)
+def thumbnail_url(sha256: str) -> str:
+    """The middle of one of this visitor's photos, square, as an address that holds it."""
+    return data_url(jpeg(ImageOps.fit(open_photo(sha256).image, (THUMBNAIL, THUMBNAIL)), 80))
