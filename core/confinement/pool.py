@@ -30,7 +30,7 @@ from core.settings import CONFINEMENT, PROJECT, REQUIRED, confinement_required
 from core.turns import Turns
 
 LARGEST_TOLD = 2**20  # bytes of JSON
-PATIENCE = 6  # times the processor time allowed, in seconds on the clock; a busy machine takes longer
+PATIENCE = 10  # times the processor time allowed, in seconds on the clock; a busy machine takes longer
 START_SECONDS = 120.0
 LONGEST_NOTE = 500
 PIECE = 2**20
