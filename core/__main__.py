@@ -266,11 +266,25 @@ def _request(options: argparse.Namespace, classifier: Classifier) -> Request:
         )
     if options.group not in labels.group_choices:
         raise ValueError(f"--group is {options.group!r}; it must be one of {', '.join(labels.group_choices)}.")
+    _check_targets(options)
     if options.heatmap:
         _check_heatmaps(options.heatmap, options.paths)
     region = parse_roi(options.roi) if options.roi else None
     controls = Controls(options.group, options.upper_body_bias)
     return Request(controls, options.top_k, region, SIZE if options.heatmap else None, options.all_types)
+
+
+def _check_targets(options: argparse.Namespace) -> None:
+    """Refuse to write results over what is to be read: `--csv *.jpg` names the first photo as the file to write."""
+    targets = {"--csv": options.csv, "--parquet": options.parquet}
+    read = {path.absolute() for path in (*options.paths, options.list) if path}
+    for option, target in targets.items():
+        if target and (target.suffix.lower() in (*ACCEPTED_SUFFIXES, ".zip") or target.absolute() in read):
+            raise ValueError(
+                f"{option} is {target}, which is no file for results. Name one, such as out{option.replace('--', '.')}."
+            )
+    if options.csv and options.parquet and options.csv.absolute() == options.parquet.absolute():
+        raise ValueError(f"--csv and --parquet are both {options.csv}. Name two files.")
 
 
 def _check_heatmaps(folder: Path, paths: list[Path]) -> None:

@@ -1,4 +1,4 @@
-"""Evidence for a run, from the very file and engine that the product serves: calibration on validation, one look at the test split."""
+"""Measures of a run, from the file and engine that the product serves: calibrated on validation, measured once on the test split."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ TRUE_POSITIVE_RATE = 0.95  # share of photos of our classes that the in-scope th
 BATCH = 64
 NAMES = {PHONE: "phone photos", WORN: "worn garments and what else people wear"}
 LATENCY_ROUNDS = 50
+MEASURABLE = 10  # validation photos of a class from which on its F1 helps to choose
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the correction for the sampler that are tried
 
 
@@ -102,13 +103,16 @@ def best_strength(validation: Scored, elsewhere: Sequence[Coarse], shift: np.nda
     """How much of the shift to apply, of STRENGTHS: what validates best, the least if several tie.
 
     Products count by the mean of accuracy and macro-F1, photos from elsewhere by the share with an allowed class; each kind counts
-    alike. The catalogue's frequencies are not those of what people wear, so products alone would choose too much.
+    alike. The catalogue's frequencies are not those of what people wear, so products alone would choose too much. Macro-F1 is that of the
+    classes with MEASURABLE photos or more: of a class with one, that photo would weigh as much as 80 others.
     """
+    counts = np.bincount(validation.targets)
+    measurable = np.flatnonzero(counts >= min(MEASURABLE, counts.max()))
 
     def quality(strength: float) -> float:
         predictions = (validation.logits + strength * shift).argmax(axis=1)
         hits = (predictions == validation.targets).mean()
-        of_products = float(hits + macro_f1(validation.targets, predictions)) / 2
+        of_products = float(hits + macro_f1(validation.targets, predictions, measurable)) / 2
         return float(np.mean([of_products, *(photos.hits(strength * shift) for photos in elsewhere)]))
 
     return max(STRENGTHS, key=quality)

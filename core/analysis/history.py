@@ -167,8 +167,9 @@ def parts_table(parts: list[Training]) -> pd.DataFrame:
 def changes(before: Training, after: Training) -> pd.DataFrame:
     """Settings that two trainings have set to different values: columns setting, before, after, as text."""
     table = settings_table([before, after])
-    table = table[table["differs"] & ~table["setting"].isin(("name", "init"))]
-    return table.drop(columns="differs").set_axis(["setting", "before", "after"], axis="columns").reset_index(drop=True)
+    chosen = table["differs"] & ~table["setting"].isin(("name", "init"))
+    columns = {"setting": "setting", before.run_id: "before", after.run_id: "after"}
+    return table.loc[chosen, list(columns)].rename(columns=columns).reset_index(drop=True)
 
 
 def recipe_key(training: Training) -> tuple[str, ...]:
@@ -221,7 +222,7 @@ def falling(training: Training) -> bool:
     """Whether validation accuracy has fallen in each of the last `FALLS` epochs, within one stage."""
     last = training.epochs.tail(FALLS + 1)
     steps = np.diff(last["val_accuracy"].to_numpy(float))
-    return len(steps) == FALLS and last["stage"].nunique() == 1 and bool((steps < 0).all())
+    return len(steps) == FALLS and len(set(last["stage"])) == 1 and bool((steps < 0).all())
 
 
 def not_finite(training: Training) -> list[int]:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from core.analysis.comparison import Comparison, compare
+from core.analysis.confusion import ranked
 from core.artifacts.predictions import Predictions
 
 Stages = Mapping[int, Predictions]  # validation predictions by the number of the stage after which they were made
@@ -49,13 +50,7 @@ def changes_by_class(change: Comparison, after: Predictions) -> pd.DataFrame:
         {"class": list(after.labels.names), "n": sizes, "became_correct": better, "became_incorrect": worse}
     )
     changed = table["became_correct"] + table["became_incorrect"]
-    return (
-        table[changed > 0]
-        .assign(changed=changed)
-        .sort_values("changed", ascending=False, kind="stable")
-        .drop(columns="changed")
-        .reset_index(drop=True)
-    )
+    return ranked(table, changed > 0, -changed)
 
 
 def changed_photos(change: Comparison, before: Predictions, after: Predictions, to_correct: bool) -> pd.DataFrame:
@@ -78,8 +73,7 @@ def changed_photos(change: Comparison, before: Predictions, after: Predictions, 
             "p_after": after.probabilities[rows_b, true],
         }
     )
-    order = (table["p_after"] - table["p_before"]).abs().sort_values(ascending=False, kind="stable").index
-    return table.loc[order].reset_index(drop=True)
+    return ranked(table, np.ones(len(table), bool), -np.abs(table["p_after"] - table["p_before"]))
 
 
 def true_class_probabilities(stages: Stages, ids: list[object]) -> pd.DataFrame:

@@ -53,9 +53,9 @@ HEADINGS = {
     "gain_low": "Gain, low",
     "gain_high": "Gain, high",
     "n": "n",
-    "became_correct": "Became correct",
-    "became_incorrect": "Became incorrect",
-    "p": "p (McNemar)",
+    "became_correct": "Gained",
+    "became_incorrect": "Lost",
+    "p": "p",
     "epoch": "Epoch",
     "stage_name": "Unfrozen",
     "lr": "Learning rate",
@@ -103,7 +103,7 @@ def headline(training: Training) -> str:
 
 def _known_elsewhere(training: Training) -> bool:
     """Whether the best epoch was chosen by photos from elsewhere too."""
-    return bool(training.epochs[list(ELSEWHERE)].notna().to_numpy().any())
+    return training.knows(*ELSEWHERE)
 
 
 def continued_from(parts: list[Training]) -> str:
@@ -133,11 +133,11 @@ def which_validation(training: Training) -> str:
 
 def total_in_words(training: Training) -> str:
     """How a published total relates to the epochs that are known; empty where nothing is unknown."""
-    seconds = training.epochs[["epoch", "seconds"]]
-    unknown, known = seconds[seconds["seconds"].isna()], seconds["seconds"].dropna()
+    seconds = training.column("seconds")
+    unknown, known = training.column("epoch")[seconds.isna()], seconds[seconds.notna()]
     if unknown.empty or known.empty or math.isnan(training.seconds):
         return ""
-    epochs = enumerated([f"{epoch:.0f}" for epoch in unknown["epoch"]])
+    epochs = enumerated([f"{epoch:.0f}" for epoch in unknown])
     are = "epoch {} is" if len(unknown) == 1 else "epochs {} are"
     return (
         f"Training time is the published total of {training.seconds:,.0f} s; the {len(known)} epochs with a known time sum to "
@@ -166,7 +166,7 @@ def circumstances(training: Training) -> str:
     facts = [status(training).capitalize()]
     if training.epochs.empty:
         return f"{facts[0]}."
-    stages = training.epochs["stage"].nunique()
+    stages = len(set(training.epochs["stage"]))
     facts.append(f"{stages} stage{'' if stages == 1 else 's'}")
     if not math.isnan(training.seconds):
         facts.append(f"{duration(training.seconds)} of training")
@@ -190,6 +190,23 @@ def alarms(training: Training) -> list[str]:
 def p_in_words(p: float) -> str:
     """A p-value, such as `p = 0.42` or `p < 0.001`."""
     return "p < 0.001" if p < 0.001 else f"p = {p:.2g}" if p < 0.1 else f"p = {p:.2f}"
+
+
+def p_value(p: float) -> str:
+    """A p-value for a table, such as `0.342` or `< 0.001`; empty for NaN."""
+    return "" if math.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def stage_in_words(stage: dict[str, Any]) -> str:
+    """What a stage trained and took, as far as known: a row of `core.analysis.history.stage_table`."""
+    facts = [f"{stage['epochs']} epoch{'' if stage['epochs'] == 1 else 's'}"]
+    if not math.isnan(stage["trainable_parameters"]):
+        facts.append(f"{stage['trainable_parameters']:,.0f} trainable parameters")
+    if not math.isnan(stage["peak_lr"]):
+        facts.append(f"learning rate up to {stage['peak_lr']:.3g}")
+    if stage["input"]:
+        facts.append(f"input {stage['input']}")
+    return f"{', '.join(facts)}."
 
 
 def change_in_words(change: Comparison) -> str:

@@ -93,6 +93,10 @@ class Training:
         """One value an epoch, as floats."""
         return pd.Series(self.epochs[name], dtype=float)
 
+    def knows(self, *columns: str) -> bool:
+        """Whether any of the columns has a value for any epoch."""
+        return bool(self.epochs[list(columns)].notna().to_numpy().any())
+
     @cached_property
     def best(self) -> pd.Series | None:
         """The row of the epoch with the best mean of its validation accuracies, the first of equals; None if none is known."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 from collections.abc import Iterable
@@ -13,7 +14,7 @@ import pandas as pd
 from core.artifacts.labels import OUT_OF_SCOPE, LabelSet
 from core.bulk.pipeline import RECORD_FIELDS, Result
 from core.errors import GarmentError, InvalidData
-from core.images.decode import display_name, spreadsheet_name
+from core.images.decode import display_name, plain_name, spreadsheet_name
 from core.images.encode import data_url, jpeg
 from core.images.sources import PhotoFile, photos_in_zip
 from core.inference.verdict import class_name, rounded
@@ -62,13 +63,11 @@ def _photos_in(upload: Upload) -> list[PhotoFile]:
     if (entries := upload.data.count(ZIP_ENTRY)) > MAX_MEMBERS:  # before a directory of millions is read into memory
         raise InvalidData(f"{name} has {entries} entries; at most {MAX_MEMBERS} are accepted. {MORE}")
     found = list(photos_in_zip(io.BytesIO(upload.data), name))
-    if not found:
-        raise InvalidData(f"{name} has no photos in it.")
     if (claimed := sum(size for _, size in found)) > MAX_UNPACKED:
         raise InvalidData(
             f"{name} unpacks to {claimed / 2**30:.1f} GB of photos; at most {MAX_UNPACKED // 2**30} GB are accepted. {MORE}"
         )
-    return [PhotoFile(display_name(photo.name), photo.read) for photo, _ in found]
+    return [PhotoFile(plain_name(photo.name), photo.read) for photo, _ in found]
 
 
 def row(result: Result) -> dict[str, Any]:
@@ -131,7 +130,7 @@ def class_counts(answered: pd.DataFrame, labels: LabelSet) -> pd.DataFrame:
 
 
 def as_csv(table: pd.DataFrame) -> str:
-    """The records as CSV in the order of the photos; a text that a spreadsheet would run as a formula gets an apostrophe before it."""
+    """The records as CSV in the order of the photos; texts are quoted, and one that a spreadsheet would run gets an apostrophe."""
     texts = {column: table[column].map(spreadsheet_name) for column in ("file", "error")}
     records = table.assign(**texts, top_k=table["top_k"].map(json.dumps))
-    return records.drop(columns="thumbnail").to_csv(index=False)
+    return records.drop(columns="thumbnail").to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC)

@@ -17,8 +17,9 @@ import plotly.graph_objects as go
 from plotly.colors import hex_to_rgb
 
 from core.analysis.confusion import cell_table, normalise, rate_words
+from core.artifacts.facets import GROUP
 from core.artifacts.labels import LabelSet
-from core.inference.verdict import class_name
+from core.inference.verdict import class_name, group_name
 from core.plots.palette import BAD, GOOD, OTHER, SERIES, VALIDATION, WARN, group_colour
 
 CELL_HEIGHT = 34  # pixels
@@ -437,7 +438,7 @@ def reliability_figure(tables: dict[str, pd.DataFrame]) -> go.Figure:
             customdata=filled["count"],
             mode="lines+markers+text" if number == len(tables) - 1 else "lines+markers",
             text=[f"n={count:,}" for count in filled["count"]],
-            textposition="bottom right",
+            textposition=["bottom right"] * (len(filled) - 1) + ["bottom left"],
             textfont={"size": 10},
             line={"color": colour},
             name=name,
@@ -487,7 +488,11 @@ def slices_figure(table: pd.DataFrame, accuracy: float, titles: Mapping[str, str
 def slice_name(row: Mapping[str, Any], titles: Mapping[str, str]) -> str:
     """A row of `core.analysis.slices.slices` by name, such as "Usage: Sports · Colour: Red"."""
     pairs = [(row["facet"], row["value"]), (row["facet_2"], row["value_2"])]
-    return " · ".join(f"{titles.get(facet, facet)}: {value}" for facet, value in pairs if facet)
+    return " · ".join(
+        f"{titles.get(facet, facet)}: {group_name(value) if facet == GROUP else value}"
+        for facet, value in pairs
+        if facet
+    )
 
 
 def map_figure(places: pd.DataFrame, colours: Mapping[str, str]) -> go.Figure:

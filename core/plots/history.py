@@ -82,8 +82,7 @@ class Line(NamedTuple):
 
 def is_known(trainings: list[Training], curve: str) -> bool:
     """Whether any of the trainings has a value for a curve."""
-    columns = list(CURVES[curve].columns)
-    return any(bool(training.epochs[columns].notna().to_numpy().any()) for training in trainings)
+    return any(training.knows(*CURVES[curve].columns) for training in trainings)
 
 
 def curves_figure(
@@ -127,7 +126,7 @@ def curves_figure(
 
 def _fit_epochs(figure: go.Figure, trainings: list[Training]) -> None:
     """An axis from the first epoch to the last, the one in progress among them; a tick for each of few."""
-    last = max((float(training.epochs["epoch"].max()) for training in trainings if len(training.epochs)), default=0.0)
+    last = max((training.column("epoch").iloc[-1] for training in trainings if len(training.epochs)), default=0.0)
     last += any(len(points_in_epoch(training)) for training in trainings)
     if last:
         figure.update_xaxes(range=[0.5, last + 0.5])
@@ -159,7 +158,7 @@ def _add_legend(figure: go.Figure, groups: list[list[Training]], names: list[str
         part
         for curve in curves
         for column, part in _columns(curve, several).items()
-        if part and any(training.epochs[column].notna().any() for training in everyone)
+        if part and any(training.knows(column) for training in everyone)
     }
     entries += [(part, OTHER if several else COLOURS[part], dash) for part, dash in DASHES.items() if part in parts]
     for name, colour, dash in entries:
@@ -178,7 +177,7 @@ def _lines(group: list[Training], number: int, names: list[str], title: str) -> 
     several, run = len(names) > 1, names[number]
     symbol = SYMBOLS[number // len(SERIES) % len(SYMBOLS)]
     for column, part in _columns(title, several).items():
-        if not any(training.epochs[column].notna().any() for training in group):
+        if not any(training.knows(column) for training in group):
             continue
         colour = SERIES[number % len(SERIES)] if several else COLOURS.get(part, VALIDATION)
         name = ", ".join([title] + [part] * bool(part) + [run] * several)
@@ -404,12 +403,22 @@ def stages_figure(tables: dict[str, pd.DataFrame]) -> go.Figure:
         colour = VALIDATION if single else SERIES[number % len(SERIES)]
         rows = [labels[stage] for stage in table["stage"]]
         if single:
-            _add_dots(figure, table["final_train"], rows, "final training", TRAIN, "circle-open", (low, high))
             _add_dots(
-                figure, table["final_validation"], rows, "final validation", VALIDATION, "diamond-open", (low, high)
+                figure, pd.Series(table["final_train"]), rows, "final training", TRAIN, "circle-open", (low, high)
+            )
+            _add_dots(
+                figure,
+                pd.Series(table["final_validation"]),
+                rows,
+                "final validation",
+                VALIDATION,
+                "diamond-open",
+                (low, high),
             )
         name = "best validation" if single else escape(run)
-        _add_dots(figure, table["best_validation"], rows, name, colour, "circle", (low, high), written=single)
+        _add_dots(
+            figure, pd.Series(table["best_validation"]), rows, name, colour, "circle", (low, high), written=single
+        )
     figure.update_xaxes(tickformat=".0%", range=[low, high], nticks=6)
     row = STAGE_HEIGHT if len(labels) <= FEW_BANDS else LOW_STAGE_HEIGHT
     figure.update_yaxes(categoryorder="array", categoryarray=list(labels.values())[::-1])
@@ -454,6 +463,10 @@ def _add_dots(
 ) -> None:
     """Dots of a value; one beyond the axis is an arrowhead at its edge, with the value on hover."""
     known = values.notna().to_numpy()
+    marker = {"size": 11, "color": colour, "line": {"width": 2, "color": colour}}
+    figure.add_scatter(
+        x=[None], y=[None], name=name, legendgroup=name, mode="markers", marker=marker | {"symbol": symbol}
+    )
     symbols = [
         "triangle-left-open" if value < ends[0] else "triangle-right-open" if value > ends[1] else symbol
         for value in values[known]
@@ -467,7 +480,9 @@ def _add_dots(
         text=[f"{value:.1%}" for value in values[known]] if written else None,
         textposition="top center",
         cliponaxis=False,
-        marker={"symbol": symbols, "size": 11, "color": colour, "line": {"width": 2, "color": colour}},
+        marker=marker | {"symbol": symbols},
+        legendgroup=name,
+        showlegend=False,
         hovertemplate=f"{name}: %{{customdata:.2%}}<extra></extra>",
     )
 

@@ -127,7 +127,7 @@ def _curves(training: Training) -> Iterator[Block]:
         return
     yield Heading("Curves")
     yield Chart(charts.accuracy(training), "Accuracy by epoch, the stages of unfreezing shaded")
-    if training.epochs[["train_loss", "val_loss"]].notna().any(axis=None):
+    if training.knows("train_loss", "val_loss"):
         yield Chart(charts.loss(training), "Loss by epoch")
     yield Paragraph(words.gap_in_words(training.epochs))
 
@@ -141,7 +141,8 @@ def _stages(training: Training) -> Iterator[Block]:
     changes = changes_table(_stage_predictions(training))
     shown = stages.merge(changes, on="stage", how="left") if len(changes) else stages
     columns = ["stage", "name", "epochs", "best_validation", "final_train", "final_validation", "gain"]
-    yield _table(shown[[*columns, *(name for name in ("became_correct", "became_incorrect", "p") if name in shown)]])
+    changed = [name for name in ("became_correct", "became_incorrect", "p") if name in shown]
+    yield _table(pd.DataFrame(shown[[*columns, *changed]]))
     if len(changes):
         yield Paragraph(
             "Became correct and incorrect: validation photos against the stage before; p by McNemar's exact test.",
@@ -242,10 +243,10 @@ def _test_accuracy(training: Training) -> str:
 
 
 def _epochs(training: Training) -> Iterator[Block]:
-    known = [name for name in HISTORY_COLUMNS if training.epochs[name].notna().any() and name != "trainable_parameters"]
+    known = [name for name in HISTORY_COLUMNS if training.knows(name) and name != "trainable_parameters"]
     if len(training.epochs):
         yield Heading("Epochs")
-        yield _table(training.epochs[known])
+        yield _table(pd.DataFrame(training.epochs[known]))
 
 
 def _photos(training: Training) -> Iterator[Block]:

@@ -11,6 +11,7 @@ from PIL import Image, ImageColor, ImageDraw, ImageFont
 from core.artifacts.labels import ALL, OUT_OF_SCOPE, LabelSet
 from core.images.outline import Outline
 from core.images.region import Region
+from core.inference.attributes import in_words
 from core.inference.classifier import Answer
 from core.inference.verdict import Verdict, class_name, verdict
 from core.plots.bars import FADED
@@ -180,7 +181,7 @@ def _verdict(draw: ImageDraw.ImageDraw, card: Card, corner: tuple[int, int], n_c
     for line in _wrapped(draw, words.short, _font(34), PANEL):
         draw.text((x, y), line, fill=INK, font=_font(34))
         y += 42
-    for sentence in (words.confidence, words.note):
+    for sentence in (words.confidence, in_words(card.answer.attributes), words.note):
         for line in _wrapped(draw, sentence, _font(18), PANEL):
             draw.text((x, y), line, fill=NOTE, font=_font(18))
             y += 25

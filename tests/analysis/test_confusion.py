@@ -142,22 +142,21 @@ def test_mistaken_both_ways(table, counts):
     assert shirts.sum(axis=1).is_monotonic_decreasing
 
 
-def test_the_photos_of_a_cell_most_confident_first(table, predictions, everything):
-    rows = confusion.cell_rows(predictions, everything, NAMES.index("Tops"), NAMES.index("Shirts"), limit=100)
+def test_photos_are_listed_with_their_details_and_both_probabilities(table, predictions):
+    rows = np.flatnonzero((predictions.true == NAMES.index("Tops")) & (predictions.predicted == NAMES.index("Shirts")))
+    listed = confusion.photo_rows(predictions, rows)
     behind = table[(table["label"] == "Tops") & (table["prediction"] == "Shirts")]
     expected = behind.sort_values("confidence", ascending=False)
-    assert len(expected) > 1
-    for column, source in (("id", "id"), ("p_predicted", "Shirts"), ("p_true", "Tops"), ("product", "product")):
-        assert rows[column].tolist() == expected[source].tolist()
-    assert set(rows["label"]) == {"Tops"} and set(rows["prediction"]) == {"Shirts"}
-    first = confusion.cell_rows(predictions, everything, NAMES.index("Tops"), NAMES.index("Shirts"), limit=1)
-    assert first["id"].tolist() == expected["id"].astype(str).tolist()[:1]
+    assert len(expected) > 1 and listed["id"].tolist() == expected["id"].astype(str).tolist()
+    for column, source in (("p_predicted", "Shirts"), ("p_true", "Tops"), ("product", "product"), ("label", "label")):
+        assert listed[column].tolist() == expected[source].tolist()
 
 
-def test_the_photos_of_a_cell_obey_the_filter(table, predictions):
+def test_the_first_photos_of_a_cell_obey_the_filter(table, predictions):
     rows = confusion.cell_rows(predictions, predictions.mask({"colour": ["Red"]}), 0, 0, limit=1000)
     behind = (table["label"] == NAMES[0]) & (table["prediction"] == NAMES[0]) & (table["colour"] == "Red")
     assert set(rows["id"]) == set(table["id"][behind].astype(str))
+    assert confusion.cell_rows(predictions, predictions.mask({"colour": ["Red"]}), 0, 0, 1).equals(rows.head(1))
 
 
 def test_average_precision_is_scikit_learns(table, predictions, everything):
@@ -248,7 +247,7 @@ def test_the_false_discovery_rate_is_scipys(p):
 
 def test_bins_are_filled_equally_and_unknown_numbers_are_in_none():
     found = slices.binned(np.array([5, 1, np.nan, 4, 2, 3, 6]), ("low", "middle", "high"))
-    assert list(found) == ["high", "low", np.nan, "middle", "low", "middle", "high"]
+    assert found.codes.tolist() == [2, 0, -1, 1, 0, 1, 2]
 
 
 def test_clusters_are_the_heaps_and_rows_without_a_place_are_in_none():
@@ -265,7 +264,7 @@ def test_numbers_that_cause_mistakes_predict_them_and_noise_does_not():
     correct = random.random(2000) > np.where(dark < 50, 0.6, 0.05)
     cause = slices.predictable_errors(pd.DataFrame({"brightness": dark}), correct)
     noise = slices.predictable_errors(pd.DataFrame({"brightness": random.uniform(0, 1, 2000)}), correct)
-    assert cause.low > 0.7 and noise.low < 0.5 + 0.03 < 0.6
+    assert cause.low > 0.6 and noise.low < 0.53
     assert slices.predictable_errors(pd.DataFrame({"brightness": dark[:40]}), np.ones(40, bool)) is None
 
 

@@ -292,7 +292,7 @@ def test_a_link_is_copied_with_settings_and_sample(server, open_page):
     page.get_by_role("button", name="Skirts", exact=True).click()
     canvas_shown(page)
     page.get_by_role("button", name="Copy link").click()
-    shown(page.get_by_role("button", name="Copied"))
+    shown(page.get_by_role("button", name="Link copied"))
     link = page.evaluate("navigator.clipboard.readText()")
     assert "sample=Skirts" in link and "top_k=3" in link and "photos=" not in link
     other = open_page(link)

@@ -176,3 +176,13 @@ def test_a_thumbnail_is_a_jpeg_in_the_row():
     assert kind == "data:image/jpeg;base64"
     assert Image.open(io.BytesIO(base64.b64decode(data))).size == (30, 40)
     assert row(Result({"file": "a"}, None, None))["thumbnail"] is None
+
+
+def test_long_names_that_differ_in_the_middle_stay_apart():
+    buffer = io.BytesIO()
+    names = [f"{'a' * 100} {number} {'b' * 100}.jpg" for number in (1, 2)]
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name in names:
+            archive.writestr(name, b"photo")
+    photos, problems = photos_of([Upload("1", "long.zip", buffer.getvalue())])
+    assert [photo.name for photo in photos.values()] == [f"long.zip/{name}" for name in names] and not problems

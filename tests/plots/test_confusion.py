@@ -164,7 +164,7 @@ def test_a_difference_is_second_minus_first_and_positive_strength_where_the_seco
         (0, 0): "+10", (0, 1): "-10", (1, 0): "+50", (1, 1): "-50",
     }  # fmt: skip
     assert np.sign(np.array(figure.data[0].z)).tolist() == [[1, 1], [-1, -1]]
-    assert drawn[0, 1][1] == "a predicted as b: 20.0% in old, 10.0% in new (-10.0 points)"
+    assert drawn[0, 1][1] == "a<br>predicted as b: 20.0% in old, 10.0% in new (-10.0 points)"
 
 
 def test_a_difference_names_the_side_that_has_no_samples():
@@ -184,7 +184,7 @@ def test_the_risk_coverage_curve_is_its_table(predictions):
 def test_class_bars_are_best_on_top_and_leave_out_what_is_unknown(counts, measure):
     table = metrics.classification_table_from_counts(counts, NAMES)
     bars = figures.class_bars_figure(table, measure, LABELS, "light").data[0]
-    named = table.set_index([f"{class_name(row['class'])} (n={row['support']})" for row in table.to_dict("records")])
+    named = table.set_axis([f"{class_name(row['class'])} (n={row['support']})" for row in table.to_dict("records")])
     expected = named[measure].dropna().to_dict()
     assert dict(zip(bars.y, bars.x, strict=True)) == expected
     assert list(bars.x) == sorted(bars.x)  # Plotly draws the last one on top

@@ -179,6 +179,17 @@ def test_a_correction_is_applied_only_as_far_as_it_serves():
     assert best_strength(spoiled, [], wrong) == 1
 
 
+def test_a_class_of_one_photo_does_not_choose_the_strength():
+    """200 photos are right at any strength; the one of the third class only at full strength, which costs one of the others."""
+    targets = np.repeat([0, 1, 2], [100, 100, 1])
+    logits = np.zeros((201, 3), np.float32)
+    logits[np.arange(201), targets] = 10
+    logits[200] = [1.5, 0, 1.0]  # called 0 without the shift
+    logits[:1] = [1.0, 0, 0.5]  # called 2 with it
+    data = Scored(np.arange(201), logits, targets)
+    assert best_strength(data, [], np.array([0, 0, 0.6])) == 0
+
+
 def test_other_products_are_measured_by_kind(data):
     found = score(Recording(), data, np.arange(10))
     kinds = scope_by_kind(found, data, CLASS_LIST, 0.0)

@@ -13,6 +13,7 @@ from sklearn.metrics import accuracy_score
 from streamlit.testing.v1 import AppTest
 
 from core.artifacts.run import current_run
+from core.errors import BrokenRun
 from core.images.decode import MAX_BYTES, decode_photo
 from core.images.region import Region
 from core.inference.classifier import Answer, Classifier, Found
@@ -340,6 +341,17 @@ def test_one_garment_is_boxed_without_a_click_only_where_the_whole_is_out_of_sco
     monkeypatch.setattr(classifier, "threshold", 1e9)
     upload(page, ("other.png", photo("Jeans")))
     assert boxes(page) == [LEFT]
+
+
+def test_a_damaged_detector_is_named_and_the_prediction_stands(page, monkeypatch):
+    def broken(*_: object) -> None:
+        raise BrokenRun("detector.safetensors is damaged.")
+
+    monkeypatch.setattr(Classifier, "finds", True)
+    monkeypatch.setattr(Classifier, "find", broken)
+    upload(page, ("shirt.png", photo()))
+    assert "Garments cannot be found. detector.safetensors is damaged" in page.toast[0].value.replace("\\", "")
+    assert len(headlines(page)) == 1 and not page.error
 
 
 def test_no_garment_is_boxed_without_a_click_where_that_is_turned_off(page, monkeypatch):

@@ -38,7 +38,7 @@ class Examples:
     data: SplitData
     classes: ClassList
     seed: int = 0
-    scenes: int = 640
+    scenes: int = 1250
 
     @cached_property
     def group_of(self) -> dict[str, int]:

@@ -126,10 +126,17 @@ def _comparison(source: Source, members: dict[str, np.ndarray]) -> None:
 
 
 def _actions(source: Source, members: dict[str, np.ndarray], name: str) -> None:
+    labels = photo_rows(source.predictions, members[name])[["id", "label"]]
     with st.container(horizontal=True):
-        exported = photo_rows(source.predictions, members[name])[["id", "label"]]
-        download(exported, f"{name}.csv", label="Export ids and labels", key="matrix_cohort_export")
+        download(labels, f"{name}, labels.csv", label="Export labels", key="matrix_export_labels")
+        download(
+            labels.assign(label=""), f"{name}, excluded.csv", label="Export as excluded", key="matrix_export_excluded"
+        )
         st.button("Delete", icon=":material/delete:", on_click=_delete, args=(name,))
+    st.caption(
+        "Both files can be given to the trainer: `python -m train --data DATA --data FILE.csv`. It takes each label as you change it, and "
+        "leaves out photos with an empty one."
+    )
 
 
 def _delete(name: str) -> None:

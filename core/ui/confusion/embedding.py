@@ -12,12 +12,11 @@ from core.analysis.cohorts import Polygon, inside, polygon_from_text, polygon_te
 from core.inference.verdict import class_name
 from core.plots import confusion as figures
 from core.plots.palette import BAD, GOOD
-from core.ui.confusion.matrix import class_names
+from core.ui.confusion.matrix import LASSO, class_names
 from core.ui.confusion.photos import photo_panel
 from core.ui.confusion.places import map_places
 from core.ui.confusion.source import Selection, Source
 
-LASSO = "matrix_lasso"  # query parameter and place in the session of the polygon
 CHART = "matrix_map"
 COLOURS = {"correct": "Correctness", "true": "True class", "predicted": "Predicted class"}
 # 15 hues that differ in lightness too, so that neighbours can be told apart (Tol's and Okabe-Ito's).

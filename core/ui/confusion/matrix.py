@@ -20,6 +20,7 @@ from core.ui.confusion.source import Selection, Source
 from core.ui.markdown import literal
 
 LAST_SOURCE = "matrix_last_source"  # where the session keeps the key of what it analysed last
+LASSO = "matrix_lasso"  # query parameter, and place in the session, of the polygon drawn on the map
 SHOW = {"true": "Recall (row %)", "predicted": "Precision (column %)", "all": "All %", "counts": "Counts"}
 ORDER = {"group": "Group", "size": "Size", "alphabet": "Alphabet", "similarity": "Similarity"}
 CHART_CONFIG = {"displayModeBar": False}
@@ -66,12 +67,10 @@ def controls(source: Source, counts: np.ndarray) -> View:
                 key=key,
                 bind="query-params",
                 placeholder="Any",
-                width=150,
+                width=140,
             )
             for title, key in (("True class", "matrix_true"), ("Predicted class", "matrix_called"))
         )
-        if true or called:
-            st.button("Clear", key="matrix_clear", on_click=clear_cell, width="content")
         by = st.segmented_control(
             "Show",
             list(SHOW),
@@ -83,7 +82,7 @@ def controls(source: Source, counts: np.ndarray) -> View:
             help=f"{TERMS['Recall']}\n\n{TERMS['Precision']}",
         )
         order = st.selectbox(
-            "Order", list(ORDER), format_func=ORDER.__getitem__, key="matrix_order", bind="query-params", width=130
+            "Order", list(ORDER), format_func=ORDER.__getitem__, key="matrix_order", bind="query-params", width=120
         )
         diagonal = st.toggle(
             "Correct", value=True, key="matrix_diagonal", bind="query-params", help="Show the diagonal."
@@ -178,7 +177,9 @@ def clear_cell() -> None:
 
 
 def clear_cell_of_other(source: Source) -> None:
-    """Clear a cell that was chosen in other predictions; to be called before `controls`."""
+    """Clear a cell or lasso that was chosen in other predictions; to be called before `controls`."""
     if st.session_state.get(LAST_SOURCE, source.key) != source.key:
         clear_cell()
+        st.session_state.pop(LASSO, None)
+        st.query_params.pop(LASSO, None)
     st.session_state[LAST_SOURCE] = source.key

@@ -43,6 +43,9 @@ def tab(source: Source, selection: Selection) -> None:
         if len(rows) < selection.chosen.sum():
             st.caption(f"Image properties are measured on {len(rows):,} evenly spaced photos.")
     facets = _facets(source, rows, wanted)
+    if not facets:
+        st.caption("The photos do not differ in these properties.")
+        return
     correct = source.predictions.correct[rows]
     table = slices.slices(facets, correct)
     if table.empty:
@@ -132,8 +135,9 @@ def _list(table: pd.DataFrame) -> dict[str, object] | None:
         hide_index=True,
         height=300,
         column_config={
+            "Slice": st.column_config.Column(width=250),
             "Accuracy": st.column_config.NumberColumn(format="%.1f%%"),
-            "Corrected p": st.column_config.NumberColumn(format="%.2g"),
+            "Corrected p": st.column_config.NumberColumn(format="%.1g", width=90),
         },
         key="matrix_slice_rows",
         on_select="rerun",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -254,9 +255,8 @@ def _classified(name: str, photos: list[LabelledPhoto], files: PhotoFiles) -> So
     """A test set of photos, classified by the session's network."""
     bar = st.progress(0.0, "Classifying…")
     classifier = session.classifier()
-    table, failures = classify_labelled(
-        classifier, photos, lambda share: bar.progress(share, "Classifying…"), sandbox.decode_apart
-    )
+    decode = partial(sandbox.decode_apart, visitor=session.visitor())
+    table, failures = classify_labelled(classifier, photos, lambda share: bar.progress(share, "Classifying…"), decode)
     bar.empty()
     for photo, message in failures.items():
         st.warning(f"{markdown.literal(photo)} is left out. {markdown.told(message)}", icon=":material/broken_image:")

@@ -104,10 +104,13 @@ def classes(source: Source, selection: Selection, counts: np.ndarray, view: View
     """Precision, recall and F1 of every class, and the precision-recall curve of one."""
     labels = source.predictions.labels
     table = metrics.classification_table_from_counts(counts, labels.names)
-    elsewhere_columns = elsewhere.class_columns(source)
-    st.dataframe(_readable(table).assign(**elsewhere_columns), hide_index=True, column_config=BARS)
+    few_last = np.argsort(table["support"] < figures.FEW, kind="stable")
+    shown = _readable(table).assign(**elsewhere.class_columns(source)).iloc[few_last]
+    st.dataframe(shown, hide_index=True, column_config=BARS)
     if table["support"].between(1, figures.FEW - 1).any():
-        st.caption(f"Classes with fewer than {figures.FEW} photos are hatched and last: their rates are mostly chance.")
+        st.caption(
+            f"Classes with fewer than {figures.FEW} photos are last, and hatched in the chart: their rates are mostly chance."
+        )
     left, right = st.columns(2, gap="large")
     with left:
         measure = st.segmented_control(

@@ -22,9 +22,10 @@ ROW = 35  # pixels
 def epochs(chosen: list[Training]) -> None:
     """The timeline of epochs as a table: accuracies, losses, seconds and images per second."""
     rows = pd.concat([t.epochs.assign(run=name) for t, name in _named(chosen)], ignore_index=True)
-    columns = [*["run"] * (len(chosen) > 1), *(name for name in HISTORY_COLUMNS if rows[name].notna().any())]
+    known = [name for name in HISTORY_COLUMNS if any(training.knows(name) for training in chosen)]
+    columns = [*["run"] * (len(chosen) > 1), *known]
     table(rows, columns, options={"height": ROW * (min(len(rows), FEW_ROWS) + 1) + 3})
-    csv_button("Export as CSV", rows[columns], "epochs")
+    csv_button("Export as CSV", pd.DataFrame(rows[columns]), "epochs")
 
 
 def _named(chosen: list[Training]) -> list[tuple[Training, str]]:

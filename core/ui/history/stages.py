@@ -14,8 +14,9 @@ from core.analysis.comparison import Comparison, compare
 from core.artifacts.predictions import Predictions
 from core.artifacts.training import Training
 from core.errors import InvalidData
-from core.images.dataset import SETTING, PhotoFiles, catalogue_path
+from core.images.dataset import PhotoFiles, catalogue_path
 from core.plots import history as figures
+from core.settings import DATA
 from core.ui.handover import open_in_classify
 from core.ui.history.predictions import predictions_on_test_photos, stage_predictions
 from core.ui.history.widgets import table
@@ -36,6 +37,7 @@ def stage(training: Training) -> None:
     label = st.pills("Stage", list(names), default=list(names)[-1], required=True, key=f"stage-{training.run_id}")
     number = names[label]
     _blocks(training, number)
+    st.caption(literal(words.stage_in_words(rows.set_index("stage").loc[number].to_dict())))
     predictions = stage_predictions(training)
     change = analysis.stage_change(predictions, number)
     if change is None:
@@ -76,7 +78,14 @@ def changed_photos(change: Comparison, predictions: dict[int, Predictions], befo
     probabilities = analysis.true_class_probabilities(predictions, list(rows["id"]))
     rows["photo"] = [thumbnail_url(found.get(str(photo))) for photo in rows["id"]]
     rows["probability"] = probabilities.astype(object).where(probabilities.notna(), None).values.tolist()
-    columns = [*["photo"] * bool(found), "id", "product", "label", "before", "after", "probability"]
+    columns = [
+        *["photo"] * bool(found),
+        "product" if rows["product"].any() else "id",
+        "label",
+        "before",
+        "after",
+        "probability",
+    ]
     event = table(
         rows,
         columns,
@@ -96,7 +105,7 @@ def changed_photos(change: Comparison, predictions: dict[int, Predictions], befo
 
 def _open(selected: list[int], rows: pd.DataFrame, found: dict[str, bytes], key: str) -> None:
     if not found:
-        st.caption(f"To see the photos, set `{SETTING}` to the data set's zip or folder.")
+        st.caption(f"To see the photos, set `{DATA}` to the data set's zip or folder.")
         return
     row: dict[str, Any] = rows.iloc[selected[0]].to_dict() if selected and selected[0] < len(rows) else {}
     data = found.get(str(row.get("id")))

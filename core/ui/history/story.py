@@ -18,10 +18,10 @@ from core.ui.history.predictions import stage_predictions
 from core.ui.history.widgets import chart, table
 from core.ui.markdown import literal
 
-METRIC_WIDTH = 170  # pixels; two fit beside each other on a telephone
+METRIC_WIDTH = 152  # pixels; six fit beside the sidebar of a laptop, two on a phone
 STAGES = ["stage", "name", "input", "epochs", "best_validation", "final_train", "final_validation", "gain"]
 CHANGES = ["became_correct", "became_incorrect", "p"]
-COSTS = ["trainable_parameters", "peak_lr", "minutes"]
+COSTS = ["minutes"]
 COMPARED = [
     "run",
     "best_validation",
@@ -223,4 +223,4 @@ def stage_table(chosen: list[Training], parts: list[Training]) -> None:
     if len(rows):
         several = len(chosen) > 1 or len(parts) > 1
         columns = [*["run"] * several, *STAGES, *(name for name in CHANGES if name in rows), *COSTS]
-        table(rows, [name for name in columns if name == "stage" or rows[name].replace("", None).notna().any()])
+        table(rows, [name for name in columns if any(pd.notna(value) and value != "" for value in rows[name])])
