@@ -187,7 +187,7 @@ def write_attributes(folder: Path, data: SplitData, classes: ClassList, engine: 
 def fit_head(name: str, source: str, train: Looked, val: Looked) -> Head | None:
     """The head of an attribute, its penalty and temperature chosen on validation; None if fewer than two values have LEAST_PHOTOS."""
     counts = train.labels[name].value_counts()
-    values = tuple(sorted(value for value, n in counts.items() if value and n >= LEAST_PHOTOS))
+    values = tuple(sorted(str(value) for value, n in counts.items() if value and n >= LEAST_PHOTOS))
     if len(values) < 2:
         return None
     of_class = pd.Series(train.classes[train.labels[name].isin(values).to_numpy()]).value_counts()
@@ -206,9 +206,10 @@ def fit_head(name: str, source: str, train: Looked, val: Looked) -> Head | None:
 
 def _labelled(looked: Looked, name: str, values: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """What a head looks at, (n, d), and the value of each photo that has one, int (n,)."""
-    positions = looked.labels[name].map({value: position for position, value in enumerate(values)})
-    known = positions.notna().to_numpy()
-    return looked.seen[known], positions[known].to_numpy(int)
+    position = {value: index for index, value in enumerate(values)}
+    positions = np.array([position.get(value, -1) for value in looked.labels[name]], int)
+    known = positions >= 0
+    return looked.seen[known], positions[known]
 
 
 def _linear(x: np.ndarray, y: np.ndarray, n_values: int, strength: float) -> tuple[np.ndarray, np.ndarray]:
