@@ -53,9 +53,9 @@ HEADINGS = {
     "gain_low": "Gain, low",
     "gain_high": "Gain, high",
     "n": "n",
-    "became_correct": "Became correct",
-    "became_incorrect": "Became incorrect",
-    "p": "p (McNemar)",
+    "became_correct": "Gained",
+    "became_incorrect": "Lost",
+    "p": "p",
     "epoch": "Epoch",
     "stage_name": "Unfrozen",
     "lr": "Learning rate",
@@ -190,6 +190,23 @@ def alarms(training: Training) -> list[str]:
 def p_in_words(p: float) -> str:
     """A p-value, such as `p = 0.42` or `p < 0.001`."""
     return "p < 0.001" if p < 0.001 else f"p = {p:.2g}" if p < 0.1 else f"p = {p:.2f}"
+
+
+def p_value(p: float) -> str:
+    """A p-value for a table, such as `0.342` or `< 0.001`; empty for NaN."""
+    return "" if math.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def stage_in_words(stage: dict[str, Any]) -> str:
+    """What a stage trained and took, as far as known: a row of `core.analysis.history.stage_table`."""
+    facts = [f"{stage['epochs']} epoch{'' if stage['epochs'] == 1 else 's'}"]
+    if not math.isnan(stage["trainable_parameters"]):
+        facts.append(f"{stage['trainable_parameters']:,.0f} trainable parameters")
+    if not math.isnan(stage["peak_lr"]):
+        facts.append(f"learning rate up to {stage['peak_lr']:.3g}")
+    if stage["input"]:
+        facts.append(f"input {stage['input']}")
+    return f"{', '.join(facts)}."
 
 
 def change_in_words(change: Comparison) -> str:

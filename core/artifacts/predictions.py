@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.compute as pc
 from numpy.typing import ArrayLike
 
 from core.artifacts.facets import DETAILS, FACETS, GROUP, texts
@@ -185,9 +186,9 @@ class _Rows:
 
     def check_ids(self) -> None:
         """Raise InvalidData unless every row has an id of its own."""
-        ids = pd.Index(self.table.frame["id"])
+        ids = pd.Series(self.table.frame["id"])
         self._refuse(ids.isna(), "no id")
-        if not ids.is_unique:
+        if pc.call_function("count_distinct", [texts(ids)]).as_py() < len(ids):
             repeated = ids[ids.duplicated()].unique()
             example, count = repeated[0], len(repeated)
             where = self._places(np.asarray(ids == example))

@@ -463,6 +463,10 @@ def _add_dots(
 ) -> None:
     """Dots of a value; one beyond the axis is an arrowhead at its edge, with the value on hover."""
     known = values.notna().to_numpy()
+    marker = {"size": 11, "color": colour, "line": {"width": 2, "color": colour}}
+    figure.add_scatter(
+        x=[None], y=[None], name=name, legendgroup=name, mode="markers", marker=marker | {"symbol": symbol}
+    )
     symbols = [
         "triangle-left-open" if value < ends[0] else "triangle-right-open" if value > ends[1] else symbol
         for value in values[known]
@@ -476,7 +480,9 @@ def _add_dots(
         text=[f"{value:.1%}" for value in values[known]] if written else None,
         textposition="top center",
         cliponaxis=False,
-        marker={"symbol": symbols, "size": 11, "color": colour, "line": {"width": 2, "color": colour}},
+        marker=marker | {"symbol": symbols},
+        legendgroup=name,
+        showlegend=False,
         hovertemplate=f"{name}: %{{customdata:.2%}}<extra></extra>",
     )
 

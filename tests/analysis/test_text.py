@@ -221,3 +221,14 @@ def test_an_unfinished_run_says_how_it_stands_and_how_to_go_on(tmp_path):
     assert words.unfinished(live) == "still in training, stage 2 of 4."
     assert words.unfinished(dead).startswith("trainer died before the end. Continue with `python -m train --resume ")
     assert words.unfinished(stopped).startswith("stopped before the end. Continue with `python -m train --resume ")
+
+
+def test_a_stage_is_described_as_far_as_it_is_known(published, tmp_path):
+    first = history.stage_table(published).iloc[0].to_dict()
+    assert words.stage_in_words(first) == "2 epochs, 30,735 trainable parameters."
+    ours = history.stage_table(finished(write_run(tmp_path, "run"))).iloc[0].to_dict()
+    assert words.stage_in_words(ours) == "1 epoch, 30,735 trainable parameters, learning rate up to 0.001."
+
+
+def test_p_values_fit_a_table():
+    assert [words.p_value(p) for p in (0.3424, 0.0002, float("nan"))] == ["0.342", "< 0.001", ""]

@@ -5,7 +5,8 @@ import re
 import pytest
 
 from core.artifacts.labels import LabelSet
-from core.plots.bars import count_bars, probability_bars, rounded
+from core.inference.verdict import rounded
+from core.plots.bars import count_bars, probability_bars
 from core.plots.palette import GROUP
 from tests.conftest import GROUPS
 
@@ -60,7 +61,8 @@ def test_counts_have_the_most_longest_and_leave_none_out():
 
 
 @pytest.mark.parametrize(
-    ("probability", "shown"), [(0.0, "0%"), (0.994, "99%"), (0.995, "over 99%"), (1.0, "over 99%")]
+    ("probability", "shown"),
+    [(0.0, "under 0.1%"), (0.0005, "0.1%"), (0.01, "1%"), (0.994, "99%"), (0.995, "over 99%"), (1.0, "over 99%")],
 )
-def test_no_answer_is_called_certain(probability, shown):
+def test_nothing_is_called_certain_or_impossible(probability, shown):
     assert rounded(probability) == shown

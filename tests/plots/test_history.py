@@ -171,7 +171,7 @@ def test_the_gap_shows_both_zones(published):
 
 
 def test_a_stage_whose_training_is_unknown_has_no_dot_for_it(published):
-    dots = {trace.name: trace for trace in stages_figure({"published": history.stage_table(published)}).data}
+    dots = drawn(stages_figure({"published": history.stage_table(published)}))
     assert list(dots["final training"].y) == ["1: head", "3: + layer3", "4: everything"]
     assert list(dots["final training"].customdata) == pytest.approx([0.5994, 0.9175, 0.9492])
     assert list(dots["best validation"].x) == pytest.approx([0.8268, 0.8275, 0.8977, 0.9145])
@@ -195,7 +195,7 @@ def test_the_axis_of_the_stages_shows_the_differences_of_validation_and_marks_tr
     figure = stages_figure({"run": history.stage_table(finished(write_run(tmp_path, "run", history=table)))})
     low, high = figure.layout.xaxis.range
     assert 0.86 < low < 0.88 and 0.92 < high < 0.94
-    training = next(trace for trace in figure.data if trace.name == "final training")
+    training = drawn(figure)["final training"]
     assert set(training.x) == {low} and set(training.customdata) == {0.3}
     assert set(training.marker.symbol) == {"triangle-left-open"}
 
@@ -203,9 +203,10 @@ def test_the_axis_of_the_stages_shows_the_differences_of_validation_and_marks_tr
 def test_the_stages_of_several_runs_stand_side_by_side(measured, published):
     tables = {training.name: history.stage_table(training) for training in (measured, published)}
     figure = stages_figure(tables)
-    assert [trace.name for trace in figure.data] == ["Run measured", "published reference"]
-    assert [len(trace.x) for trace in figure.data] == [4, 4]
-    assert len({trace.marker.color for trace in figure.data}) == 2
+    dots = drawn(figure)
+    assert list(dots) == ["Run measured", "published reference"]
+    assert [len(trace.x) for trace in dots.values()] == [4, 4]
+    assert len({trace.marker.color for trace in dots.values()}) == 2
 
 
 def test_phone_photos_and_worn_garments_are_drawn_beside_accuracy_of_a_single_run(tmp_path, measured):

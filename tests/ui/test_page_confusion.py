@@ -423,11 +423,12 @@ def test_a_folder_of_labelled_photos_is_classified_and_analysed(tmp_path, random
     page = analyse(AppTest.from_file(str(ROOT / PAGE), default_timeout=60).run(), "mine")
     assert page.subheader[0].value.endswith("on 6 photos") and not page.exception
     assert r"Jeans/\[broken\]\(x\).jpg is left out." in page.warning[0].value
-    assert page.selectbox("matrix_true").options == [name for names in GROUPS.values() for name in names]
+    assert page.selectbox("matrix_true").options == [class_name(name) for names in GROUPS.values() for name in names]
 
 
 def test_a_folder_that_is_no_test_set_is_told_so(tmp_path, random_runs, monkeypatch):
     (tmp_path / "mine" / "Socks").mkdir(parents=True)
+    Image.new("RGB", (60, 80)).save(tmp_path / "mine" / "Socks" / "a.png")
     monkeypatch.setenv("GARMENTS_TEST_SETS", str(tmp_path))
     page = analyse(AppTest.from_file(str(ROOT / PAGE), default_timeout=60).run(), "mine")
     assert (
@@ -476,7 +477,7 @@ def test_a_table_on_the_server_is_analysed(page, tmp_path, monkeypatch):
     ("told", "said"),
     [
         ({}, "still in training, stage 2 of 4."),
-        ({"updated": 0.0}, "trainer died before the end. Go on with `python -m train --resume"),
+        ({"updated": 0.0}, "trainer died before the end. Continue with `python -m train --resume"),
     ],
 )
 def test_a_run_in_training_is_called_so_without_advice_on_files(open_page, table, tmp_path, monkeypatch, told, said):
@@ -581,7 +582,7 @@ def test_a_selection_is_saved_named_kept_in_the_address_and_compared(mapped, tab
     shown = page.dataframe[0].value
     assert shown["Cohort"].tolist() == ["reds"] and shown["Photos"].tolist() == [len(red)]
     assert shown["Accuracy"][0] == pytest.approx(100 * right(red) / len(red))
-    [address] = page.query_params["matrix_cohorts"]
+    address = page.query_params["matrix_cohorts"]
     page.button_group("matrix_colour").set_value([]).run()
     next(button for button in page.button if button.label == "Save as cohort").click().run()
     assert page.dataframe[0].value["Photos"].tolist() == [len(red), 300]

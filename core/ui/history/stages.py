@@ -37,6 +37,7 @@ def stage(training: Training) -> None:
     label = st.pills("Stage", list(names), default=list(names)[-1], required=True, key=f"stage-{training.run_id}")
     number = names[label]
     _blocks(training, number)
+    st.caption(literal(words.stage_in_words(rows.set_index("stage").loc[number].to_dict())))
     predictions = stage_predictions(training)
     change = analysis.stage_change(predictions, number)
     if change is None:
@@ -77,7 +78,14 @@ def changed_photos(change: Comparison, predictions: dict[int, Predictions], befo
     probabilities = analysis.true_class_probabilities(predictions, list(rows["id"]))
     rows["photo"] = [thumbnail_url(found.get(str(photo))) for photo in rows["id"]]
     rows["probability"] = probabilities.astype(object).where(probabilities.notna(), None).values.tolist()
-    columns = [*["photo"] * bool(found), "id", "product", "label", "before", "after", "probability"]
+    columns = [
+        *["photo"] * bool(found),
+        "product" if rows["product"].any() else "id",
+        "label",
+        "before",
+        "after",
+        "probability",
+    ]
     event = table(
         rows,
         columns,

@@ -18,10 +18,10 @@ from core.ui.history.predictions import stage_predictions
 from core.ui.history.widgets import chart, table
 from core.ui.markdown import literal
 
-METRIC_WIDTH = 170  # pixels; two fit beside each other on a telephone
+METRIC_WIDTH = 152  # pixels; six fit beside the sidebar of a laptop, two on a phone
 STAGES = ["stage", "name", "input", "epochs", "best_validation", "final_train", "final_validation", "gain"]
 CHANGES = ["became_correct", "became_incorrect", "p"]
-COSTS = ["trainable_parameters", "peak_lr", "minutes"]
+COSTS = ["minutes"]
 COMPARED = [
     "run",
     "best_validation",

@@ -564,7 +564,7 @@ class Viewer {
       return;
     }
     const inner = holder.firstElementChild, area = this.paper.getBoundingClientRect(), around = stage.getBoundingClientRect();
-    holder.style.cssText = `position:absolute;overflow:hidden;pointer-events:none;opacity:0;left:${area.left - around.left}px;top:${area.top - around.top}px;width:${this.size[0]}px;height:${this.size[1]}px`;
+    holder.style.cssText = `position:absolute;overflow:hidden;pointer-events:none;left:${area.left - around.left}px;top:${area.top - around.top}px;width:${this.size[0]}px;height:${this.size[1]}px`;
     inner.style.cssText = `width:${canvas.width}px;transform-origin:0 0;transform:scale(${this.size[0] / canvas.width},${this.size[1] / canvas.height})`;
   }
 
