@@ -10,6 +10,8 @@ ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp
 ENV GARMENTS_FEEDBACK=/data/feedback.sqlite3
 # Strangers' files are read only where the kernel confines the processes that read them.
 ENV GARMENTS_CONFINEMENT=required
+# The dashboard asks nothing of the internet; what a library of its might ask ends here.
+ENV http_proxy=http://127.0.0.1:9 https_proxy=http://127.0.0.1:9 no_proxy=localhost,127.0.0.1
 RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin garments && install --directory --owner=garments /data
 COPY --from=install /venv /venv
 WORKDIR /app

@@ -37,7 +37,7 @@ GROUPS = {
     "Bottoms": ["Jeans", "Trousers", "Shorts", "Skirts", "Track Pants", "Leggings", "Swimwear"],
 }
 COLOURS = [f"Colour {i}" for i in range(46)]
-TABS = ["When to answer", "Classes", "Confused pairs", "Trust", "Label errors"]
+TABS = ["Classes", "Confused pairs", "Slices", "Threshold", "Calibration", "Label errors", "Cohorts"]
 
 
 def predictions(rows: int) -> pd.DataFrame:

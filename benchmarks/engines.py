@@ -39,7 +39,7 @@ from core.images.letterbox import letterbox
 from core.inference.model import load_network
 from core.inference.onnx_graph import QUANTISATION, network_graph
 from core.plots.palette import OTHER, VALIDATION
-from train.catalogue import PHONE_IDS_FROM, Source
+from train.catalogue import HASHED_IDS_FROM, Source
 
 ROUNDS, WARM_UP, PASSES, REST = 20, 2, 5, 0.05
 BATCH = 32
@@ -166,7 +166,7 @@ def photos(source: Source, ids: Iterable[int]) -> Pixels:
 def validation_photos(run: Run, source: Source, most: int) -> Photos:
     """Photos of the validation split, evenly taken."""
     table = run.read_csv(stage_files(run)[max(stage_files(run))])
-    table = table[table["id"] < PHONE_IDS_FROM].iloc[:: max(1, len(table) // most)]
+    table = table[table["id"] < HASHED_IDS_FROM].iloc[:: max(1, len(table) // most)]
     return Photos(photos(source, table["id"]), np.array([run.labels.index(label) for label in table["label"]]))
 
 

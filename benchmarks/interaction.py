@@ -24,8 +24,11 @@ REPEATS = 7
 TWELVE_MEGAPIXELS = (3024, 4032)
 SETTLE_MS = 1500  # between two gestures, so that no rerun of the one is under way in the next
 
+# Elements inside the components of the page, which have roots of their own.
+INSIDE = """const inside = (selector) => [...document.querySelectorAll("*")]
+  .flatMap((element) => [...(element.shadowRoot?.querySelectorAll(selector) ?? [])]);"""
 STOPWATCH = """([event, done]) => {
-  const finished = new Function("return " + done);
+  const finished = new Function(done);
   window.waited = new Promise((resolve) => {
     let start = null;
     document.addEventListener(event, () => { start ??= performance.now(); }, {capture: true, once: true});
@@ -33,14 +36,15 @@ STOPWATCH = """([event, done]) => {
     requestAnimationFrame(look);
   });
 }"""
-UPLOADED = """() => new Promise((resolve) => {
-  const look = () => {
+UPLOADED = f"""() => new Promise((resolve) => {{
+  {INSIDE}
+  const look = () => {{
     const sent = performance.getEntriesByType("resource").filter((entry) => entry.name.includes("upload_file"));
-    const done = sent.length && document.querySelector(".bar-name");
+    const done = sent.length && inside(".bar-name").length;
     return done ? resolve(performance.now() - sent[0].responseEnd) : requestAnimationFrame(look);
-  };
+  }};
   look();
-})"""
+}})"""
 
 
 @dataclass(frozen=True)
@@ -87,8 +91,8 @@ def upload(browser: Browser, address: str, seed: int) -> tuple[Page, float]:
 
 
 def draw_box(page: Page) -> float:
-    """Drag a first box on the canvas."""
-    area = page.locator("canvas.upper-canvas").bounding_box()
+    """Drag a box on the photo."""
+    area, boxes = page.locator(".paper").bounding_box(), page.locator(".chip").count()
     assert area
 
     def drag() -> None:
@@ -97,14 +101,14 @@ def draw_box(page: Page) -> float:
         page.mouse.move(area["x"] + 200, area["y"] + 260, steps=5)
         page.mouse.up()
 
-    return timed(page, "mouseup", "document.body.innerText.includes('Region 1 ·')", drag)
+    return timed(page, "pointerup", f"{INSIDE} return inside('.chip').length > {boxes}", drag)
 
 
 def move_slider(page: Page) -> float:
-    """One kind more in the list."""
-    page.get_by_role("slider", name="Kinds listed").focus()
+    """One class more in the list."""
+    page.get_by_role("slider", name="Results shown").focus()
     bars = page.locator(".bar-name").count()
-    done = f"document.querySelectorAll('.bar-name').length > {bars}"
+    done = f"{INSIDE} return inside('.bar-name').length > {bars}"
     return timed(page, "keydown", done, lambda: page.keyboard.press("ArrowRight"))
 
 

@@ -40,7 +40,7 @@ USUAL = (224, 224)  # size of the heat map that pytorch-grad-cam gives
 ENOUGH, PICTURE = (
     (1200, 1200),
     (400, 533),
-)  # what the page decodes at least, and its heat map of such a photo (core.ui.classify.card)
+)  # what the page decodes at least, and its heat map of such a photo (core.ui.classify.viewer)
 
 
 def phone_photo() -> bytes:

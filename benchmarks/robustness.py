@@ -12,7 +12,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import msgspec
+
 from core.analysis.model_card import robustness_table
+from core.artifacts.measures import Robustness
 from core.artifacts.run import Run, current_run
 from core.inference.engine import Engine
 from train.catalogue import Source
@@ -33,7 +36,7 @@ def main() -> None:
     targets = table["label"].map(run.labels.names.index).to_numpy()
     photos = (decoded_product(sources, photo_id) for photo_id in meter(table["id"].tolist(), "measuring", "photos"))
     measured = measure(Engine(run), photos, targets, run.threshold)
-    print(f"run {run.run_id}\n\n{robustness_table({'robustness': measured})}")
+    print(f"run {run.run_id}\n\n{robustness_table(msgspec.convert(measured, Robustness))}")
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ import torch
 
 from core.inference.model import GarmentNet
 from train.augment import Augment
-from train.batches import PixelDataset, loader
+from train.batches import Batches, PixelDataset
 from train.config import Augmentation, Recipe, load_recipe
 from train.distributed import World, join_world
 from train.loop import Position, Splits, Trainer, normalise, positions
@@ -79,7 +79,7 @@ def pipeline_batches(trainer: Trainer, position: Position) -> Iterator[Callable[
     stage, device = trainer.recipe.stages[position.stage], trainer.world.device
     data, size = trainer.splits[stage.height, stage.width].train, trainer.recipe.batch_size
     order = np.random.default_rng(1).permutation(len(data)).reshape(-1, size).tolist()
-    augment, batches = Augment(trainer.recipe.augmentation, 0, device), iter(loader(data, order, device))
+    augment, batches = Augment(trainer.recipe.augmentation, 0, device), iter(Batches(data, order, device))
     for _ in order:
         yield lambda: normalise(augment(next(batches)[0].to(device, non_blocking=True)))
 
@@ -88,7 +88,7 @@ def steps(trainer: Trainer, position: Position, rounds: int) -> Iterator[Callabl
     """One call a batch, each a training step on pixels that are on the device already."""
     active, device = trainer._open_stage(position, None), trainer.world.device
     train_mode(trainer.network, active.blocks)
-    pixels, targets = active.data.train.__getitems__(list(range(trainer.recipe.batch_size)))
+    pixels, targets = active.data.train.batch(list(range(trainer.recipe.batch_size)))
     pixels, targets, nothing = pixels.to(device), targets.to(device), Augment(Augmentation(), 0, device)
     for _ in range(rounds + WARM_UP):
         yield lambda: trainer._step(active, pixels, targets, nothing)

@@ -9,7 +9,7 @@
     python -m core export --onnx garments.onnx             # the network for other runtimes, with all that they need to know
     python -m core card > docs/model-card.md               # of the shipped run, or of --run artifacts/runs/RUN
 
-A photo that looks like no kind is called "None of these", with the nearest kinds; in records `in_scope` is then false.
+A photo that is probably not one of the classes is called "Out of scope", with the closest classes; in records `in_scope` is then false.
 
 With --csv or --parquet the work is resumable: after a kill the same command continues, and the files are those of an
 uninterrupted run but for the milliseconds. Several processes (torchrun, or RANK and WORLD_SIZE in the environment) share the
@@ -35,7 +35,7 @@ from typing import Any
 from tqdm import tqdm
 
 from core.analysis.model_card import model_card
-from core.artifacts.labels import ALL, NO_KIND
+from core.artifacts.labels import ALL, OUT_OF_SCOPE
 from core.artifacts.run import Run, current_run
 from core.bulk.garments import Garments, find_all, save_garments
 from core.bulk.heatmaps import SIZE, save_heatmap
@@ -266,11 +266,25 @@ def _request(options: argparse.Namespace, classifier: Classifier) -> Request:
         )
     if options.group not in labels.group_choices:
         raise ValueError(f"--group is {options.group!r}; it must be one of {', '.join(labels.group_choices)}.")
+    _check_targets(options)
     if options.heatmap:
         _check_heatmaps(options.heatmap, options.paths)
     region = parse_roi(options.roi) if options.roi else None
     controls = Controls(options.group, options.upper_body_bias)
     return Request(controls, options.top_k, region, SIZE if options.heatmap else None, options.all_types)
+
+
+def _check_targets(options: argparse.Namespace) -> None:
+    """Refuse to write results over what is to be read: `--csv *.jpg` names the first photo as the file to write."""
+    targets = {"--csv": options.csv, "--parquet": options.parquet}
+    read = {path.absolute() for path in (*options.paths, options.list) if path}
+    for option, target in targets.items():
+        if target and (target.suffix.lower() in (*ACCEPTED_SUFFIXES, ".zip") or target.absolute() in read):
+            raise ValueError(
+                f"{option} is {target}, which is no file for results. Name one, such as out{option.replace('--', '.')}."
+            )
+    if options.csv and options.parquet and options.csv.absolute() == options.parquet.absolute():
+        raise ValueError(f"--csv and --parquet are both {options.csv}. Name two files.")
 
 
 def _check_heatmaps(folder: Path, paths: list[Path]) -> None:
@@ -313,9 +327,9 @@ def _line(record: Record) -> str:
     name, error = display_name(record["file"]), record["error"]
     if not record["label"]:
         return error if error.startswith(name) else f"{name}: {error}"
-    ranking = ", ".join(f"{kind} {probability:.1%}" for kind, probability in record["top_k"].items())
+    ranking = ", ".join(f"{label} {probability:.1%}" for label, probability in record["top_k"].items())
     named = record["in_scope"] or not record["group"]  # a product of no group is named only among all types
-    verdict = "" if named else f"{NO_KIND}; {_looks_like(record)}nearest: "
+    verdict = "" if named else f"{OUT_OF_SCOPE}; {_looks_like(record)}closest: "
     said = " · ".join(record[attribute] for attribute in ATTRIBUTES if record[attribute])
     return "; ".join(part for part in (f"{name}: {verdict}{ranking}", said, error) if part)
 
@@ -327,17 +341,17 @@ def _looks_like(record: Record) -> str:
 def _outcome(record: Record) -> str:
     """What became of a photo, in the words of the summary."""
     if not record["label"]:
-        return "not readable"
-    return "classified" if record["in_scope"] else NO_KIND.lower()
+        return "unreadable"
+    return "classified" if record["in_scope"] else OUT_OF_SCOPE.lower()
 
 
 def _finished(outcomes: Counter[str], written: Iterable[Path | None]) -> int:
     """Sum up on stderr, where no reader of JSON lines meets it; returns the exit status."""
     total, places = outcomes.total(), ", ".join(str(path) for path in written if path)
     if total > 1 or places:
-        counts = ", ".join(f"{outcomes[what]} {what}" for what in ("classified", NO_KIND.lower(), "not readable"))
+        counts = ", ".join(f"{outcomes[what]} {what}" for what in ("classified", OUT_OF_SCOPE.lower(), "unreadable"))
         print(f"{total} photo{'s'[: total != 1]}: {counts}{places and f'; written to {places}'}.", file=sys.stderr)
-    return 0 if total > outcomes["not readable"] else 1
+    return 0 if total > outcomes["unreadable"] else 1
 
 
 def _to_files(job: _Job, target: Path) -> int:

@@ -1,19 +1,19 @@
-"""The errors this product raises on purpose.
+"""The errors that this product raises on purpose.
 
-Each message says what was wrong, what was found, and what to do next; pages and commands show it as it is.
+Each message says what is wrong, what was found, and what to do next; pages and commands show it unchanged.
 """
 
 
 class GarmentError(Exception):
-    """Base of every error whose message is meant for the person at the screen."""
+    """Base of every error whose message is meant for the user."""
 
 
 class UnreadablePhoto(GarmentError):
-    """The bytes are no photo we accept: damaged, too large, or of a format outside the allow-list."""
+    """The bytes are not a photo that is accepted: damaged, too large, or of another format."""
 
 
 class InvalidRegion(GarmentError):
-    """A region of interest lies outside its photo, or is too small to classify."""
+    """A box lies outside its photo, or is too small to classify."""
 
 
 class BrokenRun(GarmentError):
@@ -21,11 +21,11 @@ class BrokenRun(GarmentError):
 
 
 class DetectorMissing(GarmentError):
-    """Garments are to be found with a run that cannot find any."""
+    """The run has no detector, so it cannot find garments."""
 
 
 class UnknownClass(GarmentError):
-    """A label is none of the run's classes."""
+    """A label is not one of the run's classes."""
 
 
 class InvalidConfig(GarmentError):
@@ -49,4 +49,4 @@ class FeedbackUnavailable(GarmentError):
 
 
 class Unconfined(GarmentError):
-    """Strangers' files are not read: the kernel cannot confine the process that would, and the setting requires it."""
+    """Visitors' files are not read: the kernel cannot confine the process that would read them, and the setting requires it."""

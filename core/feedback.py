@@ -26,6 +26,7 @@ NONE_OF_THESE = "none of these"
 SCHEMA = 1
 WAIT_SECONDS = 5.0  # for another program that is writing
 IN_USE = "is in use by another program. Try again in a moment"
+LARGEST_FILE = 2 * 2**30  # bytes; a visitor could fill the disk
 LARGEST_PHOTO = (2400, 2400)  # in pixels; a larger one is shrunk before it is kept
 TABLES = """
 CREATE TABLE correction (
@@ -111,6 +112,11 @@ def store(path: Path, correction: Correction, photo: Image.Image | None = None) 
     png = None if photo is None else _png(photo)
     _make_folder(path)
     with _turn(path):
+        if path.exists() and path.stat().st_size + len(png or b"") > LARGEST_FILE:
+            raise FeedbackUnavailable(
+                f"{path} has reached {LARGEST_FILE >> 30} GB, so nothing more is stored. Export it and move it away, or name another file "
+                f"in {FEEDBACK}."
+            )
         try:
             _insert(path, correction, png)
         except FeedbackUnavailable as error:

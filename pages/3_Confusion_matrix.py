@@ -4,7 +4,7 @@ import streamlit as st
 
 from core.analysis import confusion
 from core.ui import shell
-from core.ui.confusion import matrix, photos, tabs
+from core.ui.confusion import matrix, tabs
 from core.ui.confusion.source import choose_source, select_rows
 
 shell.page("Confusion matrix")
@@ -16,16 +16,4 @@ with shell.errors_shown():
     selection = select_rows(source.predictions)
     counts = confusion.counts_of(source.predictions, selection.answered)
     matrix.headline(source, selection, counts)
-
-    above = st.container()
-    left, right = st.columns([9, 5], gap="medium")
-    with right:
-        cell = matrix.cell_choice(source)
-    with above:
-        view = matrix.controls(source, counts, cell)
-    with left:
-        matrix.matrix(counts, source, view)
-    with right:
-        photos.photos_of_cell(source, selection, counts, view)
-
-    tabs.tabs(source, selection, counts, view)
+    tabs.tabs(source, selection, counts, matrix.controls(source, counts))

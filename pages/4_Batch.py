@@ -1,4 +1,4 @@
-"""Many photos at once: drop them or a zip of them, watch, and look first at the answers that need it."""
+"""Many photos at once: upload them or a zip of them, and check the least confident predictions first."""
 
 import streamlit as st
 
@@ -23,5 +23,5 @@ with shell.errors_shown():
         page.answers_table(answers)
         page.download(answers)
     with right:
-        st.subheader("Kinds", anchor=False)
-        page.kinds(answers, classifier.labels)
+        st.subheader("Classes", anchor=False)
+        page.class_bars(answers, classifier.labels)

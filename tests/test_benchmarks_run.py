@@ -20,6 +20,7 @@ from core.artifacts.run import current_run
 from core.samples.garments import sample
 from tests.conftest import ROOT
 from tests.test_docs import ALL_LINES
+from train.smoke import draw_catalogue
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(900)]
 
@@ -52,6 +53,12 @@ IN_SMALL = {
     "engines": [Small("--data catalogue.zip --photos 8 --chart chart.svg", {"ROUNDS": 1, "WARM_UP": 1, "PASSES": 1})],
     "find_garments": [Small()],
     "fuzz_images": [Small("--mutations 40"), Small("--corpus corpus")],
+    "gpu": [
+        Small(
+            "--data drawn --recipe smoke --init none --device cpu --runs runs",
+            {"MINUTES": 12, "BATCHES": [4], "ROUNDS": 1, "WARM_UP": 1, "CONVOLUTION": [2, 8, 6, 4], "EQUAL_STEPS": 2},
+        )
+    ],
     "history_runs": [Small("", {"RUNS": 6, "REPEATS": 1, "OVERLAID": 2})],
     "interaction": [Small("", {"REPEATS": 1, "SETTLE_MS": 300})],
     "kills": [Small("--kills 1 --small")],
@@ -79,6 +86,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     files = ["predictions.csv", *stage_files(run).values()]
     ids = {photo_id for file in files for photo_id in run.read_csv(file)["id"]}
     (folder / "corpus").mkdir()
+    draw_catalogue(folder / "drawn", run.labels)
     (folder / "corpus" / "notes.jpg").write_bytes(b"this is no photo")
     sample("Shirts", size=(60, 80)).save(folder / "corpus" / "shirt.png")
     with zipfile.ZipFile(folder / "catalogue.zip", "w") as archive:

@@ -174,6 +174,15 @@ def test_a_read_only_file_says_so(path, monkeypatch):
         store(path, SAID)
 
 
+def test_a_file_that_has_reached_its_limit_takes_no_more_and_keeps_what_it_has(path, monkeypatch):
+    store(path, SAID)
+    monkeypatch.setattr(feedback, "LARGEST_FILE", path.stat().st_size)
+    store(path, replace(SAID, corrected="Jeans"))
+    with pytest.raises(FeedbackUnavailable, match="has reached 0 GB, so nothing more is stored"):
+        store(path, SAID, Image.effect_noise((200, 200), 80))
+    assert corrected(path) == ["Jeans"]
+
+
 def test_a_path_that_cannot_be_says_so(path, tmp_path):
     path.mkdir(parents=True)
     with pytest.raises(FeedbackUnavailable, match="cannot be opened. Allow .* GARMENTS_FEEDBACK"):

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
+import msgspec
 import numpy as np
 from scipy.optimize import minimize
 from scipy.special import log_softmax
 
 from core.analysis.metrics import accuracy_with_interval, expected_calibration_error, top_k_accuracy
-from core.inference.postprocess import TypeCalibration, type_probabilities
+from core.artifacts.manifest import TypeCalibration
+from core.inference.postprocess import type_probabilities
 
 NO_OUTPUT = -1  # target of a photo whose type is too rare to have an output
 
@@ -42,7 +43,7 @@ def fit_types(outputs: np.ndarray, targets: np.ndarray, n_classes: int) -> TypeC
 
     bounds = [(np.log(0.2), np.log(5.0)), (-5.0, 5.0)]
     found = minimize(negative_log_likelihood, np.zeros(2), method="L-BFGS-B", bounds=bounds)
-    return TypeCalibration(float(np.exp(found.x[0])), float(found.x[1]))
+    return TypeCalibration(temperature=float(np.exp(found.x[0])), background_shift=float(found.x[1]))
 
 
 def measure_types(
@@ -60,7 +61,7 @@ def measure_types(
         "types": len(types),
         "photos": len(of),
         "photos_of_types_without_output": int((~known).sum()),
-        "calibration": asdict(calibration),
+        "calibration": msgspec.structs.asdict(calibration),
         "accuracy": accuracy_with_interval(of, best)._asdict(),
         "other_products": accuracy_with_interval(of[others], best[others])._asdict() if others.any() else None,
         "top3_accuracy": top_k_accuracy(probability, of, 3),

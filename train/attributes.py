@@ -31,10 +31,10 @@ from train.targets import ClassList
 
 MARGIN = 0.05  # by which the accuracy on test, at the low end of its interval, must exceed the share of the most frequent value
 MOST_PHOTOS = (
-    6_000  # of the classes' training photos that the heads are fitted on; of more, evenly spaced ones are taken
+    6_000  # of the classes' training photos that heads on features are fitted on; of more, evenly spaced ones are taken
 )
 LEAST_PHOTOS = 20  # training photos that a value, and a class, must have
-STRENGTHS = (0.001, 0.01, 0.1, 1.0)  # inverse strengths of the L2 penalty that are tried on validation
+STRENGTHS = (0.001, 0.01, 0.03)  # inverse strengths of the L2 penalty that are tried on validation
 ITERATIONS = 200
 
 NECK = r"[- ]?neck"
@@ -87,7 +87,7 @@ def labels_of(photos: pd.DataFrame) -> pd.DataFrame:
         photos: with `kind`, `articleType`, `baseColour` and `productDisplayName`.
     """
     product = (photos["kind"] == PRODUCT).to_numpy()
-    names = photos["productDisplayName"].where(product, "")
+    names = photos["productDisplayName"].fillna("").where(product, "")
     known = {"colour": photos["baseColour"].map(lambda colour: FAMILY.get(colour, "")).where(product, "")}
     for attribute, patterns in WORDS.items():
         said = names.map(lambda name, patterns=patterns: _only_match(name, patterns))
@@ -105,31 +105,42 @@ def _only_match(name: str, patterns: Mapping[str, str]) -> str:
 
 @dataclass(frozen=True)
 class Looked:
-    """Photos of a split with what the heads look at.
+    """Photos of a split with what a head looks at.
 
     Args:
         labels: as `labels_of` gives them, one row a photo.
         classes: class of each photo, text (n,); empty where its label allows several.
-        seen: `features` (n, 2048) and `colours` (n, COLOURS).
+        seen: (n, d).
     """
 
     labels: pd.DataFrame
     classes: np.ndarray
-    seen: dict[str, np.ndarray]
+    seen: np.ndarray
 
 
-def look(data: SplitData, engine: Engine, classes: ClassList, part: str) -> Looked:
-    """A split's photos of the classes, and those from phones that say something of an attribute."""
-    rows = data.known_rows(part)
-    rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), MOST_PHOTOS)).round().astype(int)]
-    taught = {label for labels in PHONE_LABELS.values() for label in labels}
-    phone = data.rows(part, PHONE)
-    types = data.index.photos["articleType"].to_numpy()
-    rows = np.concatenate([rows, phone[np.isin(types[phone], sorted(taught))]])
-    photos, pixels = data.index.photos.iloc[rows], data.pixels(engine.height, engine.width)
+def look_at_colours(data: SplitData, engine: Engine, classes: ClassList, part: str) -> Looked:
+    """The colours of a split's photos of the classes; the network has no part in them."""
+    rows, pixels = data.known_rows(part), data.pixels(engine.height, engine.width)
     colours = [garment_colours(pixels[row]) for row in meter(rows, "looking at colours", "photos")]
-    seen = {"features": pooled_features(engine, pixels, rows), "colours": np.stack(colours)}
-    return Looked(labels_of(photos), np.array([_class_of(name, classes) for name in types[rows]]), seen)
+    return _looked(data, classes, rows, np.stack(colours))
+
+
+def look_at_features(data: SplitData, engine: Engine, classes: ClassList, part: str) -> Looked:
+    """The pooled features of a split's photos of the classes, MOST_PHOTOS at most, and of those from phones that say something."""
+    known, phone = data.known_rows(part), data.rows(part, PHONE)
+    known = known[np.linspace(0, len(known) - 1, min(len(known), MOST_PHOTOS)).round().astype(int)]
+    telling = sorted({label for labels in PHONE_LABELS.values() for label in labels})
+    rows = np.concatenate([known, phone[np.isin(data.index.photos["articleType"].to_numpy()[phone], telling)]])
+    return _looked(data, classes, rows, pooled_features(engine, data.pixels(engine.height, engine.width), rows))
+
+
+def _looked(data: SplitData, classes: ClassList, rows: np.ndarray, seen: np.ndarray) -> Looked:
+    photos = data.index.photos.iloc[rows]
+    return Looked(labels_of(photos), np.array([_class_of(name, classes) for name in photos["articleType"]]), seen)
+
+
+LOOKS = {"colours": look_at_colours, "features": look_at_features}
+PARTS = ("train", "val", "test")
 
 
 def _class_of(label: str, classes: ClassList) -> str:
@@ -146,12 +157,14 @@ def write_attributes(folder: Path, data: SplitData, classes: ClassList, engine: 
     Raises:
         OSError: the disk is full or not writable.
     """
-    train, val, test = (look(data, engine, classes, part) for part in ("train", "val", "test"))
+    seen = {source: [look(data, engine, classes, part) for part in PARTS] for source, look in LOOKS.items()}
     described: list[dict[str, Any]] = []
     tensors: dict[str, np.ndarray] = {}
     measured: dict[str, Any] = {}
-    for name in train.labels.columns:
-        head = fit_head(name, train, val)
+    for name in ("colour", *WORDS):
+        source = "colours" if name == "colour" else "features"
+        train, val, test = seen[source]
+        head = fit_head(name, source, train, val)
         if head is None:
             continue
         measured[name] = measure_head(head, test)
@@ -166,22 +179,24 @@ def write_attributes(folder: Path, data: SplitData, classes: ClassList, engine: 
             }
         )
     with replaced(folder / HEADS_FILE) as partial:
-        save_file(tensors, partial)
+        save_file({key: np.ascontiguousarray(values) for key, values in tensors.items()}, partial)
     write_json(folder / ATTRIBUTES_FILE, {"attributes": described})
     return {"margin": MARGIN, "least_probability": LEAST_PROBABILITY, "heads": measured}
 
 
-def fit_head(name: str, train: Looked, val: Looked) -> Head | None:
+def fit_head(name: str, source: str, train: Looked, val: Looked) -> Head | None:
     """The head of an attribute, its penalty and temperature chosen on validation; None if fewer than two values have LEAST_PHOTOS."""
     counts = train.labels[name].value_counts()
-    values = tuple(sorted(value for value, n in counts.items() if value and n >= LEAST_PHOTOS))
+    values = tuple(sorted(str(value) for value, n in counts.items() if value and n >= LEAST_PHOTOS))
     if len(values) < 2:
         return None
     of_class = pd.Series(train.classes[train.labels[name].isin(values).to_numpy()]).value_counts()
     classes = frozenset(str(label) for label, n in of_class.items() if label and n >= LEAST_PHOTOS)
-    source = "colours" if name == "colour" else "features"
-    (x, y), (x_val, y_val) = (_labelled(looked, name, values, source) for looked in (train, val))
-    mean, scale = x.mean(axis=0), x.std(axis=0) + 1e-3 * x.std() + 1e-9
+    (x, y), (x_val, y_val) = (_labelled(looked, name, values) for looked in (train, val))
+    mean, scale = (
+        x.mean(axis=0),
+        float(x.std()) or 1.0,
+    )  # one scale for all, or rare colours would weigh like common ones
     fitted = [_linear((x - mean) / scale, y, len(values), strength) for strength in STRENGTHS]
     heads = [_unscaled(name, values, classes, source, *linear, mean, scale) for linear in fitted]
     if not len(y_val):
@@ -189,11 +204,12 @@ def fit_head(name: str, train: Looked, val: Looked) -> Head | None:
     return _calibrated(min(heads, key=lambda head: _loss(head, x_val, y_val)), x_val, y_val)
 
 
-def _labelled(looked: Looked, name: str, values: Sequence[str], source: str) -> tuple[np.ndarray, np.ndarray]:
+def _labelled(looked: Looked, name: str, values: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """What a head looks at, (n, d), and the value of each photo that has one, int (n,)."""
-    positions = looked.labels[name].map({value: position for position, value in enumerate(values)})
-    known = positions.notna().to_numpy()
-    return looked.seen[source][known], positions[known].to_numpy(int)
+    position = {value: index for index, value in enumerate(values)}
+    positions = np.array([position.get(value, -1) for value in looked.labels[name]], int)
+    known = positions >= 0
+    return looked.seen[known], positions[known]
 
 
 def _linear(x: np.ndarray, y: np.ndarray, n_values: int, strength: float) -> tuple[np.ndarray, np.ndarray]:
@@ -209,9 +225,9 @@ def _linear(x: np.ndarray, y: np.ndarray, n_values: int, strength: float) -> tup
 
 def _unscaled(
     name: str, values: tuple[str, ...], classes: frozenset[str], source: str, weight: np.ndarray, bias: np.ndarray,
-    mean: np.ndarray, scale: np.ndarray,
+    mean: np.ndarray, scale: float,
 ) -> Head:  # fmt: skip
-    """The head over what is looked at as it is, from one over values of mean 0 and deviation 1."""
+    """The head over what is looked at as it is, from one over values with this mean taken away, divided by the scale."""
     weight = weight / scale
     return Head(name, values, classes, source, weight.astype(np.float32), (bias - weight @ mean).astype(np.float32))
 
@@ -229,7 +245,7 @@ def _calibrated(head: Head, x: np.ndarray, y: np.ndarray) -> Head:
 
 def measure_head(head: Head, test: Looked) -> dict[str, Any]:
     """How a head does on the test photos that have a value, against always giving the most frequent one; rates with 95% intervals."""
-    x, y = _labelled(test, head.name, head.values, head.source)
+    x, y = _labelled(test, head.name, head.values)
     if not len(y):
         return {"photos": 0, "shown": False}
     probability = head.probabilities(x)

@@ -1,4 +1,4 @@
-"""Augmentation of a whole batch on the device it lies on, each photo with its own random numbers.
+"""Augmentation of a batch on its device, with random numbers of its own for each photo.
 
 torchvision's transforms draw one set of parameters for a batch; drawing one for each photo on the device lets uint8 cross the bus and
 keeps a GPU from waiting. Geometry is one affine map and one interpolation a photo (crop, aspect, rotation, flip together).
@@ -78,7 +78,7 @@ class Augment:
         return torch.where((self._uniform(n, 0, 1) < 0.5).view(n, 1, 1, 1), colour, WHITE)
 
     def _backdrop(self, images: Tensor) -> Tensor:
-        """A random colour in place of near-white, so that a white background is no mark of a product."""
+        """A random colour in place of near-white, so that a white background does not give a product away."""
         n = len(images)
         white = images.amin(dim=1, keepdim=True) > NEAR_WHITE
         colour = torch.rand((n, 3, 1, 1), device=self.device, generator=self.generator)

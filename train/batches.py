@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
 from core.errors import InvalidConfig
 from train.config import Recipe, Shares
@@ -30,17 +30,17 @@ PRODUCT, OTHER_PRODUCT, PHONE, WORN = range(len(KINDS))
 
 
 @dataclass(frozen=True)
-class PixelDataset(Dataset[tuple[Tensor, Tensor]]):
+class PixelDataset:
     """Photos of one split, fetched a batch at a time.
 
     Args:
-        pixels: uint8 (n_photos, H, W, 3), memory-mapped.
+        pixels: uint8 (n_photos, H, W, 3): memory-mapped, or kept on a device.
         rows: positions in `pixels` of this split.
         targets: what each of `rows` is taught as, or its class index.
         kinds: of a training split, what each of `rows` is, as a position in KINDS.
     """
 
-    pixels: np.ndarray
+    pixels: np.ndarray | Tensor
     rows: np.ndarray
     targets: np.ndarray
     kinds: np.ndarray | None = None
@@ -48,9 +48,24 @@ class PixelDataset(Dataset[tuple[Tensor, Tensor]]):
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitems__(self, indices: list[int]) -> tuple[Tensor, Tensor]:
-        """A batch: uint8 (B, H, W, 3) and int64 (B,)."""
-        return torch.from_numpy(self.pixels[self.rows[indices]]), torch.from_numpy(self.targets[indices])
+    def batch(self, indices: list[int]) -> tuple[Tensor, Tensor]:
+        """uint8 (B, H, W, 3) and int64 (B,), where the pixels are."""
+        rows, targets = self.rows[indices], torch.from_numpy(self.targets[indices])
+        if isinstance(self.pixels, np.ndarray):
+            return torch.from_numpy(self.pixels[rows]), targets
+        device = self.pixels.device
+        return self.pixels[torch.from_numpy(rows).to(device)], targets.to(device)
+
+    def kept_on(self, device: torch.device) -> PixelDataset:
+        """The same photos, copied to a device in one piece."""
+        used, rows = np.unique(self.rows, return_inverse=True)
+        return replace(self, pixels=torch.from_numpy(np.asarray(self.pixels[used])).to(device), rows=rows)
+
+    def near(self, device: torch.device) -> PixelDataset:
+        """The same photos, on a GPU if they take half of its free memory at most; for a processor unchanged."""
+        size = len(np.unique(self.rows)) * math.prod(self.pixels.shape[1:])
+        fits = device.type == "cuda" and size <= torch.cuda.mem_get_info(device)[0] / 2
+        return self.kept_on(device) if fits else self
 
 
 def sampling_weights(targets: np.ndarray, sampler: str) -> np.ndarray:
@@ -70,14 +85,9 @@ def shared_weights(targets: np.ndarray, kinds: np.ndarray, sampler: str, shares:
     return weights / weights.sum()
 
 
-def check_kinds(kinds: np.ndarray, shares: Shares) -> None:
-    """Raise InvalidConfig unless there are photos of every kind that has a share."""
-    for kind, share in _share_of_kind(shares).items():
-        if share and kind not in kinds:
-            raise InvalidConfig(
-                f"The recipe's shares ask for {KINDS[kind]}, and the data has none to train "
-                "on. Give a --data that has them, or set that share to 0."
-            )
+def kinds_without_photos(kinds: np.ndarray, shares: Shares) -> list[str]:
+    """Names of the kinds that have a share and no photo; the other kinds divide the share among them."""
+    return [KINDS[kind] for kind, share in _share_of_kind(shares).items() if share and kind not in kinds]
 
 
 def _share_of_kind(shares: Shares) -> dict[int, float]:
@@ -85,15 +95,15 @@ def _share_of_kind(shares: Shares) -> dict[int, float]:
 
 
 def epoch_size(photos: int, recipe: Recipe) -> int:
-    """Photos that an epoch sees, of so many that there are to train on."""
+    """Number of photos in an epoch, given how many there are to train on."""
     return recipe.shares.photos if recipe.shares else photos
 
 
 def check_shares(recipe: Recipe, world: World) -> None:
-    """Raise InvalidConfig unless every process gets as many photos of a batch, and of each of its parts, as any other."""
+    """Raise InvalidConfig unless all processes get the same number of photos of a batch and of each of its parts."""
     if recipe.batch_size % (world.size * recipe.accumulation):
         raise InvalidConfig(
-            f"batch_size {recipe.batch_size} is no multiple of {world.size} processes times accumulation "
+            f"batch_size {recipe.batch_size} is not a multiple of {world.size} processes times accumulation "
             f"{recipe.accumulation}. Change the recipe or the number of processes."
         )
 
@@ -119,13 +129,25 @@ def epoch_batches(
     return whole[:, world.rank :: world.size].tolist()
 
 
-def loader(dataset: PixelDataset, batches: list[list[int]], device: torch.device) -> DataLoader[tuple[Tensor, Tensor]]:
-    """Batches in the given order; on CUDA through pinned memory and worker processes, so that the device need not wait."""
-    on_gpu = device.type == "cuda"
-    return DataLoader(
-        dataset, batch_sampler=batches, collate_fn=_as_it_is, pin_memory=on_gpu, num_workers=2 if on_gpu else 0
-    )
+@dataclass(frozen=True)
+class Batches:
+    """Batches of photos in a given order.
 
+    Args:
+        dataset: the photos.
+        order: positions in it, a list for each batch.
+        device: that computes; to a GPU photos that are not on it go through pinned memory, so that it need not wait.
+    """
 
-def _as_it_is(batch: Any) -> Any:
-    return batch  # `__getitems__` made tensors of it already
+    dataset: PixelDataset
+    order: list[list[int]]
+    device: torch.device
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        for indices in self.order:
+            pixels, targets = self.dataset.batch(indices)
+            pinned = self.device.type == "cuda" and pixels.device.type == "cpu"
+            yield (pixels.pin_memory(), targets.pin_memory()) if pinned else (pixels, targets)

@@ -7,9 +7,9 @@ The Kaggle "Fashion Product Images" data set is `styles.csv` and `images/<id>.jp
 
 from __future__ import annotations
 
+import codecs
 import csv
 import hashlib
-import io
 import re
 import threading
 import zipfile
@@ -17,6 +17,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -37,9 +38,8 @@ PRODUCT, PHONE, WORN = (
 )  # kinds of photos: of a catalogue, taken at home, of people in the street
 WHOLE, SQUASHED = "whole", "squashed"  # views of a product or phone photo; `train.worn` names those of worn garments
 HASHED_IDS_FROM = 1_000_000_000  # rows of a labels.csv have no ids of their own: theirs come from the file's name
-NEIGHBOURS = (
-    20  # street photos with neighbouring numbers may show one person, so they stay together, so many in a block
-)
+NEIGHBOURS = 20  # street photos with neighbouring numbers may show one person, so this many in a row form a block and stay together
+AFTER = "after"  # a line that a quotation mark left open would swallow
 LAST_COLUMN = "productDisplayName"  # the free text at the end of a row: stray commas belong to it
 
 
@@ -64,18 +64,19 @@ class Source:
             raise InvalidData(
                 f"There is no data set at {self.path}. Give the Kaggle zip or its extracted folder to --data."
             )
-        members = self._members()
-        found = sorted((name for name in members if Path(name).name in TABLES), key=len)
-        if not found:
+        if self.path.name in TABLES:
             raise InvalidData(
-                f"{self.path} has no styles.csv, so it is not the Kaggle data set or its download is incomplete; nor has it the "
-                "labels.csv of a set of phone photos."
+                f"{self.path} is the table of a data set. Give the folder that it lies in, {self.path.parent}."
             )
+        found = sorted((name for name in self._members if Path(name).name in TABLES), key=len)
+        if not found:
+            raise InvalidData(_no_table(self.path, self._members))
         self.table = Path(found[0]).name
         self._prefix = found[0].removesuffix(self.table)
 
+    @cached_property
     def _members(self) -> dict[str, tuple[int, int]]:
-        """File name to (size, checksum or modification time): what tells one state of the data set from another."""
+        """File name to (size, checksum or modification time): what changes when the data set does."""
         if self.path.is_dir():
             files = ((file, file.stat()) for file in self.path.rglob("*") if file.is_file())
             return {file.relative_to(self.path).as_posix(): (stat.st_size, stat.st_mtime_ns) for file, stat in files}
@@ -86,12 +87,18 @@ class Source:
             raise InvalidData(f"{self.path} is not a readable zip file ({error}). Download it again.") from None
 
     def read(self, name: str) -> bytes:
-        """Bytes of a file of the data set; KeyError or OSError if there is none."""
+        """Bytes of a file of the data set, whatever the case of its letters; KeyError or OSError if there is none."""
+        full = self._prefix + name
+        full = full if full in self._members else self._by_lower_case.get(full.lower(), full)
         if self.path.is_dir():
-            return (self.path / self._prefix / name).read_bytes()
+            return (self.path / full).read_bytes()
         if not hasattr(self._local, "archive"):
             self._local.archive = zipfile.ZipFile(self.path)
-        return self._local.archive.read(self._prefix + name)
+        return self._local.archive.read(full)
+
+    @cached_property
+    def _by_lower_case(self) -> dict[str, str]:
+        return {name.lower(): name for name in self._members}
 
     def photos(self, classes: ClassList) -> tuple[pd.DataFrame, list[str]]:
         """One row a view of each photo, and what was left out.
@@ -114,7 +121,7 @@ class Source:
 
     def _worn(self, labels: dict[int, str], classes: ClassList) -> tuple[pd.DataFrame, list[str]]:
         """Rows of a set of street photos: the views of each garment, and one of the background where there is room."""
-        names = sorted(name.removeprefix(f"{self._prefix}masks/") for name in self._members() if "masks/" in name)
+        names = sorted(name.removeprefix(f"{self._prefix}masks/") for name in self._members if "masks/" in name)
         found: list[dict[str, str | int]] = []
         problems: list[str] = []
         for name in meter(names, "reading masks", "masks"):
@@ -150,31 +157,42 @@ class Source:
 
     def fingerprint(self) -> str:
         """Hexadecimal digest that changes whenever a file of the data set does."""
-        return hashlib.sha256(repr(sorted(self._members().items())).encode()).hexdigest()
+        return hashlib.sha256(repr(sorted(self._members.items())).encode()).hexdigest()
+
+
+def _no_table(path: Path, members: Collection[str]) -> str:
+    """Why a zip or folder without a table is not a data set."""
+    inner = sorted(name for name in members if name.lower().endswith(".zip"))
+    if inner:
+        return f"{path} has no styles.csv, but another zip: {inner[0]}. Extract {path.name} and give {Path(inner[0]).name} to --data."
+    return (
+        f"{path} has no styles.csv, so it is not the Kaggle data set or its download is incomplete; nor has it the labels.csv of a set of "
+        "phone or street photos."
+    )
 
 
 def read_styles(data: bytes, source: str, classes: Collection[str] = ()) -> tuple[pd.DataFrame, list[str]]:
-    """Parse styles.csv, stray commas included.
+    """Parse styles.csv, which has unquoted commas in its last column.
 
     Args:
         data: the file.
         source: its name, for messages.
-        classes: article types to be told from their misspellings, such as "T-shirt"; another product's name is no mistake.
+        classes: article types whose misspellings, such as "T-shirt", are reported; any other name is another product's.
 
     Returns:
         A table with `COLUMNS` (`id` as int, the others as text), and what was wrong with the rows left out, by line.
 
     Raises:
-        InvalidData: the file is empty, not UTF-8, no CSV, or lacks a column.
+        InvalidData: the file is empty, its first line is not UTF-8 or no CSV, or lacks a column.
     """
     header, rows = _rows(data, source)
     spelling = {_bare(name): name for name in classes}
     problems: list[str] = []
     seen: dict[int, int] = {}
     records: list[dict[str, str | int]] = []
-    for line, last_line, row in rows:
+    for line, row, damage in rows:
         record = dict(zip(header, row, strict=False))
-        problem = _unclosed_quote(line, last_line) or _problem(header, row, record, seen)
+        problem = damage or _problem(header, row, record, seen)
         problem = problem or _unknown_type(record["articleType"], spelling)
         if problem:
             problems.append(f"{source} line {line}: {problem}")
@@ -213,10 +231,10 @@ def _hashed_id(name: str) -> int:
 def read_values(data: bytes, source: str) -> dict[int, str]:
     """Parse the labels.csv of a set of street photos: value of a mask's pixels to label. Raises InvalidData."""
     _, rows = _rows(data, source, ("value", "label"))
-    wrong = [line for line, _, row in rows if len(row) < 2 or not row[0].strip().isdecimal()]
+    wrong = [line for line, row, damage in rows if damage or len(row) < 2 or not row[0].strip().isdecimal()]
     if wrong:
         raise InvalidData(f"{source} line {wrong[0]}: a row is `value,label`, such as `24,jacket`.")
-    return {int(row[0]): row[1].strip() for _, _, row in rows}
+    return {int(row[0]): row[1].strip() for _, row, _ in rows}
 
 
 def read_labels(data: bytes, source: str, classes: ClassList) -> tuple[pd.DataFrame, list[str]]:
@@ -225,7 +243,7 @@ def read_labels(data: bytes, source: str, classes: ClassList) -> tuple[pd.DataFr
     Args:
         data: the file, with columns `file` and `label`, and `sender` where it is known who took the photo.
         source: its name, for messages.
-        classes: whose coarse labels are known; rows with a label that it never teaches are passed over.
+        classes: whose coarse labels are known; rows with a label that is never taught are skipped.
 
     Returns:
         `COLUMNS` (the label as article type, nothing known of colour, usage and name), `file`, `kind` and `key`, ordered by file, ids
@@ -238,11 +256,11 @@ def read_labels(data: bytes, source: str, classes: ClassList) -> tuple[pd.DataFr
     labels: dict[str, str] = {}
     senders: dict[str, str] = {}
     problems: list[str] = []
-    for line, _, row in rows:
+    for line, row, damage in rows:
         record = dict(zip(header, row, strict=False))
         if record.get("label") in classes.untaught:
             continue
-        problem = _label_problem(record, labels, classes.coarse)
+        problem = damage or _label_problem(record, labels, classes.coarse)
         if problem:
             problems.append(f"{source} line {line}: {problem}")
         else:
@@ -262,35 +280,43 @@ def read_labels(data: bytes, source: str, classes: ClassList) -> tuple[pd.DataFr
 def _label_problem(record: dict[str, str], seen: dict[str, str], coarse: Collection[str]) -> str:
     file, label = record.get("file", ""), record.get("label", "")
     if not file or PurePosixPath(file).name != file:
-        return f"the file {file[:40]!r} is no name of a file in images/"
+        return f"the file {file[:40]!r} is not the name of a file in images/"
     if file in seen:
-        return f"the file {file} stands there twice"
+        return f"the file {file} is listed twice"
     return "" if label in coarse else f"the label {label[:40]!r} is none of {', '.join(coarse)}"
 
 
-def _rows(
-    data: bytes, source: str, columns: tuple[str, ...] = COLUMNS
-) -> tuple[list[str], list[tuple[int, int, list[str]]]]:
-    """The header, and first line, last line and fields of each row that is not empty."""
-    try:
-        reader = csv.reader(io.StringIO(data.decode("utf-8-sig"), newline=""))
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise InvalidData(f"{source} line {line} is not UTF-8. Save the file as UTF-8 and try again.") from None
-    rows: list[tuple[int, int, list[str]]] = []
-    try:
-        header, last = next(reader, []), reader.line_num
-        for row in reader:
-            rows.append((last + 1, reader.line_num, row))
-            last = reader.line_num
-    except csv.Error as error:
-        raise InvalidData(f"{source} line {reader.line_num} is no CSV: {error}.") from None
+class _Row(NamedTuple):
+    """A row of a table: its line in the file, its cells, and what keeps it from being read (else empty)."""
+
+    line: int
+    cells: list[str]
+    problem: str
+
+
+def _rows(data: bytes, source: str, columns: tuple[str, ...] = COLUMNS) -> tuple[list[str], list[_Row]]:
+    """The header, and the rows that are not empty, each read by itself: a fault in one line costs no other."""
+    lines = re.split(rb"\r\n|\n|\r", data.removeprefix(codecs.BOM_UTF8))
+    rows = [_row(number, line) for number, line in enumerate(lines, 1)]
+    if rows[0].problem:
+        raise InvalidData(f"{source} line 1: {rows[0].problem}. Save the file as a CSV table in UTF-8 and try again.")
+    header = [name.strip() for name in rows[0].cells]
     missing = [column for column in columns if column not in header]
     if missing:
         raise InvalidData(
             f"{source} lacks the column(s) {', '.join(missing)}; its first line is {','.join(header)[:120]!r}."
         )
-    return header, [row for row in rows if row[2]]
+    return header, [row for row in rows[1:] if row.cells or row.problem]
+
+
+def _row(number: int, line: bytes) -> _Row:
+    try:
+        cells, *following = csv.reader([line.decode("utf-8"), AFTER])
+    except UnicodeDecodeError:
+        return _Row(number, [], "it is not UTF-8")
+    except csv.Error as error:
+        return _Row(number, [], f"it is not a row of a CSV table ({error})")
+    return _Row(number, cells, "" if following else "a quotation mark is not closed; close it or drop it")
 
 
 def _unknown_type(name: str, spelling: dict[str, str]) -> str:
@@ -305,18 +331,16 @@ def _bare(name: str) -> str:
     return re.sub(r"[\s_-]", "", name).casefold().removesuffix("s")
 
 
-def _unclosed_quote(first: int, last: int) -> str:
-    return f"a quotation mark makes one row of the lines {first} to {last}; close it or drop it" if last > first else ""
-
-
 def _problem(header: list[str], row: list[str], record: dict[str, str], seen: dict[int, int]) -> str:
     if len(row) < len(header):
         return f"{len(row)} columns where {len(header)} are needed"
     if len(row) > len(header) and header[-1] != LAST_COLUMN:
-        return f"{len(row)} columns where {len(header)} are expected, and the last is no free text that may hold commas"
+        return (
+            f"{len(row)} columns where {len(header)} are expected, and the last is not free text, which may hold commas"
+        )
     photo_id = record["id"].strip()
     if not photo_id.isdecimal() or len(photo_id) > MOST_DIGITS:
-        return f"the id {photo_id[:40]!r} is no whole number of at most {MOST_DIGITS} digits"
+        return f"the id {photo_id[:40]!r} is not a whole number of at most {MOST_DIGITS} digits"
     if int(photo_id) in seen:
-        return f"the id {int(photo_id)} stands already in line {seen[int(photo_id)]}"
+        return f"the id {int(photo_id)} is in line {seen[int(photo_id)]} already"
     return ""

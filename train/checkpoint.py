@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -14,16 +16,67 @@ from core.errors import BrokenRun
 from core.files import replaced
 
 
-def save_checkpoint(state: dict[str, Any], path: Path) -> None:
-    """Write nested dicts and lists of tensors, numbers and strings; a crash leaves the old file or the new one, never a part.
+class Snapshot(NamedTuple):
+    """A state as it was: its tensors, copied to the CPU, and everything else as JSON."""
 
-    Raises:
-        OSError: the disk is full or not writable.
+    tensors: dict[str, torch.Tensor]
+    tree: str
+
+    @classmethod
+    def of(cls, state: dict[str, Any]) -> Snapshot:
+        """Of nested dicts and lists of tensors, numbers and strings."""
+        tensors: dict[str, torch.Tensor] = {}
+        tree = json.dumps(_detach(state, "", tensors))
+        return cls(tensors, tree)
+
+    def write(self, path: Path) -> None:
+        """Write the file; a crash leaves the old one or the new one, never a part.
+
+        Raises:
+            OSError: the disk is full or not writable.
+        """
+        with replaced(path) as partial:
+            save_file(self.tensors, partial, metadata={"tree": self.tree})
+
+
+def save_checkpoint(state: dict[str, Any], path: Path) -> None:
+    """Write a state as it is now. Raises as `Snapshot.write` does."""
+    Snapshot.of(state).write(path)
+
+
+class Writer:
+    """Writes to the disk at once, or beside what follows; used as a context, so that nothing is left unwritten at its end.
+
+    Args:
+        beside: whether the next steps need not wait, which pays where another device takes them.
     """
-    tensors: dict[str, torch.Tensor] = {}
-    tree = _detach(state, "", tensors)
-    with replaced(path) as partial:
-        save_file(tensors, partial, metadata={"tree": json.dumps(tree)})
+
+    def __init__(self, beside: bool):
+        self._pool = ThreadPoolExecutor(1) if beside else None
+        self._pending: Future[None] | None = None
+
+    def write(self, job: Callable[[], None]) -> None:
+        """Carry out a job, after the one before.
+
+        Raises:
+            OSError: the disk is full or not writable; beside other work at the next call or at the end.
+        """
+        if self._pool is None:
+            job()
+            return
+        self._finish()
+        self._pending = self._pool.submit(job)
+
+    def _finish(self) -> None:
+        pending, self._pending = self._pending, None
+        if pending:
+            pending.result()
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._finish()
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

@@ -17,6 +17,7 @@ RECIPES = Path(__file__).parent / "recipes"
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
+Rate = Annotated[float, Field(gt=0, le=1)]
 
 
 class _Settings(BaseModel):
@@ -29,7 +30,7 @@ class Stage(_Settings):
     name: Annotated[str, Field(min_length=1)]  # shown on the history page
     unfreeze: list[Block]  # blocks that become trainable here and stay so
     epochs: Annotated[int, Field(ge=1)]
-    lr: Positive  # peak learning rate of the block nearest the head
+    lr: Rate  # peak learning rate of the block nearest the head
     lr_decay_per_block: Annotated[float, Field(gt=0, le=1)] = 1.0  # times this, block by block to the input
     warmup_steps: Annotated[int, Field(ge=0)] = 0  # linear warm-up before the cosine
     height: Annotated[int, Field(ge=32)]  # input size in pixels (progressive resizing: it may differ by stage)
@@ -41,7 +42,7 @@ class Augmentation(_Settings):
 
     min_scale: Annotated[float, Field(gt=0, le=1)] = 1.0  # RandomResizedCrop: least share of the area kept
     zoom_out: Fraction = 0.0  # probability of lying smaller on a plain colour, half the time white
-    max_zoom_out: Annotated[float, Field(ge=1)] = 1.7  # then each side is so many times longer at most
+    max_zoom_out: Annotated[float, Field(ge=1)] = 1.7  # then each side is at most this many times longer
     max_aspect_change: Annotated[float, Field(ge=1)] = 1.0  # its aspect ratio, times or divided by at most this
     flip: Fraction = 0.0  # probability of a horizontal flip
     rotation: Annotated[float, Field(ge=0, le=180)] = 0.0  # degrees, either way
@@ -69,7 +70,8 @@ class Shares(_Settings):
 class DetectorTraining(_Settings):
     """How the detector's head is taught on the finished network; needs a data set of street photos, and is left out without."""
 
-    epochs: Annotated[int, Field(ge=1)] = 12  # over all scenes
+    scenes: Annotated[int, Field(ge=1)] = 1250  # at most; 540 street photos give 1,242
+    epochs: Annotated[int, Field(ge=1)] = 9  # over all scenes
     batch_size: Annotated[int, Field(ge=1)] = 12  # scenes of one shape
     lr: Positive = 2e-3  # the highest of one cycle
     weight_decay: Annotated[float, Field(ge=0)] = 0.02
@@ -89,15 +91,17 @@ class Recipe(_Settings):
     frozen: list[Block] = []  # blocks that no stage unfreezes
     batch_size: Annotated[int, Field(ge=2)] = 64  # over all processes together
     accumulation: Annotated[int, Field(ge=1)] = 1  # parts of a batch that pass one after another, to save memory
-    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
+    weight_decay: Annotated[float, Field(ge=0, le=1)] = 1e-4
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.05
     coarse_sharpness: Annotated[float, Field(ge=1)] = (
-        1.0  # above 1, a photo with a coarse label is to be decided for one of its classes
+        1.0  # above 1, a coarse label asks for one of its classes rather than for any mixture
     )
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.4
     sampler: Literal["natural", "square_root", "inverse"] = "natural"  # class frequencies seen in an epoch
     shares: Shares | None = None  # of an epoch; without it, an epoch is every product of the classes once
-    background_photos: Annotated[int, Field(ge=0)] = 0  # other article types with so many photos get outputs; 0 is off
+    background_photos: Annotated[int, Field(ge=0)] = (
+        0  # other article types with this many photos or more get an output each; 0 is off
+    )
     augmentation: Augmentation = Augmentation()
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.0  # of the weights that are validated and shipped; 0 is off
     output_stride: Literal[16, 32] = (
@@ -108,7 +112,9 @@ class Recipe(_Settings):
     )
     detector: DetectorTraining | None = None  # taught after the network, which it leaves as it is
     compile: bool = False  # torch.compile on CUDA
-    early_stopping: Annotated[int, Field(ge=0)] = 0  # ends a stage after so many epochs without a better one; 0 is off
+    early_stopping: Annotated[int, Field(ge=0)] = (
+        0  # ends a stage after this many epochs without a better one; 0 is off
+    )
     custom_ids_from: int = 60001  # rows with this id or a higher one go to training only
     val_fraction: Annotated[float, Field(gt=0, lt=0.5)] = 0.09
     test_fraction: Annotated[float, Field(gt=0, lt=0.5)] = 0.10
@@ -130,7 +136,7 @@ class Recipe(_Settings):
     def _whole_micro_batches(self) -> Recipe:
         """The batch divides into equal parts."""
         if self.batch_size % self.accumulation:
-            raise ValueError(f"batch_size {self.batch_size} is no multiple of accumulation {self.accumulation}")
+            raise ValueError(f"batch_size {self.batch_size} is not a multiple of accumulation {self.accumulation}")
         return self
 
     @model_validator(mode="after")

@@ -22,17 +22,21 @@ import pandas as pd
 from filelock import FileLock
 from PIL import Image
 
-from core.errors import InvalidData
+from core.artifacts.run import sha256_of
+from core.errors import GarmentError, InvalidData
 from core.files import replaced
 from core.images.decode import decode_photo
 from core.images.letterbox import network_input
 from train.catalogue import PRODUCT, SQUASHED, WHOLE, WORN, Source
+from train.corrections import SUFFIX, corrected, digest
 from train.folder import write_json
 from train.meter import meter
+from train.packed import SUFFIX as PACKED
+from train.packed import packed_images, packed_pixels, read_pack
 from train.targets import ClassList
 from train.worn import EXACT, Box
 
-OUT_OF_SCOPE = -1  # target of a photo that is no product of the classes
+OUT_OF_SCOPE = -1  # target of a photo that is not a product of the classes
 MEASURED = (WHOLE, EXACT)  # views that are measured, the others only train
 HASH_SIZE = 16  # of the difference hash: 256 bits
 CACHE_VERSION = 3  # raise when the meaning of the cached pixels changes
@@ -54,6 +58,7 @@ class Index:
         failed: ids that stand in a table but have no photo that loads.
         fingerprint: hexadecimal digest of the sources and the class list.
         sources: the data sets, in the order given.
+        pack: the file that all photos come from instead, if they were packed.
     """
 
     photos: pd.DataFrame
@@ -61,6 +66,12 @@ class Index:
     failed: list[int]
     fingerprint: str
     sources: list[Source]
+    pack: Path | None = None
+
+    @property
+    def source_names(self) -> list[str]:
+        """File names of what was given as data."""
+        return [self.pack.name] if self.pack else [source.path.name for source in self.sources]
 
     @property
     def in_scope(self) -> np.ndarray:
@@ -81,17 +92,27 @@ class Index:
 def build_index(paths: list[Path], classes: ClassList, cache: Path) -> Index:
     """Read the tables, verify every photo once, and keep the result in `cache` until a source changes.
 
+    Args:
+        paths: data sets, the catalogue first, and CSV files of corrections of its labels (`train.corrections`).
+        classes: the classes.
+        cache: folder for what was read.
+
     Raises:
         InvalidData: a source is unreadable, or no photo of any class loads.
         OSError: the cache cannot be written.
     """
-    sources = [Source(path) for path in paths]
+    if _packed(paths):
+        return _packed_index(paths[0], classes)
+    corrections = [path for path in paths if path.suffix.lower() == SUFFIX]
+    sources = [Source(path) for path in paths if path not in corrections]
     labels, coarse = classes.labels, sorted(classes.coarse.items())
-    fingerprint = _digest(CACHE_VERSION, labels.groups, coarse, *(source.fingerprint() for source in sources))
+    fingerprint = _digest(
+        CACHE_VERSION, labels.groups, coarse, *(source.fingerprint() for source in sources), *map(digest, corrections)
+    )
     photos_file, failures_file = cache / f"{fingerprint[:16]}.parquet", cache / f"{fingerprint[:16]}.failures.json"
     with _only_writer(photos_file):
         if not failures_file.exists():
-            photos, failures = _verified(*_all_rows(sources, classes), sources)
+            photos, failures = _verified(*_all_rows(sources, classes, corrections), sources)
             with replaced(photos_file) as partial:
                 photos.to_parquet(partial)
             write_json(failures_file, failures)
@@ -105,17 +126,37 @@ def build_index(paths: list[Path], classes: ClassList, cache: Path) -> Index:
     return index
 
 
+def check_sources(paths: list[Path]) -> None:
+    """Raise InvalidData unless there is a data set at each path, or one pack alone."""
+    for path in [] if _packed(paths) else paths:
+        Source(path)
+
+
+def _packed(paths: list[Path]) -> bool:
+    packs = [path for path in paths if path.suffix == PACKED]
+    if packs and len(paths) > 1:
+        raise InvalidData(f"{packs[0]} holds all that a training needs: give it to --data alone.")
+    if packs and not packs[0].is_file():
+        raise InvalidData(f"There is no file {packs[0]}. `python -m train --data … pack --to FILE` makes one.")
+    return bool(packs)
+
+
+def _packed_index(path: Path, classes: ClassList) -> Index:
+    photos, about = read_pack(path, classes)
+    return Index(photos, about["problems"], about["failed"], _digest(CACHE_VERSION, sha256_of(path)), [], path)
+
+
 def _digest(*parts: object) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
 def _only_writer(path: Path) -> FileLock:
-    """A second trainer on the same cache waits for the first, and then finds the file."""
+    """Make a second trainer on the same cache wait for the first, and then find the file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     return FileLock(f"{path}.lock")
 
 
-def _all_rows(sources: list[Source], classes: ClassList) -> tuple[pd.DataFrame, list[str]]:
+def _all_rows(sources: list[Source], classes: ClassList, corrections: list[Path]) -> tuple[pd.DataFrame, list[str]]:
     """The rows of all tables, ordered by id and then by source, and what was wrong with the rows left out."""
     tables: list[pd.DataFrame] = []
     problems: list[str] = []
@@ -127,6 +168,9 @@ def _all_rows(sources: list[Source], classes: ClassList) -> tuple[pd.DataFrame, 
         if np.any(again):  # a sharper copy, perhaps squashed to a square
             tables.append(table[again & (table["kind"] == PRODUCT)].assign(source=position, view=SQUASHED))
     rows = pd.concat(tables).sort_values(["id", "source", "view"], ignore_index=True, kind="stable")
+    for path in corrections:
+        rows, wrong = corrected(rows, path, set(classes.labels.names))
+        problems += wrong
     targets = {name: index for index, name in enumerate(classes.labels.names)}
     return rows.assign(target=[targets.get(name, OUT_OF_SCOPE) for name in rows["articleType"]]), problems
 
@@ -173,7 +217,9 @@ def _views(rows: pd.DataFrame) -> list[View]:
 
 
 def _reason(error: Exception) -> str:
-    return "the file is missing" if isinstance(error, KeyError | FileNotFoundError) else f"does not decode ({error})"
+    if isinstance(error, KeyError | FileNotFoundError):
+        return "the file is missing"
+    return str(error) if isinstance(error, GarmentError) else f"it does not decode ({error!r})"
 
 
 def _open(source: Source, file: str) -> Image.Image:
@@ -215,13 +261,19 @@ def _write_pixels(index: Index, height: int, width: int, path: Path) -> None:
         except Exception as error:  # it loaded when the index was made
             raise InvalidData(
                 f"{index.sources[view.source].path}: images/{view.file} was there when the photos were verified, and now "
-                f"{_reason(error)}. Put it back, or run the command again to go on without it."
+                f"{_reason(error)}. Put it back, or run the command again to continue without it."
             ) from None
 
+    pack, description = index.pack, f"decoding at {height}x{width}"
     shape = (len(index.photos), height, width, 3)
     with replaced(path) as partial, partial.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
-        for photo in _in_parallel(decode, _views(index.photos), f"decoding at {height}x{width}"):
+        photos = (
+            meter(packed_pixels(pack, height, width), description, "photos", shape[0])
+            if pack
+            else _in_parallel(decode, _views(index.photos), description)
+        )
+        for photo in photos:
             file.write(photo.tobytes())
 
 
@@ -253,7 +305,9 @@ def _unsquashed(image: Image.Image, view: View, sources: list[Source]) -> Image.
 
 
 def decoded(index: Index, rows: np.ndarray) -> Iterator[Image.Image]:
-    """What the photos at these positions of the index show, at their own size, one after another."""
+    """What the photos at these positions of the index show, at their own size, one after another; as packed if they were."""
+    if index.pack:
+        return packed_images(index.pack, rows)
     return (_shown(view, index.sources) for view in _views(index.photos.iloc[rows]))
 
 

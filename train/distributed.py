@@ -7,19 +7,20 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import torch
-from torch import distributed
+from torch import distributed, nn
 
 from core.errors import InvalidConfig
+from core.inference.model import GarmentNet
 
-PATIENCE = timedelta(hours=2)  # the others wait so long at most while the leading process decodes a data set
+PATIENCE = timedelta(hours=2)  # the others wait this long at most while the leading process decodes a data set
 
 
 @dataclass(frozen=True)
 class World:
-    """Where this process stands among all.
+    """This process among all.
 
     Args:
         rank: of this process, from 0; rank 0 alone writes files.
@@ -58,6 +59,11 @@ class World:
         """Return once every process has come here."""
         if self.size > 1:
             distributed.barrier()
+
+
+def shared_statistics(network: GarmentNet) -> GarmentNet:
+    """The network with BatchNorm over the photos of all processes. PyTorch has it for GPUs alone; elsewhere each process has its own."""
+    return cast(GarmentNet, nn.SyncBatchNorm.convert_sync_batchnorm(network))
 
 
 @contextmanager

@@ -1,24 +1,25 @@
-"""Turn a finished training into a whole run folder: weights, evidence, and the manifest last."""
+"""Turn a finished training into a complete run folder: weights, measures, and the manifest last."""
 
 from __future__ import annotations
 
 import json
 import subprocess
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import torch
 
+from core.artifacts.manifest import TypeCalibration
 from core.artifacts.run import SCHEMA, Run, sha256_of
 from core.errors import TrainingStopped
 from core.files import replaced
 from core.inference.engine import Engine
 from core.inference.model import IMAGENET_MEAN, IMAGENET_STD, against_background, load_network, save_weights
 from core.inference.onnx_graph import QUANTISATION, head_of
-from core.inference.postprocess import TypeCalibration, softmax
+from core.inference.postprocess import softmax
 from train import robustness
 from train.all_types import fit_types, measure_types, type_targets
 from train.attributes import write_attributes
@@ -54,7 +55,7 @@ PRIVATE_FILES = ("checkpoint.safetensors", "best.safetensors", "resume.json", "p
 
 
 def finish(folder: Path, recipe: Recipe, init: str, data: SplitData, state: State, progress: Progress) -> Run:
-    """Export the best weights, score them once, and make the folder whole. Running it again gives the same folder."""
+    """Export the best weights, score them once, and complete the folder. Running it again gives the same folder."""
     with progress.beating():
         progress.update(now=True, state="exporting")
         best = load_checkpoint(folder / "best.safetensors")["network"]
@@ -72,7 +73,7 @@ def finish(folder: Path, recipe: Recipe, init: str, data: SplitData, state: Stat
 
 
 def remeasure(run: Run, recipe: Recipe, data: SplitData) -> Run:
-    """Measure a whole run again, with everything that this version measures, as it is then served: in 8-bit integers where that holds."""
+    """Measure a finished run again with everything that this version measures, as it is then served: in 8-bit integers where accepted."""
     manifest = {key: value for key, value in run.manifest.items() if key != "files"}
     manifest["quantisation"] = quantise(_partial_run(run.folder, manifest), data, recipe.seed)
     of_detector = {"detector": run.read_json("metrics.json")["detector"]} if "detector" in manifest else {}
@@ -83,17 +84,19 @@ def remeasure(run: Run, recipe: Recipe, data: SplitData) -> Run:
 
 
 def _measured(run: Run, recipe: Recipe, data: SplitData) -> dict[str, Any]:
-    """Write all evidence for the network as it is served; returns what the manifest says of calibration, scope and export."""
-    return _evaluated(run, recipe, data, Engine(run)) | {"export": _prove_equal(run, data)}
+    """Write all measures of the network as it is served; returns what the manifest says of calibration, scope and export.
+
+    It is served on a processor, in integers where those were accepted, so it is measured there even on a machine with a GPU.
+    """
+    return _evaluated(run, recipe, data, Engine(run, processor=True)) | {"export": _prove_equal(run, data)}
 
 
 def _evaluated(run: Run, recipe: Recipe, data: SplitData, engine: Engine) -> dict[str, Any]:
-    """Write all evidence but the stages'; returns what the manifest says of calibration and scope."""
+    """Write all measures but the stages'; returns what the manifest says of calibration and scope."""
     classes, pixels = recipe.class_list(), data.pixels(engine.height, engine.width)
     folder, labels = run.folder, classes.labels
     validation, of_validation = score_and_pool(engine, data, data.rows("val"))
-    elsewhere = [kind for kind in (PHONE, WORN) if len(data.rows("val", kind))]
-    coarse = {kind: score_coarse(engine, data, "val", kind, classes) for kind in elsewhere}
+    coarse = {kind: score_coarse(engine, data, "val", kind, classes) for kind in _elsewhere(data)}
     temperature, scope = calibrate(validation, list(coarse.values()))
     test, of_test = score_and_pool(engine, data, data.rows("test"))
     measured: dict[str, Any] = {}
@@ -118,7 +121,7 @@ def _evaluated(run: Run, recipe: Recipe, data: SplitData, engine: Engine) -> dic
     write_csv(folder / "predictions.csv", predictions_table(known.logits, known.rows, data, labels, temperature))
     write_index(folder, data, engine)
     write_embedding(folder, data, engine)
-    return {"temperature": temperature, "in_scope": scope, "all_types": asdict(calibration)}
+    return {"temperature": temperature, "in_scope": scope, "all_types": msgspec.structs.asdict(calibration)}
 
 
 def _all_types(
@@ -130,7 +133,7 @@ def _all_types(
         run: whose head gives the outputs.
         data: the photos.
         validation: positions of the products in the index, and their pooled features.
-        test: likewise.
+        test: the same of the test split.
     """
     types, n_classes = (*run.labels.names, *run.facts.background), len(run.labels)
     weight, bias = head_of(run.path("model.safetensors"))
@@ -143,11 +146,16 @@ def _all_types(
 
 
 def rewrite_attributes(run: Run, recipe: Recipe, data: SplitData) -> Run:
-    """Fit the attributes' heads of a whole run again, its network and other figures unchanged."""
+    """Fit the attributes' heads of a finished run again, its network and other figures unchanged."""
     manifest = {key: value for key, value in run.manifest.items() if key != "files"}
-    attributes = write_attributes(run.folder, data, recipe.class_list(), Engine(run))
+    attributes = write_attributes(run.folder, data, recipe.class_list(), Engine(run, processor=True))
     write_json(run.folder / "metrics.json", run.read_json("metrics.json") | {"attributes": attributes})
     return _close(run.folder, manifest)
+
+
+def _elsewhere(data: SplitData) -> list[str]:
+    """Kinds of photos beside the products that validation has."""
+    return [kind for kind in (PHONE, WORN) if len(data.rows("val", kind))]
 
 
 def _best_stage(recipe: Recipe, state: State) -> Stage:
@@ -171,7 +179,9 @@ def _corrected_for_sampler(
     """Export again with the frequencies of the data in the head's bias, as far as that serves on validation; notes the strength."""
     n_classes = len(recipe.labels())
     shift = sampling_shift(data.targets[data.known_rows("train")], n_classes, recipe.sampler)
-    strength = best_strength(score(engine, data, data.known_rows("val")), shift)
+    elsewhere = [score_coarse(engine, data, "val", kind, recipe.class_list()) for kind in _elsewhere(data)]
+    known = [photos for photos in elsewhere if photos.known.any()]
+    strength = best_strength(score(engine, data, data.known_rows("val")), known, shift)
     bias = best["fc.bias"].clone()
     bias[:n_classes] += torch.from_numpy(strength * shift).to(bias)
     _export_weights(folder, best | {"fc.bias": bias})
@@ -227,8 +237,8 @@ def _write_stage_predictions(folder: Path, recipe: Recipe, data: SplitData, temp
 def _prove_equal(run: Run, data: SplitData) -> dict[str, Any]:
     """Largest difference of probabilities between the serving engine in float32 and the PyTorch definition, on real photos."""
     engine, network = (
-        Engine(run, quantised=False),
-        load_network(run.path("model.safetensors"), run.manifest["output_stride"]),
+        Engine(run, quantised=False, processor=True),
+        load_network(run.path("model.safetensors"), run.facts.output_stride),
     )
     pixels = data.pixels(engine.height, engine.width)[data.known_rows("test")[:PROOF_PHOTOS]]
     outputs = network(normalise(torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255))
@@ -250,6 +260,6 @@ def _private_files(folder: Path) -> set[Path]:
 
 
 def drop_private_files(folder: Path) -> None:
-    """Remove from a whole run folder what only an unfinished run needs."""
+    """Remove from a finished run's folder what only an unfinished run needs."""
     for path in _private_files(folder):
         path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Corrected photos as a data set: `styles.csv` and `images/<id>.jpg`, to train on beside the catalogue."""
+"""Corrected photos as a data set of `styles.csv` and `images/<id>.jpg`, to train on with the catalogue."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from core.errors import InvalidData
 from core.feedback import NONE_OF_THESE, Stored, kept_photo, latest
 from core.files import new_folder
 from train.catalogue import COLUMNS
-from train.config import Recipe
 
-FIRST_ID: int = Recipe.model_fields["custom_ids_from"].default
+FIRST_ID = 500_000_001  # beyond the published custom photos (from 60001), below the ids that phone photos get
 QUALITY = 95  # of the JPEG files
 
 
@@ -42,14 +41,14 @@ def export(file: Path, folder: Path) -> str:
     _write(file, folder, usable)
     left_out = len(stored) - len(usable)
     return (
-        f"{len(usable)} corrected photos in {folder}, with ids from {_photo_id(usable[0])} to {_photo_id(usable[-1])}; a catalogue's "
-        f"own rows of the same ids give way to them. Left out: {left_out} without a photo or of none of the classes.\n"
+        f"{len(usable)} corrected photos in {folder}, with ids from {_photo_id(usable[0])} to {_photo_id(usable[-1])}. "
+        f"Left out: {left_out} without a photo or of none of the classes.\n"
         f"Train with: python -m train --data CATALOGUE --data {folder}"
     )
 
 
 def _write(file: Path, folder: Path, usable: list[Stored]) -> None:
-    """The whole folder or nothing: it gets its name when it is complete."""
+    """Write the folder under another name and rename it when it is complete."""
     with new_folder(folder) as partial:
         (partial / "images").mkdir()
         for one in usable:

@@ -1,4 +1,4 @@
-"""The run folder while it is being made: one writer at a time, every file replaced in one step, a heartbeat for whoever watches."""
+"""The run folder during training: one writer at a time, every file replaced in one step, a heartbeat for the history page."""
 
 from __future__ import annotations
 
@@ -22,6 +22,13 @@ from core.files import replaced
 from core.settings import RUNS, runs_folder
 
 HEARTBEAT_SECONDS = 2.0
+
+
+def reason_of(error: Exception) -> str:
+    """An error as a person reads it: an OSError without its number, with the file it is about."""
+    if not isinstance(error, OSError) or not error.strerror:
+        return str(error)
+    return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
 
 
 def history_command(folder: Path) -> str:
@@ -112,7 +119,7 @@ class Progress:
 
     @contextmanager
     def beating(self) -> Generator[None]:
-        """Keep the sign of life fresh while the code within reports no steps, such as validation and export."""
+        """Keep the heartbeat going while the code within reports no steps, such as validation and export."""
         done = threading.Event()
 
         def beat() -> None:

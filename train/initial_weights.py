@@ -40,20 +40,27 @@ def _modules(names: list[str]) -> str:
     return ", ".join(sorted({name.partition(".")[0] for name in names})) or "nothing"
 
 
-def initialise(network: GarmentNet, init: str) -> Coverage:
-    """Load initial weights into a network, in place.
+def initialise(network: GarmentNet, init: str, outputs: tuple[str, ...] = ()) -> Coverage:
+    """Load initial weights into a network, in place. A head that was trained for other outputs starts fresh.
 
     Args:
         network: freshly made.
         init: `imagenet`, `none`, a safetensors file, or a run folder (of an unfinished run, the best weights so far).
+        outputs: names of the network's outputs, which the head of a run must have to be loaded; without them its shape decides.
 
     Raises:
-        InvalidConfig: the file is missing, is no safetensors, or fits no part of the network.
+        InvalidConfig: the file is missing, is not a safetensors file, or does not fit the network.
         BrokenRun: the folder holds no run with weights.
         GarmentError: the download failed.
     """
     state = network.state_dict()
-    offered = {name: tensor for name, tensor in _offered(init).items() if name in state}
+    tensors, trained_for = _offered(init)
+    other_head = bool(outputs and trained_for and outputs != trained_for)
+    offered = {
+        name: tensor
+        for name, tensor in tensors.items()
+        if name in state and not (other_head and name.startswith("fc."))
+    }
     usable = {
         name: tensor.to(state[name].dtype) for name, tensor in offered.items() if tensor.shape == state[name].shape
     }
@@ -68,19 +75,15 @@ def initialise(network: GarmentNet, init: str) -> Coverage:
     return Coverage(sorted(usable), sorted(set(state) - set(usable)))
 
 
-def check_at_hand(init: str) -> None:
-    """Download or read initial weights, to learn early whether that works. Raises as `initialise` does."""
-    _offered(init)
-
-
-def _offered(init: str) -> dict[str, Tensor]:
+def _offered(init: str) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """The tensors, and the names of the outputs that their head was trained for, if they are known."""
     if init == "none":
-        return {}
+        return {}, ()
     if init == "imagenet":
-        return _imagenet()
+        return _imagenet(), ()
     path = Path(init)
     try:
-        return _of_run(path) if path.is_dir() else load_file(path)
+        return _of_run(path) if path.is_dir() else (load_file(path), ())
     except FileNotFoundError:
         raise InvalidConfig(
             f"There are no initial weights at {path}. Give imagenet, none, a safetensors file or a run."
@@ -89,11 +92,13 @@ def _offered(init: str) -> dict[str, Tensor]:
         raise InvalidConfig(f"{path} is not a readable safetensors file ({error}).") from None
 
 
-def _of_run(folder: Path) -> dict[str, Tensor]:
+def _of_run(folder: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
     best = folder / "best.safetensors"
     if best.exists():  # only while the run is unfinished
-        return load_checkpoint(best)["network"]
-    return load_file(Run.load(folder).path("model.safetensors"))
+        saved = load_checkpoint(best)
+        return saved["network"], tuple(saved.get("outputs", ()))
+    run = Run.load(folder)
+    return load_file(run.path("model.safetensors")), (*run.labels.names, *run.facts.background)
 
 
 def _imagenet() -> dict[str, Tensor]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import time
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,32 +13,34 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from sklearn.metrics import f1_score
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
+from core.analysis.metrics import macro_f1
 from core.analysis.text import duration
 from core.artifacts.training import HISTORY_COLUMNS
 from core.errors import TrainingStopped
 from core.inference.model import IMAGENET_MEAN, IMAGENET_STD, GarmentNet, against_background
 from train.augment import Augment, mixing
-from train.batches import PixelDataset, epoch_batches, epoch_seed, epoch_size, loader
+from train.batches import Batches, PixelDataset, epoch_batches, epoch_seed, epoch_size
 from train.catalogue import PHONE, WORN
-from train.checkpoint import load_checkpoint, save_checkpoint
+from train.checkpoint import Snapshot, Writer, load_checkpoint
 from train.config import Recipe
-from train.distributed import World
+from train.distributed import World, shared_statistics
 from train.folder import Progress, write_csv
 from train.meter import meter
 from train.readings import Readings, update_to_weight
-from train.stages import cosine_schedule, freeze, parameter_groups, train_mode, trainable_blocks
+from train.stages import cosine_schedule, freeze, parameter_groups, stage_steps, train_mode, trainable_blocks
 from train.status import epoch_line
 from train.targets import Targets, allowed_set_cross_entropy
 
 VALIDATION_BATCH = 128
 SECONDS_BETWEEN_READINGS = 1.0  # losses are read from the device so often; reading each would make a GPU wait
+BFLOAT16_FROM = (8, 0)  # compute capability of the first GPUs that have it
+MOST_OVERFLOWS = 20  # steps in a row that loss scaling may leave out: it halves the scale at each
 POINTS_AN_EPOCH = 40  # that progress.json has of the epoch in progress, at most
 PRECISIONS = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -52,10 +55,15 @@ class Splits:
         default_factory=dict
     )  # validation photos of other kinds, by coarse label
 
+    def near(self, device: torch.device) -> Splits:
+        """The same photos on a GPU, as far as its memory holds them; for a processor unchanged."""
+        elsewhere = {kind: photos.near(device) for kind, photos in self.elsewhere.items()}
+        return Splits(self.train.near(device), self.val.near(device), elsewhere)
+
 
 @dataclass(frozen=True)
 class Position:
-    """Where an epoch stands: stage from 0, its first epoch, the epoch itself (both from 1, over all stages)."""
+    """The place of an epoch: stage from 0, its first epoch, the epoch itself (both from 1, over all stages)."""
 
     stage: int
     first_epoch: int
@@ -104,9 +112,13 @@ class ActiveStage:
 
 
 def autocast_type(device: torch.device, precision: str) -> torch.dtype | None:
-    """What forward passes on a device compute in, None for float32: a processor computes in bfloat16 only if it can, in float16 never."""
+    """What forward passes on a device compute in, None for float32.
+
+    A GPU without bfloat16 computes in float16 instead; a processor computes in bfloat16 only if it can, and never in float16.
+    """
     if device.type == "cuda":
-        return PRECISIONS.get(precision)
+        old = precision == "bfloat16" and torch.cuda.get_device_capability(device) < BFLOAT16_FROM
+        return torch.float16 if old else PRECISIONS.get(precision)
     can = precision == "bfloat16" and torch.cpu.get_capabilities().get("avx512_bf16", False)
     return torch.bfloat16 if can else None
 
@@ -148,12 +160,17 @@ def predict_logits(network: nn.Module, dataset: PixelDataset, device: torch.devi
     network.eval()
     batches = np.array_split(np.arange(len(dataset)), max(1, -(-len(dataset) // VALIDATION_BATCH)))
     logits = []
-    for pixels, _ in loader(dataset, [batch.tolist() for batch in batches], device):
+    for pixels, _ in Batches(dataset, [batch.tolist() for batch in batches], device):
         images = pixels.to(device, non_blocking=True).permute(0, 3, 1, 2).float() / 255
         logits.append(against_background(network(normalise(images)).float(), n_classes).cpu())
     for module, mode in zip(network.modules(), was_training, strict=True):
         module.training = mode
     return torch.cat(logits).numpy()
+
+
+def _gradients_alone(model: Any) -> AbstractContextManager[Any]:
+    """Within this, processes do not exchange gradients: those of the next part will be added."""
+    return model.no_sync() if isinstance(model, DistributedDataParallel) else nullcontext()
 
 
 def _finite_or_infinite(loss: float) -> float:
@@ -187,14 +204,17 @@ class Trainer:
         world: World,
     ):
         self.recipe, self.splits, self.folder, self.world = recipe, splits, folder, world
-        self.n_classes = targets.n_classes
+        self.n_classes, self.outputs = targets.n_classes, targets.outputs
         self.members = torch.from_numpy(targets.members).to(world.device)
-        self.network = network.to(world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.on_gpu = world.device.type == "cuda"
+        network = network.to(world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network: GarmentNet = shared_statistics(network) if self.on_gpu and world.size > 1 else network
         self.averaged = _moving_average(self.network, recipe.ema_decay)
         self.mix = mixing(recipe.augmentation, len(targets.names))
-        on_gpu = world.device.type == "cuda"
         self.autocast = autocast_type(world.device, recipe.precision)
-        self.scaler = torch.amp.GradScaler(world.device.type, enabled=on_gpu and recipe.precision == "float16")
+        self.scaler = torch.amp.GradScaler(world.device.type, enabled=self.autocast is torch.float16)
+        self.overflows = 0  # steps in a row whose loss was not finite
+        self.writer = Writer(beside=self.on_gpu)
         self.state = State()
         self.progress = Progress(folder, len(recipe.stages), recipe.epochs) if world.leads else None
         self.points: list[tuple[int, float, float]] = []  # step, mean loss and accuracy since the epoch began
@@ -210,51 +230,65 @@ class Trainer:
 
         Raises:
             TrainingStopped: the loss is no longer finite.
-            OSError: the disk is full; the last whole checkpoint stays.
+            OSError: the disk is full; the last complete checkpoint stays.
         """
         checkpoint = self.folder / "checkpoint.safetensors"
         saved = load_checkpoint(checkpoint) if checkpoint.exists() else None
         if saved:
             self._restore(saved)
         active = None
-        for position in positions(self.recipe):
-            if position.epoch <= self.state.epoch or self._ended_early(position):
-                continue
-            if active is None or position.opens_stage:
-                active = self._open_stage(position, saved)
-            self._epoch(position, active)
+        with self.writer:
+            for position in positions(self.recipe):
+                if position.epoch <= self.state.epoch or self._ended_early(position):
+                    continue
+                if active is None or position.opens_stage:
+                    active = self._open_stage(position, saved)
+                self._epoch(position, active)
         return self.state
 
     def _restore(self, saved: dict[str, Any]) -> None:
         self.network.load_state_dict(saved["network"])
         if self.averaged:
             self.averaged.load_state_dict(saved["averaged"])
-        self.scaler.load_state_dict(saved["scaler"])
+        if saved["scaler"]:  # empty after epochs that were not computed in float16, such as those of a processor
+            self.scaler.load_state_dict(saved["scaler"])
         self.state = State(saved["epoch"], saved["best"], saved["history"])
         if self.world.leads:
-            self._write_history()
+            self._write_history(self.state.history)
+            self._tell_device()
+
+    def _tell_device(self) -> None:
+        before = self.state.history[-1]["device"]
+        if before != self.world.name:
+            print(
+                f"This run was trained on {before} so far and continues on {self.world.name}: rounding differs between devices, so it "
+                "will not end bit for bit as it would have there.",
+                flush=True,
+            )
 
     def _open_stage(self, position: Position, saved: dict[str, Any] | None) -> ActiveStage:
         """A new optimizer where a stage opens, the saved one where a run resumes within a stage."""
         stage = self.recipe.stages[position.stage]
         blocks = trainable_blocks(self.recipe, position.stage)
         trainable = freeze(self.network, blocks)
-        data = self.splits[stage.height, stage.width]
+        data = self.splits[stage.height, stage.width].near(self.world.device)
         groups = parameter_groups(self.network, stage, blocks)
-        optimizer = torch.optim.AdamW(groups, lr=stage.lr, weight_decay=self.recipe.weight_decay)
-        steps = stage.epochs * max(1, epoch_size(len(data.train), self.recipe) // self.recipe.batch_size)
+        fused = True if self.on_gpu else None
+        optimizer = torch.optim.AdamW(groups, lr=stage.lr, weight_decay=self.recipe.weight_decay, fused=fused)
+        steps = stage_steps(self.recipe, position.stage, len(data.train))
         schedule = cosine_schedule(optimizer, stage.warmup_steps, steps)
         if saved and not position.opens_stage:
+            for group in saved["optimizer"]["param_groups"]:
+                group["fused"] = fused  # the run may have started on another device
             optimizer.load_state_dict(saved["optimizer"])
             schedule.load_state_dict(saved["schedule"])
         return ActiveStage(blocks, trainable, data, optimizer, schedule, self._parallel())
 
     def _parallel(self) -> Any:
-        on_gpu = self.world.device.type == "cuda"
-        model: Any = torch.compile(self.network) if self.recipe.compile and on_gpu else self.network
+        model: Any = torch.compile(self.network) if self.recipe.compile and self.on_gpu else self.network
         if self.world.size == 1:
             return model
-        return DistributedDataParallel(model, device_ids=[self.world.device.index] if on_gpu else None)
+        return DistributedDataParallel(model, device_ids=[self.world.device.index] if self.on_gpu else None)
 
     def _ended_early(self, position: Position) -> bool:
         """Whether early stopping closed this stage: no better validation in it for the last `early_stopping` epochs."""
@@ -264,10 +298,9 @@ class Trainer:
 
     def _epoch(self, position: Position, active: ActiveStage) -> None:
         """Train, let the leading process validate, and save."""
-        lr = active.optimizer.param_groups[0]["lr"]
         start = time.perf_counter()
         readings = Readings(self.world.device)
-        train = self._train(position, active)
+        train, lr = self._train(position, active)
         seconds = time.perf_counter() - start
         machine = readings.row()
         logits, row = None, None
@@ -295,8 +328,13 @@ class Trainer:
         predicted = torch.from_numpy(self._logits(photos).argmax(1))
         return float(self.members.cpu()[torch.from_numpy(photos.targets), predicted].double().mean())
 
-    def _train(self, position: Position, active: ActiveStage) -> list[float]:
-        """One pass over the training photos; returns summed loss, correct predictions and photos, over all processes."""
+    def _train(self, position: Position, active: ActiveStage) -> tuple[list[float], float]:
+        """One pass over the training photos.
+
+        Returns:
+            Summed loss, correct predictions and photos, over all processes; and the highest learning rate of a step, of the block
+            nearest the head.
+        """
         seed = epoch_seed(self.recipe.seed, position.epoch, self.world.rank)
         torch.manual_seed(seed)
         augment = Augment(self.recipe.augmentation, seed, self.world.device)
@@ -305,23 +343,26 @@ class Trainer:
         batches = epoch_batches(train.targets, self.recipe, position.epoch, self.world, train.kinds)
         totals = torch.zeros(3, dtype=torch.float64, device=self.world.device)
         losses: list[Tensor] = []
+        lr = 0.0
         self.points.clear()
         start = read = time.perf_counter()
         with self._bar(active.data.train, batches, position) as bar:
             for step, (pixels, targets) in enumerate(bar, 1):
+                lr = max(lr, active.optimizer.param_groups[0]["lr"])
                 if step == len(batches):
                     loss, correct = self._last_step(active, pixels, targets, augment)
                 else:
                     loss, correct = self._step(active, pixels, targets, augment)
                 losses.append(loss)
-                totals += torch.stack([loss * len(targets), correct, torch.full_like(loss, len(targets))])
+                seen = torch.stack([loss * len(targets), correct, torch.full_like(loss, len(targets))])
+                totals += torch.where(loss.isfinite(), seen, 0.0)
                 now = time.perf_counter()
                 if now - read >= SECONDS_BETWEEN_READINGS or step == len(batches):
                     read = now
                     self._check(losses, position, step)
                     losses.clear()
                     self._report(position, step, len(batches), totals.tolist(), now - start, bar)
-        return self.world.sum(totals).tolist()
+        return self.world.sum(totals).tolist(), lr
 
     def _last_step(
         self, active: ActiveStage, pixels: Tensor, targets: Tensor, augment: Augment
@@ -337,40 +378,48 @@ class Trainer:
         """One optimizer step; returns the mean loss and the number of correct predictions."""
         device, parts = self.world.device, self.recipe.accumulation
         mean_loss, correct = torch.zeros((), device=device), torch.zeros((), device=device)
-        for part, labels in zip(pixels.chunk(parts), targets.chunk(parts), strict=True):
+        for i, (part, labels) in enumerate(zip(pixels.chunk(parts), targets.chunk(parts), strict=True), 1):
             share = len(part) / len(pixels)
             labels = labels.to(device, non_blocking=True)
             images, goal = augment(part.to(device, non_blocking=True)), labels
             if self.mix:
                 images, goal = self.mix(images, labels)
-            with torch.autocast(device.type, self.autocast, enabled=self.autocast is not None):
-                outputs = active.model(normalise(images))
-                loss = allowed_set_cross_entropy(
-                    outputs.float(), goal, self.members, self.recipe.label_smoothing, self.recipe.coarse_sharpness
-                )
-            self.scaler.scale(loss * share).backward()
+            with _gradients_alone(active.model) if i < parts else nullcontext():
+                with torch.autocast(device.type, self.autocast, enabled=self.autocast is not None):
+                    outputs = active.model(normalise(images))
+                    loss = allowed_set_cross_entropy(
+                        outputs.float(), goal, self.members, self.recipe.label_smoothing, self.recipe.coarse_sharpness
+                    )
+                self.scaler.scale(loss * share).backward()
             mean_loss += loss.detach() * share
             correct += self.members[labels, outputs.argmax(1)].sum()
         self._update(active)
         return mean_loss, correct
 
     def _update(self, active: ActiveStage) -> None:
-        """Move the weights along their gradients, unless those overflowed in half precision: then only the loss scale falls."""
-        scale = self.scaler.get_scale()
+        """Move the weights along their gradients, unless those overflowed in half precision: then only the loss scale falls.
+
+        Asking for the scale would make a GPU wait for the step, so there the schedule and the moving average advance after such a step too.
+        """
+        scale = None if self.on_gpu else self.scaler.get_scale()
         self.scaler.step(active.optimizer)
         self.scaler.update()
         active.optimizer.zero_grad(set_to_none=True)
-        if self.scaler.get_scale() < scale:
+        if scale is not None and self.scaler.get_scale() < scale:
             return
         active.schedule.step()
         if self.averaged:
             self.averaged.update_parameters(self.network)
 
     def _check(self, losses: list[Tensor], position: Position, step: int) -> None:
-        finite = torch.isfinite(torch.stack(losses)).tolist()
-        if all(finite):
+        """Raise TrainingStopped at the first loss that is not finite; where losses are scaled, at more than MOST_OVERFLOWS in a row."""
+        allowed = MOST_OVERFLOWS if self.scaler.is_enabled() else 0
+        bad = 0
+        for number, finite in enumerate(torch.isfinite(torch.stack(losses)).tolist(), step - len(losses) + 1):
+            self.overflows = 0 if finite else self.overflows + 1
+            bad = bad or (number if self.overflows > allowed else 0)
+        if not bad:
             return
-        bad = step - len(losses) + 1 + finite.index(False)
         start = (
             f"from the best weights so far with `--init {self.folder}`" if self.state.epoch else "from the beginning"
         )
@@ -381,7 +430,7 @@ class Trainer:
 
     def _bar(self, data: PixelDataset, batches: list[list[int]], position: Position) -> tqdm[tuple[Tensor, Tensor]]:
         title = f"stage {position.stage + 1} epoch {position.epoch}/{self.recipe.epochs}"
-        return meter(loader(data, batches, self.world.device), title, "batches", shown=self.world.leads)
+        return meter(Batches(data, batches, self.world.device), title, "batches", shown=self.world.leads)
 
     def _report(
         self,
@@ -392,10 +441,12 @@ class Trainer:
         seconds: float,
         bar: tqdm[tuple[Tensor, Tensor]],
     ) -> None:
-        """Show and note how the epoch goes; of several processes the leading one speaks for all."""
+        """Report the progress of the epoch; of several processes only the leading one does."""
         if not self.progress:
             return
         loss, correct, images = totals
+        if not images:  # every loss so far overflowed
+            return
         rate = images * self.world.size / seconds
         left = self._seconds_left(position, rate, step / steps)
         how = f"loss {loss / images:.3f}, accuracy {correct / images:.1%}, {rate:.0f} images/s, {duration(left)} to the end"
@@ -431,27 +482,27 @@ class Trainer:
         seconds: float,
         logits: np.ndarray,
     ) -> dict[str, Any]:
-        loss, correct, images = train
+        loss, correct, images = train[0], train[1], max(1.0, train[2])
         targets, predictions = active.data.val.targets, logits.argmax(1)
         values = (
             *(position.epoch, position.stage + 1, self.recipe.stages[position.stage].name, active.trainable, lr),
             *(loss / images, correct / images),
             _finite_or_infinite(float(F.cross_entropy(torch.from_numpy(logits), torch.from_numpy(targets)))),
             float((predictions == targets).mean()),
-            float(f1_score(targets, predictions, average="macro")),
+            macro_f1(targets, predictions),
             *(int(images), seconds, images / seconds, self.world.name),
         )
         return dict(zip(HISTORY_COLUMNS, values, strict=False))  # the optional columns come from elsewhere
 
     def _save(self, position: Position, active: ActiveStage, row: dict[str, Any], logits: np.ndarray) -> None:
         """Best weights first, the checkpoint last: a process killed in between repeats the epoch and writes the same again."""
+        files: dict[str, Snapshot] = {}
         score = validation_score(row)
         if score > self.state.best["score"]:
             self.state.best = {"epoch": position.epoch, "val_accuracy": row["val_accuracy"], "score": score}
-            save_checkpoint({"network": self.shipped.state_dict()}, self.folder / "best.safetensors")
-        of_stage = self.folder / f"validation_stage{position.stage + 1}.safetensors"
-        save_checkpoint({"logits": torch.from_numpy(logits)}, of_stage)
-        save_checkpoint(
+            files["best"] = Snapshot.of({"network": self.shipped.state_dict(), "outputs": self.outputs})
+        files[f"validation_stage{position.stage + 1}"] = Snapshot.of({"logits": torch.from_numpy(logits)})
+        files["checkpoint"] = Snapshot.of(
             {
                 "network": self.network.state_dict(),
                 "averaged": self.averaged.state_dict() if self.averaged else None,
@@ -461,10 +512,16 @@ class Trainer:
                 "epoch": self.state.epoch,
                 "best": self.state.best,
                 "history": self.state.history,
-            },
-            self.folder / "checkpoint.safetensors",
+            }
         )
-        self._write_history()
+        history = list(self.state.history)
 
-    def _write_history(self) -> None:
-        write_csv(self.folder / "history.csv", pd.DataFrame(self.state.history, columns=list(HISTORY_COLUMNS)))
+        def write() -> None:
+            for name, snapshot in files.items():
+                snapshot.write(self.folder / f"{name}.safetensors")
+            self._write_history(history)
+
+        self.writer.write(write)
+
+    def _write_history(self, rows: list[dict[str, Any]]) -> None:
+        write_csv(self.folder / "history.csv", pd.DataFrame(rows, columns=list(HISTORY_COLUMNS)))

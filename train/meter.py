@@ -16,19 +16,19 @@ Item = TypeVar("Item")
 
 
 class _Lines(tqdm):  # pyright: ignore[reportMissingTypeArgument]
-    """A bar that writes a new line each time it would draw itself anew."""
+    """A bar that writes a new line each time it would redraw itself."""
 
     def display(self, msg: str | None = None, pos: int | None = None) -> None:  # type: ignore[override]
         if msg is None:  # otherwise it is to be wiped out
             self.fp.write(f"{self._line()}\n")
 
     def _line(self) -> str:
-        begun = f"{self.desc}: {self.n:,} of {self.total:,} {self.unit}"
+        done = f"{self.desc}: {self.n:,} of {self.total:,} {self.unit}"
         if not self.n:
-            return begun
+            return done
         rate = self.n / self.format_dict["elapsed"]
         how = f"; {self.postfix}" if self.postfix else f", {rate:.0f} {self.unit}/s"
-        return f"{begun}, {duration((self.total - self.n) / rate)} left{how}"
+        return f"{done}, {duration((self.total - self.n) / rate)} left{how}"
 
 
 def meter(

@@ -1,4 +1,4 @@
-"""From data sets to a whole run folder: index, split, train, evaluate, export. Every step can be killed and resumed."""
+"""From data sets to a complete run folder: index, split, train, evaluate, export. Every step can be killed and resumed."""
 
 from __future__ import annotations
 
@@ -20,27 +20,29 @@ import torch
 
 from core.artifacts.run import Run
 from core.artifacts.training import resume_command
-from core.errors import InvalidData, TrainingStopped
+from core.errors import InvalidConfig, InvalidData, TrainingStopped
 from core.inference.model import GarmentNet
 from train import batches
-from train.batches import PixelDataset, check_kinds, check_shares
-from train.catalogue import PHONE, PRODUCT, WORN, Source
+from train.batches import PixelDataset, check_shares, kinds_without_photos
+from train.catalogue import PHONE, PRODUCT, WORN
 from train.config import DetectorTraining, Recipe, parse_recipe
-from train.dataset import build_index, cached_pixels
+from train.dataset import build_index, cached_pixels, check_sources
 from train.distributed import World, join_world
 from train.export import drop_private_files, finish, remeasure, rewrite_attributes
 from train.find.command import add_detector, in_words
 from train.find.examples import Examples
-from train.folder import history_command, only_trainer, write_csv, write_json
-from train.initial_weights import check_at_hand, initialise
+from train.folder import history_command, only_trainer, reason_of, write_csv, write_json
+from train.initial_weights import initialise
 from train.loop import Splits, Trainer
-from train.splits import SplitData, report, split, summary
+from train.ship import choose_first
+from train.splits import SplitData, earlier_splits, report, split, summary
+from train.stages import check_warmup
 from train.targets import NO_TARGET, Targets
 
 
 @dataclass(frozen=True)
 class Job:
-    """What a run needs besides its recipe; kept in `resume.json` until the run is whole, since its paths mean nothing elsewhere.
+    """What a run needs besides its recipe; kept in `resume.json` until the run is finished, since its paths mean nothing elsewhere.
 
     Args:
         data: data sets, the first being the catalogue; photos of later ones replace those of the same id.
@@ -58,7 +60,7 @@ class Job:
 def start(recipe: Recipe, given: dict[str, Any], job: Job, runs: Path) -> Path:
     """Carry out a run in a new folder below `runs`; returns the folder.
 
-    The folder is opened once data and weights are at hand, so that a mistake in their paths leaves nothing behind.
+    The folder is made after data and weights were found, so that a mistake in a path leaves nothing behind.
 
     Args:
         recipe: the settings.
@@ -66,14 +68,23 @@ def start(recipe: Recipe, given: dict[str, Any], job: Job, runs: Path) -> Path:
         job: data, weights, cache and device.
         runs: the folder of runs.
     """
+    _check_writable(runs)
     with join_world(job.device) as world:
-        network, data = _prepare(recipe, job, world, job.init)
+        network, data = _prepare(recipe, job, world)
         folder = runs / world.share(f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{recipe.name}")
         if world.leads:
             _open_folder(folder, recipe, given, job)
         world.wait()
         _carry_out(folder, recipe, job, network, data, world)
     return folder
+
+
+def _check_writable(runs: Path) -> None:
+    """Report a folder of runs that cannot be made or written to before the photos are read: that takes minutes."""
+    there = next(path for path in (runs, *runs.absolute().parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        why = "is a file" if not there.is_dir() else "cannot be written to"
+        raise InvalidConfig(f"Runs cannot be kept in {runs}: {there} {why}. Name another folder with --runs.")
 
 
 def _open_folder(folder: Path, recipe: Recipe, given: dict[str, Any], job: Job) -> None:
@@ -87,15 +98,15 @@ def _open_folder(folder: Path, recipe: Recipe, given: dict[str, Any], job: Job) 
         raise
 
 
-def resume(folder: Path, device: str) -> None:
-    """Continue the run in a folder from its last whole epoch.
+def resume(folder: Path, device: str | None) -> None:
+    """Continue the run in a folder from its last complete epoch, on the device that it was started for unless another is named.
 
     Raises:
         InvalidData: the folder holds no unfinished run.
     """
     if (folder / "manifest.json").exists():
         drop_private_files(folder)
-        raise InvalidData(f"{folder} is whole already; there is nothing to resume.")
+        raise InvalidData(f"{folder} is complete already; there is nothing to resume.")
     try:
         job = Job(**json.loads((folder / "resume.json").read_text(encoding="utf-8")))
         settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))["resolved"]
@@ -103,9 +114,8 @@ def resume(folder: Path, device: str) -> None:
         raise InvalidData(f"{folder} holds no run that can be resumed ({error}).") from None
     settings.pop("init")
     recipe = parse_recipe(settings, f"{folder}/config.json")
-    trained = (folder / "checkpoint.safetensors").exists()
-    with join_world(device) as world:
-        network, data = _prepare(recipe, job, world, None if trained else job.init)
+    with join_world(device or job.device) as world:
+        network, data = _prepare(recipe, job, world, folder)
         _carry_out(folder, recipe, job, network, data, world)
 
 
@@ -113,14 +123,14 @@ def evaluate(folder: Path, data: list[str], cache: Path) -> str:
     """Measure a finished run again as this version measures runs, its weights unchanged; returns in words how it is served.
 
     Raises:
-        BrokenRun: the folder holds no whole run.
+        BrokenRun: the folder holds no finished run.
         InvalidData: the data set is not the one that the run was trained on.
     """
     run = Run.load(folder)
     recipe, photos = trained_on(run, data, cache)
-    found = remeasure(run, recipe, photos).manifest["quantisation"]
-    verdict = "is served in 8-bit integers" if found["accepted"] else "is served in float32: integers lose too much"
-    shares = f"{found['float32']:.2%} of the validation photos right in float32, {found['int8']:.2%} in 8-bit integers"
+    found = remeasure(run, recipe, photos).facts.quantisation
+    verdict = "is served in 8-bit integers" if found.accepted else "is served in float32: integers lose too much"
+    shares = f"{found.float32:.2%} of the validation photos right in float32, {found.int8:.2%} in 8-bit integers"
     return f"{run.run_id}: {shares}. It {verdict}."
 
 
@@ -128,7 +138,7 @@ def find(folder: Path, data: list[str], cache: Path) -> str:
     """Give a finished run a detector, which finds the garments in a photo; returns in words how well it does.
 
     Raises:
-        BrokenRun: the folder holds no whole run.
+        BrokenRun: the folder holds no finished run.
         InvalidData: the data set is not the one that the run was trained on, or has no street photos.
     """
     run = Run.load(folder)
@@ -140,23 +150,23 @@ def find(folder: Path, data: list[str], cache: Path) -> str:
 def _with_detector(
     run: Run, recipe: Recipe, photos: SplitData, training: DetectorTraining, cache: Path
 ) -> dict[str, Any]:
-    return add_detector(run, Examples(photos, recipe.class_list(), training.seed), training, cache)
+    return add_detector(run, Examples(photos, recipe.class_list(), training.seed, training.scenes), training, cache)
 
 
 def fit_attributes(folder: Path, data: list[str], cache: Path) -> str:
     """Fit the attributes' heads of a finished run, its network unchanged; returns in words what they are worth.
 
     Raises:
-        BrokenRun: the folder holds no whole run.
+        BrokenRun: the folder holds no finished run.
         InvalidData: the data set is not the one that the run was trained on.
     """
     run = Run.load(folder)
-    heads = rewrite_attributes(run, *trained_on(run, data, cache)).read_json("metrics.json")["attributes"]["heads"]
+    measured = rewrite_attributes(run, *trained_on(run, data, cache)).metrics.attributes
     lines = [
-        f"{name}: {head['accuracy']['value']:.1%} of {head['photos']} test photos, {head['majority']['share']:.1%} by always saying "
-        f"{head['majority']['value']}; {'shown' if head['shown'] else 'not shown'}"
-        for name, head in heads.items()
-        if head["photos"]
+        f"{name}: {head.accuracy.value:.1%} of {head.photos} test photos, {head.majority.share:.1%} by always saying "
+        f"{head.majority.value}; {'shown' if head.shown else 'not shown'}"
+        for name, head in (measured.heads if measured else {}).items()
+        if head.photos and head.majority
     ]
     return "\n".join(lines) or f"{run.run_id}: too few photos say anything of an attribute."
 
@@ -167,18 +177,25 @@ def trained_on(run: Run, data: list[str], cache: Path) -> tuple[Recipe, SplitDat
     settings.pop("init")
     recipe = parse_recipe(settings, f"{run.folder}/config.json")
     index = build_index([Path(path) for path in data], recipe.class_list(), cache)
-    photos = SplitData(index, split(index, recipe), cache)
+    photos = SplitData(index, split(index, recipe, earlier_splits(run.folder / "splits.csv")), cache)
     _check_same_split(run.folder / "splits.csv", photos.table())
     return recipe, photos
 
 
-def _prepare(recipe: Recipe, job: Job, world: World, init: str | None) -> tuple[GarmentNet, SplitData]:
+def _prepare(recipe: Recipe, job: Job, world: World, folder: Path | None = None) -> tuple[GarmentNet, SplitData]:
     """The network with its initial weights (none to load where a checkpoint will replace them), and the photos in their splits.
 
     The leading process decodes the photos; the others wait and then find them in the cache.
+
+    Args:
+        recipe: the settings.
+        job: data, weights and cache.
+        world: of processes.
+        folder: of the run, if it is resumed.
     """
     check_shares(recipe, world)
     cache = Path(job.cache)
+    init = None if folder and (folder / "checkpoint.safetensors").exists() else job.init
     if world.leads:
         _check_at_hand(job, init)
     else:
@@ -186,27 +203,59 @@ def _prepare(recipe: Recipe, job: Job, world: World, init: str | None) -> tuple[
     index = build_index([Path(path) for path in job.data], recipe.class_list(), cache)
     for size in sorted(_sizes(recipe)):
         cached_pixels(index, *size, cache)
-    data = SplitData(index, split(index, recipe), cache)
+    data = SplitData(index, split(index, recipe, _earlier(job.init, folder)), cache)
     if world.leads:
         world.wait()
-    if recipe.shares:
-        check_kinds(_training_photos(data, data.training_targets(recipe))[2], recipe.shares)
-    return _fresh_network(recipe, data.training_targets(recipe).members.shape[1], init, world), data
+        if folder is None:
+            _tell_kept(data, recipe, job.init)
+    targets = data.training_targets(recipe)
+    photos = _training_photos(data, targets)
+    missing = kinds_without_photos(photos[2], recipe.shares) if recipe.shares else []
+    if missing and world.leads:
+        print(
+            f"The data has no {' and no '.join(missing)} to train on, so the recipe's other shares grow. To train on them as well, give "
+            "a --data that has them.",
+            flush=True,
+        )
+    check_warmup(recipe, len(photos[0]) if recipe.shares else len(data.known_rows("train")))
+    return _fresh_network(recipe, targets, init, world), data
+
+
+def _earlier(init: str, folder: Path | None) -> dict[int, str]:
+    """The splits to keep: those that a resumed run began with, or those of the run whose weights a new one starts from."""
+    own = folder / "splits.csv" if folder else None
+    return earlier_splits(own if own and own.exists() else Path(init) / "splits.csv")
+
+
+def _tell_kept(data: SplitData, recipe: Recipe, init: str) -> None:
+    """Say how many photos keep the split of the run whose weights training starts from, and which only therefore."""
+    earlier = earlier_splits(Path(init) / "splits.csv")
+    if not earlier:
+        return
+    main = data.index.main
+    known = np.isin(data.index.photos["id"].to_numpy()[main], list(earlier))
+    kept, drawn = (table["split"].to_numpy()[main] for table in (data.splits, split(data.index, recipe)))
+    moved = kept != drawn
+    leaks = int(np.sum(moved & (kept == "train")))
+    print(
+        f"{Path(init).name} was trained on some of these photos: {int(np.sum(known))} keep the split that they had there, "
+        f"{int(np.sum(moved))} of them against this recipe's own draw ({leaks} would have been held out though they trained it).",
+        flush=True,
+    )
 
 
 def _check_at_hand(job: Job, init: str | None) -> None:
-    """Name a mistake in the paths, or a download that fails, before the photos are read: that takes minutes."""
-    for path in job.data:
-        Source(Path(path))
+    """Report a mistake in a path, or a download that fails, before the photos are read: that takes minutes."""
+    check_sources([Path(path) for path in job.data])
     if init is not None:
-        check_at_hand(init)
+        initialise(GarmentNet(1), init)
 
 
-def _fresh_network(recipe: Recipe, n_outputs: int, init: str | None, world: World) -> GarmentNet:
+def _fresh_network(recipe: Recipe, targets: Targets, init: str | None, world: World) -> GarmentNet:
     torch.manual_seed(recipe.seed)  # decides what the initial weights do not cover
-    network = GarmentNet(n_outputs, recipe.dropout, recipe.output_stride)
+    network = GarmentNet(len(targets.outputs), recipe.dropout, recipe.output_stride)
     if init is not None:
-        coverage = initialise(network, init)
+        coverage = initialise(network, init, targets.outputs)
         if world.leads:
             print(f"Initial weights, {Path(init).name}: {coverage}.", flush=True)
     return network
@@ -227,7 +276,10 @@ def _carry_out(folder: Path, recipe: Recipe, job: Job, network: GarmentNet, data
         state = trainer.run()
         if trainer.progress:
             run = finish(folder, recipe, job.init, data, state, trainer.progress)
-            if recipe.detector and len(data.rows("train", WORN)):
+            choose_first(run, folder.parent)
+            if data.index.pack and recipe.detector:
+                print("The detector needs photos at their own size, so it is not trained from packed ones.", flush=True)
+            elif recipe.detector and len(data.rows("train", WORN)):
                 print(in_words(_with_detector(run, recipe, data, recipe.detector, Path(job.cache))), flush=True)
             print(
                 f"Done: {folder}",
@@ -293,7 +345,7 @@ def _training_photos(data: SplitData, targets: Targets) -> tuple[np.ndarray, np.
 
 @contextmanager
 def _end_explained(folder: Path, world: World) -> Generator[None]:
-    """Whatever ends a training early says how to go on, and leaves its reason in `progress.json` for whoever watches the run."""
+    """When a training ends early, say how to continue, and write the reason to `progress.json` for the history page."""
     go_on = f"Continue with `{resume_command(folder)}`."
     try:
         yield
@@ -301,9 +353,9 @@ def _end_explained(folder: Path, world: World) -> Generator[None]:
         _note_reason(folder, world, "interrupted")
         raise KeyboardInterrupt(f"Interrupted; the last whole epoch is kept. {go_on}") from None
     except OSError as error:
-        _note_reason(folder, world, str(error))
+        _note_reason(folder, world, reason_of(error))
         raise TrainingStopped(
-            f"{error}. Put that right (on a full disk, make room); the last whole epoch is kept. {go_on}"
+            f"{reason_of(error)}. Put that right (on a full disk, make room); the last whole epoch is kept. {go_on}"
         ) from error
     except BaseException as error:
         _note_reason(folder, world, str(error) or traceback.format_exception_only(error)[0])

@@ -1,16 +1,19 @@
-"""May the network compute in 8-bit integers? Finds the ranges that this needs, and accepts it only if validation hardly notices."""
+"""May the network compute in 8-bit integers? Finds the ranges that this needs, accepted only if validation loses next to nothing."""
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnxruntime
 from onnx import TensorProto, helper
 
+from core.analysis.metrics import auroc, expected_calibration_error, fit_temperature
 from core.artifacts.run import Run, sha256_of
 from core.inference.engine import Engine
 from core.inference.onnx_graph import QUANTISATION, Ranges, network_graph, ranged_outputs
+from core.inference.postprocess import energy, softmax
 from core.inference.providers import CPU
 from train.catalogue import PHONE, WORN
 from train.evaluate import BATCH, score
@@ -18,28 +21,78 @@ from train.folder import write_json
 from train.splits import SplitData
 
 CALIBRATION_PHOTOS = 256  # of the training split
-MOST_POINTS_LOST = 0.2  # of validation accuracy, in percentage points
+ROUNDING = 1e-9
+
+
+class Quality(NamedTuple):
+    """How well a network does on the validation photos.
+
+    Args:
+        accuracy: on photos of the classes.
+        calibration_error: on the same, at the temperature that suits the network best.
+        auroc: of the energy as a score that separates them from other products; NaN where there are none.
+    """
+
+    accuracy: float
+    calibration_error: float
+    auroc: float
+
+
+MOST_LOST = Quality(accuracy=0.002, calibration_error=0.01, auroc=0.005)
 
 
 def quantise(run: Run, data: SplitData, seed: int) -> dict[str, Any]:
-    """Write the ranges into the run's folder, unless computing with them loses more than MOST_POINTS_LOST on validation.
+    """Write the ranges into the run's folder, unless computing with them loses more than MOST_LOST on validation.
+
+    Both forms are measured on the processor, wherever the network trained: only a processor computes in integers.
 
     Returns:
-        For the manifest: validation accuracy in float32 and in 8-bit integers, the photos that the ranges were measured on, and
-        whether the network is served in integers.
+        For the manifest: quality on validation in float32 and in 8-bit integers (accuracy under `float32` and `int8`), the photos that
+        the ranges were measured on, and whether the network is served in integers.
     """
-    float32 = Engine(run, quantised=False)
+    float32 = Engine(run, quantised=False, processor=True)
     photos = _calibration_photos(data, seed)
     pixels = data.pixels(float32.height, float32.width)
     path = run.folder / QUANTISATION
     write_json(path, {"photos": len(photos), "ranges": activation_ranges(run, pixels[photos])})
-    files = run.manifest["files"] | {QUANTISATION: sha256_of(path)}
-    int8 = Engine(Run(run.folder, run.manifest | {"files": files}))
-    before, after = (_accuracy(engine, data) for engine in (float32, int8))
-    accepted = 100 * (before - after) <= MOST_POINTS_LOST
+    files = run.facts.files | {QUANTISATION: sha256_of(path)}
+    int8 = Engine(Run(run.folder, run.manifest | {"files": files}), processor=True)
+    before, after = (measured(engine, data) for engine in (float32, int8))
+    accepted = not losses(before, after)
     if not accepted:
         path.unlink()
-    return {"float32": before, "int8": after, "photos": len(photos), "accepted": accepted}
+    return {
+        "float32": before.accuracy,
+        "int8": after.accuracy,
+        "calibration_error": {"float32": before.calibration_error, "int8": after.calibration_error},
+        "auroc": None if math.isnan(before.auroc) else {"float32": before.auroc, "int8": after.auroc},
+        "photos": len(photos),
+        "accepted": accepted,
+    }
+
+
+def losses(before: Quality, after: Quality) -> list[str]:
+    """Names of the measures by which 8-bit integers lose more than MOST_LOST; an unknown one counts as no loss."""
+    lost = Quality(
+        before.accuracy - after.accuracy,
+        after.calibration_error - before.calibration_error,
+        before.auroc - after.auroc,
+    )
+    return [name for name in Quality._fields if getattr(lost, name) > getattr(MOST_LOST, name) + ROUNDING]
+
+
+def measured(engine: Engine, data: SplitData) -> Quality:
+    """Quality of the network in an engine on the validation photos of the catalogue."""
+    scored = score(engine, data, data.rows("val"))
+    known = scored.known
+    temperature = fit_temperature(known.logits, known.targets)
+    probabilities = softmax(known.logits, temperature)
+    correct = probabilities.argmax(axis=1) == known.targets
+    return Quality(
+        float(correct.mean()),
+        expected_calibration_error(probabilities.max(axis=1), correct),
+        auroc(energy(known.logits), energy(scored.others.logits)),
+    )
 
 
 def activation_ranges(run: Run, pixels: np.ndarray) -> Ranges:
@@ -66,8 +119,3 @@ def _calibration_photos(data: SplitData, seed: int) -> np.ndarray:
     rows = np.concatenate([data.known_rows("train"), data.rows("train", PHONE), data.rows("train", WORN)])
     chosen = np.random.default_rng(seed).choice(rows, min(CALIBRATION_PHOTOS, len(rows)), replace=False)
     return np.sort(chosen)
-
-
-def _accuracy(engine: Engine, data: SplitData) -> float:
-    scored = score(engine, data, data.known_rows("val"))
-    return float((scored.logits.argmax(axis=1) == scored.targets).mean())

@@ -1,4 +1,4 @@
-"""A small catalogue drawn in code, laid out as the Kaggle download, to see the trainer work without any download."""
+"""A small catalogue of samples in the layout of the Kaggle download, so that the trainer can be tried without a download."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from train.config import Recipe
 from train.dataset import OUT_OF_SCOPE, Index, cached_pixels
 from train.targets import Targets, background_types
 
-# Photos whose hashes differ in at most so many bits are near-duplicates; groups explode from 20 on.
+# Photos whose hashes differ in at most this many bits are near-duplicates; from 20 on unrelated photos are linked.
 NEAR_DUPLICATE_BITS = 16
 MOST_OF_SENDER = 100
 LEFT_OUT = "left out"
@@ -87,13 +88,19 @@ def near_duplicate_groups(hashes: list[bytes]) -> np.ndarray:
     return connected_components(links, directed=False)[1]
 
 
-def split(index: Index, recipe: Recipe) -> pd.DataFrame:
+def split(index: Index, recipe: Recipe, earlier: Mapping[int, str] | None = None) -> pd.DataFrame:
     """Assign every photo to `train`, `val`, `test` or `left out`.
 
     Photos that belong together share a split: near-duplicates of one article type, photos of one sender, street photos with neighbouring
     numbers, and the views of a photo. Each group draws its split by its name alone, so no photo moves when others come or go. Custom
     photos train, unless they are near-duplicates of a photo held out: those are left out. So do senders with more than MOST_OF_SENDER
     photos, who would fill a held-out split alone.
+
+    Args:
+        index: the photos.
+        recipe: its seed and shares.
+        earlier: split of each photo, by its id, in the run that this one continues from. A group keeps it, so that no photo that trained
+            the network is held out to measure it.
 
     Returns:
         Columns `split` and `duplicate_group`, indexed as `index.photos`. The same data and seed give the same split.
@@ -109,6 +116,7 @@ def split(index: Index, recipe: Recipe) -> pd.DataFrame:
     parts = np.array([_drawn(*named, recipe) for named in zip(names, elsewhere, strict=True)], dtype=object)
     parts[(photos["kind"] == PHONE).to_numpy() & (np.bincount(groups)[groups] > MOST_OF_SENDER)] = "train"
     alone = ~np.isin(groups, groups[~custom])
+    _keep(parts, groups, photos["id"].map(dict(earlier or {})).to_numpy())
     parts[custom] = np.where(alone[custom] | (parts[custom] == "train"), "train", LEFT_OUT)
     of_class = (photos["target"] != OUT_OF_SCOPE).to_numpy()
     for part in ("val", "test"):
@@ -118,6 +126,27 @@ def split(index: Index, recipe: Recipe) -> pd.DataFrame:
             )
     table = pd.DataFrame({"split": parts, "duplicate_group": groups}, index=photos["id"].to_numpy())
     return table.loc[index.photos["id"]].set_axis(index.photos.index)
+
+
+def _keep(parts: np.ndarray, groups: np.ndarray, earlier: np.ndarray) -> None:
+    """Give each group the split that a photo of it had before: training before all, and test before validation."""
+    for part in ("val", "test", "train"):
+        parts[np.isin(groups, groups[earlier == part])] = part
+
+
+def earlier_splits(path: Path) -> dict[int, str]:
+    """Split of each photo by its id, from the `splits.csv` of a run; empty if it has none.
+
+    Raises:
+        InvalidData: the file is damaged.
+    """
+    if not path.exists():
+        return {}
+    try:
+        table = pd.read_csv(path)
+        return dict(zip(table["id"].astype(int), table["split"].astype(str), strict=True))
+    except (OSError, ValueError, KeyError) as error:
+        raise InvalidData(f"{path} is damaged ({error}). Put back a copy, or start from another run.") from None
 
 
 def _groups(photos: pd.DataFrame) -> np.ndarray:
@@ -146,7 +175,7 @@ def _first_of(names: np.ndarray) -> np.ndarray:
 
 
 def _names(photos: pd.DataFrame, groups: np.ndarray, custom: np.ndarray) -> pd.Series:
-    """What names each photo's group: its least id that is no custom photo's, or its first key."""
+    """Name of each photo's group: its lowest id (of custom photos only if it has no others), or its first key."""
     ids = photos["id"].where(~custom | ~pd.Series(groups, photos.index).isin(groups[~custom]), np.iinfo(np.int64).max)
     named = photos["key"].where(photos["key"] != "", ids.astype(str).str.zfill(20))
     return pd.Series(named.groupby(groups).transform("min"))
@@ -171,7 +200,7 @@ def report(data: SplitData, labels: LabelSet, recipe: Recipe) -> dict[str, Any]:
     counts = counts.reindex(index=labels.names, columns=["train", "val", "test"], fill_value=0)
     sizes = np.unique(splits["duplicate_group"][measured], return_counts=True)[1]
     return {
-        "sources": [source.path.name for source in index.sources],
+        "sources": index.source_names,
         "fingerprint": index.fingerprint,
         "photos": int(index.main.sum()),
         "in_scope": len(known),

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPrivateUsage]  # the base of every kind
 
 from core.errors import InvalidConfig
 from core.inference.model import BLOCKS, GarmentNet, block_of
+from train.batches import epoch_size
 from train.config import Recipe, Stage
 
 
@@ -26,18 +27,16 @@ def freeze(network: GarmentNet, blocks: tuple[str, ...]) -> int:
     Raises:
         InvalidConfig: a parameter belongs to no block; the message lists all of them.
     """
-    strangers = []
+    unknown = []
     for name, parameter in network.named_parameters():
         try:
             parameter.requires_grad_(block_of(name) in blocks)
         except KeyError:
-            strangers.append(name)
+            unknown.append(name)
         if not parameter.requires_grad:
             parameter.grad = None
-    if strangers:
-        raise InvalidConfig(
-            f"These parameters belong to no block of core.inference.model.BLOCKS: {', '.join(strangers)}"
-        )
+    if unknown:
+        raise InvalidConfig(f"These parameters belong to no block of core.inference.model.BLOCKS: {', '.join(unknown)}")
     return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
 
 
@@ -45,8 +44,24 @@ def train_mode(network: GarmentNet, blocks: tuple[str, ...]) -> None:
     """Training mode for the trainable blocks and the dropout; frozen BatchNorm stays in eval mode and keeps its statistics."""
     network.train()
     for name, module in network.named_modules():
-        if isinstance(module, nn.BatchNorm2d) and block_of(name) not in blocks:
+        if isinstance(module, _BatchNorm) and block_of(name) not in blocks:
             module.eval()
+
+
+def stage_steps(recipe: Recipe, stage: int, photos: int) -> int:
+    """Optimizer steps of a stage (counted from 0), given the number of photos to train on."""
+    return recipe.stages[stage].epochs * max(1, epoch_size(photos, recipe) // recipe.batch_size)
+
+
+def check_warmup(recipe: Recipe, photos: int) -> None:
+    """Raise InvalidConfig if the warm-up of a stage takes all of its steps, so that its rate would never be reached."""
+    for number, stage in enumerate(recipe.stages):
+        steps = stage_steps(recipe, number, photos)
+        if stage.warmup_steps >= steps:
+            raise InvalidConfig(
+                f"Stage {number + 1} ({stage.name}) warms up for {stage.warmup_steps} steps, and has {steps} in all with {photos} photos: "
+                f"it would never reach its learning rate. Set warmup_steps below {steps}, or give it more epochs."
+            )
 
 
 def parameter_groups(network: GarmentNet, stage: Stage, blocks: tuple[str, ...]) -> list[dict[str, object]]:

@@ -1,4 +1,4 @@
-"""How a training stands: one line an epoch, in the log and under `python -m train status RUN`."""
+"""Progress of a training: one line an epoch, in the log and under `python -m train status RUN`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def epoch_line(row: dict[str, Any], epochs: int) -> str:
 
 
 def describe(folder: Path) -> str:
-    """How the run in a folder stands, in lines for the terminal.
+    """Progress of the run in a folder, in lines for the terminal.
 
     Raises:
         InvalidData: the folder holds no run.
@@ -37,16 +37,16 @@ def describe(folder: Path) -> str:
     elif (folder / "resume.json").exists():
         lines = [*_unfinished(folder), *_epochs(folder)]
     else:
-        raise InvalidData(f"{folder} is no run folder; runs lie below artifacts/runs, or where --runs said.")
+        raise InvalidData(f"{folder} is not a run folder; runs are below artifacts/runs, or where --runs said.")
     return "\n".join([f"{folder.name}: {lines[0]}", *lines[1:]])
 
 
 def _finished(run: Run) -> list[str]:
     if not run.has_network:
-        return [f"{run.manifest['origin']}; it carries no network"]
-    test = run.read_json("metrics.json")["test"]
-    accuracy = f"test accuracy {test['accuracy']['value']:.1%} of {test['photos']} photos"
-    return [f"finished; best epoch {run.manifest['best_epoch']}, {accuracy}", *_epochs(run.folder)]
+        return [f"{run.facts.origin}; it carries no network"]
+    test = run.metrics.test
+    accuracy = f"test accuracy {test.accuracy.value:.1%} of {test.photos} photos"
+    return [f"finished; best epoch {run.facts.best_epoch}, {accuracy}", *_epochs(run.folder)]
 
 
 def _unfinished(folder: Path) -> list[str]:
@@ -61,7 +61,7 @@ def _unfinished(folder: Path) -> list[str]:
         f"training, epoch {progress['epoch']} of {progress['epochs']}, step {progress['step']} of {progress['steps']}, stage "
         f"{progress['stage']} of {progress['stages']} ({progress['stage_name']})",
         f"loss {progress['train_loss']:.3f}, accuracy {progress['train_accuracy']:.1%}, {progress['images_per_second']:.0f} images/s, "
-        f"{duration(progress['seconds_left'])} left; last sign of life {duration(time.time() - progress['updated'])} ago",
+        f"{duration(progress['seconds_left'])} left; last heartbeat {duration(time.time() - progress['updated'])} ago",
     ]
 
 

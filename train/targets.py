@@ -31,12 +31,12 @@ class ClassList:
 
     Args:
         labels: the classes by group.
-        coarse: label of photos from elsewhere to the article types it may mean; none stands for anything that is no class. Labels of
+        coarse: label of photos from elsewhere to the article types it may mean; an empty list for anything that is not a class. Labels of
             worn garments begin with `train.worn.PREFIX`.
         other: names of kinds of other products, such as apparel, to their article types.
         untaught: labels of photos from elsewhere that say too little to be taught.
         garments: groups of garments that the garment finder tells apart, such as upper ones, to labels and article types.
-        others: its other groups, likewise.
+        others: the same for its other groups.
     """
 
     labels: LabelSet
@@ -100,9 +100,14 @@ class Targets:
         return cls((*outputs, *usable), members, len(classes.labels))
 
     @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the network's outputs."""
+        return self.names[: self.members.shape[1]]
+
+    @property
     def background(self) -> tuple[str, ...]:
-        """Names of the outputs that are no classes."""
-        return self.names[self.n_classes : self.members.shape[1]]
+        """Names of the outputs that are not classes."""
+        return self.outputs[self.n_classes :]
 
     def of_labels(self, labels: pd.Series, coarse: np.ndarray) -> np.ndarray:
         """Target of each photo, int (n,): an article type without an output is any background, NO_TARGET where there is none.
@@ -119,7 +124,7 @@ class Targets:
 
 
 def background_types(labels: pd.Series, least: int) -> tuple[str, ...]:
-    """Article types with at least so many photos, the most frequent first; none if `least` is 0.
+    """Article types with at least `least` photos, the most frequent first; none if `least` is 0.
 
     Args:
         labels: article type of each training photo of another product.

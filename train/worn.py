@@ -12,7 +12,7 @@ from scipy import ndimage
 
 Box = tuple[int, int, int, int]
 
-PREFIX = "worn "  # before a mask's label, to tell it from the same word in another data set
+PREFIX = "worn "  # before a mask's label, since another data set may have the same word
 BACKDROP = "background"  # label of mask value 0, and of boxes that show nothing else
 LEAST_AREA = 0.004  # share of the photo below which a label is left out
 LEAST_PART = 0.1  # share of a label's pixels below which a connected part is noise

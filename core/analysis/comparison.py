@@ -59,18 +59,18 @@ def compare(a: Predictions, b: Predictions, mask: np.ndarray) -> Comparison:
         InvalidData: they know different classes, have no photo in common, or disagree on a photo's label.
     """
     if a.labels.names != b.labels.names:
-        raise InvalidData("These two runs tell different classes apart, so their matrices cannot be compared.")
+        raise InvalidData("The two have different classes, so their matrices cannot be compared.")
     found = pd.Index(b.table["id"]).get_indexer(pd.Index(a.table["id"]))
     rows_a = np.flatnonzero((found >= 0) & mask)
     rows_b = found[rows_a]
     if not len(rows_a):
-        raise InvalidData("These two runs have no test photo in common, so they cannot be compared photo by photo.")
+        raise InvalidData("The two have no test photo in common, so they cannot be compared photo by photo.")
     different = a.true[rows_a] != b.true[rows_b]
     if different.any():
         example, n = a.table["id"].iloc[rows_a[different][0]], different.sum()
         raise InvalidData(
-            f"The two disagree on the true class of {n:,} photo{'' if n == 1 else 's'} (such as id {example}). Compare runs that "
-            f"were scored against the same labels."
+            f"The two have different true classes for {n:,} photo{'' if n == 1 else 's'} (such as id {example}). Compare runs that "
+            f"were measured with the same labels."
         )
     return Comparison(rows_a, rows_b, a.correct[rows_a], b.correct[rows_b])
 
@@ -108,11 +108,8 @@ def comparison_words(comparison: Comparison, name_a: str, name_b: str) -> str:
     """McNemar's test in words."""
     only_a, only_b, p = comparison.only_a, comparison.only_b, comparison.p
     if not only_a + only_b:
-        return f"{name_a} and {name_b} are right and wrong on exactly the same photos."
+        return f"{name_a} and {name_b} are correct and incorrect on exactly the same photos."
     better = name_a if only_a > only_b else name_b
-    verdict = f"{better} is better" if p < SIGNIFICANCE else "chance alone explains that well enough"
-    chance = "less than 0.1%" if p < 0.001 else f"{p:.1%}"
-    return (
-        f"{only_a:,} photos are right in {name_a} only, {only_b:,} in {name_b} only. Were both equally good, a split at least this "
-        f"uneven would come up in {chance} of tests (McNemar's exact test): {verdict}."
-    )
+    verdict = f"{better} is significantly better" if p < SIGNIFICANCE else "No significant difference"
+    value = "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
+    return f"{verdict} (McNemar {value}): {only_a:,} photos are correct in {name_a} only, {only_b:,} in {name_b} only."

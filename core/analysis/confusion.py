@@ -16,11 +16,9 @@ from scipy.cluster import hierarchy
 from scipy.spatial.distance import squareform
 from sklearn.metrics import precision_recall_curve
 
-from core.analysis.metrics import confusion_counts, wilson_interval
+from core.analysis.metrics import confusion_counts, reliability_table, wilson_interval
 from core.artifacts.labels import LabelSet
 from core.artifacts.predictions import Predictions
-
-NORMALISATIONS = ("true", "predicted", "all", "counts")
 
 
 def counts_of(predictions: Predictions, mask: np.ndarray) -> np.ndarray:
@@ -96,51 +94,52 @@ def cell_table(counts: np.ndarray, names: Sequence[str], by: str) -> pd.DataFram
 
 
 def cell_words(cell: Any, names: Sequence[str], by: str) -> str:
-    """A row of `cell_table` as a sentence, such as "14 of 142 Tops were called Tshirts, 9.9%, 6.0 to 15.9%"."""
+    """A row of `cell_table` as words, such as "14 of 142 Tops predicted as T-shirts (9.9%, 95% CI 6.0–15.9%)"."""
     true, predicted = names[cell.true], names[cell.predicted]
-    subject = {"predicted": f"photos called {predicted}", "all": "photos"}.get(by, true)
+    subject = {"predicted": f"photos predicted as {predicted}", "all": "photos"}.get(by, true)
     if not cell.n:
-        return f"There are no {subject} (n=0)"
+        return f"No {subject} (n = 0)"
     verb = {
-        "predicted": f"were {true} in truth",
-        "all": f"were {true} called {predicted}",
-    }.get(by, f"were called {predicted}" if cell.true != cell.predicted else "were recognised")
-    return f"{cell.count:,} of {cell.n:,} {subject} {verb}, {rate_words(cell.rate, cell.low, cell.high)}"
+        "predicted": f"are {true}",
+        "all": f"are {true} predicted as {predicted}",
+    }.get(by, f"predicted as {predicted}" if cell.true != cell.predicted else "predicted correctly")
+    return f"{cell.count:,} of {cell.n:,} {subject} {verb} ({rate_words(cell.rate, cell.low, cell.high)})"
+
+
+def interval_words(low: float, high: float) -> str:
+    """A 95% confidence interval of a share, such as "95% CI 6.0–15.9%"."""
+    return f"95% CI {100 * low:.1f}–{high:.1%}"
 
 
 def rate_words(rate: float, low: float, high: float) -> str:
-    """A rate and its interval, such as "9.9%, 6.0 to 15.9%"."""
-    return f"{rate:.1%}, {100 * low:.1f} to {high:.1%}"
+    """A rate and its interval, such as "9.9%, 95% CI 6.0–15.9%"."""
+    return f"{rate:.1%}, {interval_words(low, high)}"
 
 
 def accuracy_words(counts: np.ndarray, total: int, threshold: float) -> str:
-    """The headline of a matrix, such as "Answering only above 0.80: 96.1% right on 84.0% of photos".
+    """The headline of a matrix, such as "Accuracy 96.1% at 84.0% coverage (confidence 0.80 or more)".
 
     Args:
         counts: confusion matrix of the answered photos, at least one.
         total: photos asked for, answered or not.
-        threshold: confidence from which on the network answers; 0 if it answers always.
+        threshold: confidence from which on a prediction counts; 0 if all do.
     """
     answered = int(counts.sum())
-    accuracy = f"{np.trace(counts) / answered:.1%}"
+    accuracy = f"Accuracy {np.trace(counts) / answered:.1%}"
     if threshold > 0:
-        return f"Answering only above {threshold:.2f}: {accuracy} right on {answered / total:.1%} of photos"
-    return f"{accuracy} of {total:,} photos are right"
+        return f"{accuracy} at {answered / total:.1%} coverage (confidence {threshold:.2f} or more)"
+    return f"{accuracy} on {total:,} photo{'' if total == 1 else 's'}"
 
 
 def detail_words(counts: np.ndarray, names: Sequence[str], total: int) -> str:
-    """What stands below the headline: the interval, how many are answered, and the most frequent mistake."""
+    """What stands below the headline: the interval, how many photos are covered, and the most frequent mistake."""
     answered = int(counts.sum())
-    low, high = wilson_interval(np.trace(counts), answered)
-    sentence = f"95% interval {100 * low:.1f} to {high:.1%}"
+    sentence = interval_words(*wilson_interval(np.trace(counts), answered))
     if answered < total:
-        sentence += f", {answered:,} of {total:,} photos answered"
+        sentence += f", {answered:,} of {total:,} photos"
     pairs = confused_pairs(counts, names)
-    return (
-        f"{sentence}. Most frequent mistake: {pairs['words'].iloc[0]}."
-        if len(pairs)
-        else f"{sentence}. No mistake at all."
-    )
+    mistake = f"Most frequent mistake: {pairs['words'].iloc[0]}" if len(pairs) else "No mistakes"
+    return f"{sentence}. {mistake}."
 
 
 def confused_pairs(counts: np.ndarray, names: Sequence[str]) -> pd.DataFrame:
@@ -200,6 +199,23 @@ def class_precision_recall(predictions: Predictions, mask: np.ndarray, index: in
     precision, recall, threshold = precision_recall_curve(positive, predictions.probabilities[mask, index])
     average = float(-np.sum(np.diff(recall) * precision[:-1]))  # as average_precision_score, without a second sort
     return pd.DataFrame({"recall": recall, "precision": precision, "threshold": np.append(threshold, 1.0)}), average
+
+
+def calibration_bins(confidence: np.ndarray, correct: np.ndarray, least: int = 10) -> pd.DataFrame:
+    """`core.analysis.metrics.reliability_table` with neighbouring bins merged until each has at least so many photos."""
+    table = reliability_table(confidence, correct)
+    merged = np.zeros(len(table), int)
+    collected = 0
+    for i, count in enumerate(table["count"].tolist()):
+        merged[i] = merged[i - 1] + (collected >= least) if i else 0
+        collected = count if i and merged[i] > merged[i - 1] else collected + count
+    if collected < least:  # the last ones are too few: they join those before
+        merged[merged == merged[-1]] = max(0, merged[-1] - 1)
+    edges = table.groupby(merged).agg(low=("low", "min"), high=("high", "max"), count=("count", "sum"))
+    weighted = table[["confidence", "accuracy"]].mul(table["count"], axis=0).fillna(0).groupby(merged).sum()
+    shares = weighted.div(edges["count"].where(edges["count"] > 0), axis=0)
+    low, high = wilson_interval(weighted["accuracy"].round(), edges["count"])
+    return edges.assign(**shares, accuracy_low=low, accuracy_high=high).reset_index(drop=True)
 
 
 def thinned(curve: pd.DataFrame, points: int = 400) -> pd.DataFrame:

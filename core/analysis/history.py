@@ -31,22 +31,22 @@ def runs_table(trainings: list[Training]) -> pd.DataFrame:
     """One row a training, with what is known of it; rates and times in all, unknown ones NaN."""
     rows, names = [], shown_names(trainings)
     for training in trainings:
-        test, manifest = training.test_accuracy, training.manifest
+        test = training.test_accuracy
         rows.append(
             {
                 "run_id": training.run_id,
                 "run": names[training.run_id],
                 "status": status(training),
                 "made": made_on(training)[:10],
-                "recipe": manifest.get("recipe") or training.config.get("name", ""),
+                "recipe": training.recipe,
                 "input": input_size(training),
                 "initial_weights": training.initial_weights,
                 "best_validation": training.best_accuracy,
                 "best_epoch": math.nan if training.best is None else training.best["epoch"],
                 "epochs": len(training.epochs),
-                "test_accuracy": test.get("value", math.nan),
-                "test_low": test.get("low", math.nan),
-                "test_high": test.get("high", math.nan),
+                "test_accuracy": known(test.value),
+                "test_low": known(test.low),
+                "test_high": known(test.high),
                 "images_per_second": training.images_per_second,
                 "hours": training.seconds / 3600,
                 "device": training.epochs["device"].iloc[-1] if len(training.epochs) else "",
@@ -55,11 +55,16 @@ def runs_table(trainings: list[Training]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def known(value: float | None) -> float:
+    """A value for a table: NaN if it is unknown."""
+    return math.nan if value is None else value
+
+
 def input_size(training: Training) -> str:
     """Height x width in pixels, such as `96x72`; of a training in progress that of its last stage; empty if unknown."""
     stages = sum(name.startswith("stages.") and name.endswith(".height") for name in training.config)
-    given = training.manifest.get("input")
-    return f"{given['height']}x{given['width']}" if given else _size(training, stages)
+    given = training.facts and training.facts.input
+    return f"{given.height}x{given.width}" if given else _size(training, stages)
 
 
 def _size(training: Training, stage: int) -> str:
@@ -151,7 +156,7 @@ def parts_table(parts: list[Training]) -> pd.DataFrame:
             "epochs": len(part.epochs),
             "best_validation": part.best_accuracy,
             "gain": math.nan,
-            "test_accuracy": part.test_accuracy.get("value", math.nan),
+            "test_accuracy": known(part.test_accuracy.value),
             "minutes": part.seconds / 60,
         }
         for part in parts
@@ -169,11 +174,10 @@ def changes(before: Training, after: Training) -> pd.DataFrame:
 
 def recipe_key(training: Training) -> tuple[str, ...]:
     """What trainings of one recipe on the same photos share: all settings but the seed, and the data; empty where they are unknown."""
-    if training.manifest.get("origin") == "published" or not training.config:
+    if training.is_published or not training.config:
         return ()
     settings = sorted(f"{name}={value}" for name, value in training.config.items() if name != "seed")
-    data = training.manifest.get("data_fingerprint") or training.data.get("fingerprint") or ""
-    return (str(data), training.initial_weights, *settings)
+    return (training.data_fingerprint, training.initial_weights, *settings)
 
 
 def repeats(training: Training, found: list[Training]) -> list[Training]:
@@ -248,10 +252,9 @@ def gain_by_unfreezing(training: Training) -> float:
 
 def unfrozen_blocks(training: Training, stage: int) -> list[str]:
     """Blocks that train in a stage (counted from 1), those of the stages before among them; empty if unknown."""
-    declared = training.manifest.get("stages") or [
-        {"unfrozen": training.config.get(f"stages.{i}.unfreeze", [])} for i in range(1, stage + 1)
-    ]
-    return [block for entry in declared[:stage] for block in entry["unfrozen"]]
+    if training.facts and training.facts.stages:
+        return [block for entry in training.facts.stages[:stage] for block in entry.unfrozen]
+    return [block for i in range(1, stage + 1) for block in training.config.get(f"stages.{i}.unfreeze", [])]
 
 
 def smoothed(values: pd.Series, weight: float) -> pd.Series:

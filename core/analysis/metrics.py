@@ -1,4 +1,4 @@
-"""Measures of a classifier, as numbers and plain tables. Rates are fractions in [0, 1], of nothing NaN, never 0.
+"""Measures of a classifier, as numbers and plain tables. Rates are fractions in [0, 1]; where there is nothing to measure, NaN, never 0.
 
 Labels and predictions are integer class indices of shape (n,); scikit-learn and scipy compute what they compute.
 """
@@ -68,14 +68,16 @@ def top_k_accuracy(probabilities: np.ndarray, labels: np.ndarray, k: int) -> flo
     return float(np.mean(true_class_rank(probabilities, labels) < k)) if len(labels) else np.nan
 
 
-def macro_f1(labels: np.ndarray, predictions: np.ndarray) -> float:
-    """Unweighted mean of F1 over the classes that have a true sample (scikit-learn's `f1_score`); NaN if n is 0.
+def macro_f1(labels: np.ndarray, predictions: np.ndarray, classes: np.ndarray | None = None) -> float:
+    """Unweighted mean of F1 over the classes that have a true sample, or those given (scikit-learn's `f1_score`); NaN if n is 0.
 
     A class that is only ever predicted does not enter the mean, though each such mistake lowers another class's F1.
     """
     if not len(labels):
         return np.nan
-    return float(f1_score(labels, predictions, labels=np.unique(labels), average="macro"))
+    return float(
+        f1_score(labels, predictions, labels=np.unique(labels) if classes is None else classes, average="macro")
+    )
 
 
 def confusion_counts(labels: np.ndarray, predictions: np.ndarray, n_classes: int) -> np.ndarray:
@@ -144,7 +146,7 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
         labels: int (n,), n at least 1.
 
     Returns:
-        A temperature from 0.05 to 20, above 1 where the network is too sure of itself.
+        A temperature from 0.05 to 20, above 1 where the network is overconfident.
     """
     logits = np.asarray(logits, np.float64)
 
@@ -162,7 +164,7 @@ def reliability_table(confidence: np.ndarray, correct: np.ndarray, bins: int = 1
 
     Args:
         confidence: (n,), probability of the predicted class, in [0, 1].
-        correct: bool (n,), whether the prediction is right.
+        correct: bool (n,), whether the prediction is correct.
         bins: how many.
 
     Returns:
@@ -202,19 +204,18 @@ def expected_calibration_error(confidence: np.ndarray, correct: np.ndarray, bins
 
 
 def risk_coverage(confidence: np.ndarray, correct: np.ndarray) -> pd.DataFrame:
-    """Accuracy of answering only above a threshold (El-Yaniv and Wiener 2010), one row a distinct confidence, falling.
+    """Accuracy of the predictions above each confidence threshold (El-Yaniv and Wiener 2010), one row a distinct confidence, falling.
 
     Args:
         confidence: (n,).
         correct: bool (n,).
 
     Returns:
-        Columns threshold (answers have at least this confidence), answered (count), coverage, accuracy, risk (1 -
-        accuracy).
+        Columns threshold (predictions have at least this confidence), answered (count), coverage, accuracy.
     """
     order = np.argsort(-confidence, kind="stable")
     sorted_confidence, right = confidence[order], np.cumsum(correct[order])
-    last = np.flatnonzero(np.diff(sorted_confidence, append=-np.inf))  # equal confidences are answered together
+    last = np.flatnonzero(np.diff(sorted_confidence, append=-np.inf))  # equal confidences pass the threshold together
     answered = last + 1
     accuracy = right[last] / answered
     return pd.DataFrame(
@@ -223,13 +224,12 @@ def risk_coverage(confidence: np.ndarray, correct: np.ndarray) -> pd.DataFrame:
             "answered": answered,
             "coverage": answered / max(len(confidence), 1),
             "accuracy": accuracy,
-            "risk": 1 - accuracy,
         }
     )
 
 
 def auroc(scores_in: np.ndarray, scores_out: np.ndarray) -> float:
-    """Chance that a score of `scores_in` (n,) is above one of `scores_out` (m,), ties half; NaN if one is empty."""
+    """Probability that a score of `scores_in` (n,) is above one of `scores_out` (m,), ties half; NaN if one is empty."""
     if not len(scores_in) or not len(scores_out):
         return np.nan
     truth = np.r_[np.ones(len(scores_in)), np.zeros(len(scores_out))]

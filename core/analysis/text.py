@@ -119,15 +119,15 @@ def _best(training: Training) -> str:
 
 def which_validation(training: Training) -> str:
     """What the validation figures of the history are, beside those of the network as served where they are known."""
-    served = training.manifest.get("quantisation") or {}
+    served = training.facts and training.facts.quantisation
     measured = "Validation accuracy is measured after each epoch."
     if _known_elsewhere(training):
         measured += " The best epoch has the highest mean over products, phone photos and worn garments."
-    if not served.get("accepted"):
+    if not (served and served.accepted):
         return measured
     return (
-        f"{measured} The finished network reaches {served['float32']:.1%} in floating point and "
-        f"{served['int8']:.1%} as served on a processor (8-bit integers)."
+        f"{measured} The finished network reaches {served.float32:.1%} in floating point and "
+        f"{served.int8:.1%} as served on a processor (8-bit integers)."
     )
 
 
@@ -243,16 +243,16 @@ def against_published(training: Training, published: Training) -> str:
     that its settings name for testing.
     """
     ours, theirs, share = training.test_accuracy, published.test_accuracy, published.config.get("test_fraction")
-    photos, published_photos = training.metrics.get("test", {}).get("photos"), published.data.get("photos")
-    if "value" not in ours or "high" not in theirs or not (share and photos and published_photos):
+    photos, published_photos = training.metrics.test.photos, published.data.get("photos")
+    if ours.value is None or theirs.high is None or not (share and photos and published_photos):
         return ""
     n = round(share * published_photos)
-    right, published_right = round(ours["value"] * photos), round(theirs["high"] * n)
+    right, published_right = round(ours.value * photos), round(theirs.high * n)
     p = float(fisher_exact([[right, photos - right], [published_right, n - published_right]])[1])  # type: ignore[arg-type]
     verdict = "a significant difference" if p < SIGNIFICANCE else "no significant difference"
     return (
-        f"Test accuracy {ours['value']:.2%} of {photos:,} photos against {theirs['as_published']} as published: {verdict} "
-        f"(Fisher's exact test, {p_in_words(p)}, taking the published {theirs['high']:.0%} of about {n:,} photos). The test photos "
+        f"Test accuracy {ours.value:.2%} of {photos:,} photos against {theirs.as_published} as published: {verdict} "
+        f"(Fisher's exact test, {p_in_words(p)}, taking the published {theirs.high:.0%} of about {n:,} photos). The test photos "
         "are not the same."
     )
 
@@ -297,8 +297,7 @@ def comparison(trainings: list[Training]) -> str:
 def _same_photos(trainings: list[Training]) -> bool:
     """Whether all were split from the same data, with the same shares and seed, as far as known."""
     prints = {
-        (t.manifest.get("data_fingerprint") or t.data.get("fingerprint"),)
-        + tuple(t.config.get(name) for name in ("val_fraction", "test_fraction", "seed"))
+        (t.data_fingerprint or None,) + tuple(t.config.get(name) for name in ("val_fraction", "test_fraction", "seed"))
         for t in trainings
     }
     return len(prints) == 1 and None not in next(iter(prints))

@@ -1,4 +1,4 @@
-"""Class names and their groups (tops, bottoms). The list itself travels in each run's manifest."""
+"""Class names and their groups (tops, bottoms). The list itself is in each run's manifest."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from functools import cached_property
 import numpy as np
 
 ALL = "all"
-NO_KIND = "None of these"  # what is said of a photo that looks like no class
+OUT_OF_SCOPE = "Out of scope"  # what tables and counts call a photo that is probably not one of the classes
 
 
 @dataclass(frozen=True)
 class LabelSet:
-    """The classes a network tells apart, in the order of its outputs.
+    """The classes of a network, in the order of its outputs.
 
     Args:
         groups: group name to the class names in it; the network's outputs follow this order, group after group.

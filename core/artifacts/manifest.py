@@ -5,6 +5,7 @@ Fields that a later version adds are ignored; what a run does not have is None o
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -58,13 +59,18 @@ class Stage(Record, frozen=True, kw_only=True):
 class Quantisation(Record, frozen=True, kw_only=True):
     """Whether a processor serves the network in 8-bit integers, and its validation accuracy in both number formats."""
 
-    accepted: bool
-    float32: float
-    int8: float
+    accepted: bool = False
+    float32: float = math.nan
+    int8: float = math.nan
 
 
 class TypeCalibration(Record, frozen=True, kw_only=True):
-    """How outputs become probabilities of all product types."""
+    """How outputs become probabilities of all product types; fitted by the trainer on validation.
+
+    Args:
+        temperature: that the outputs are divided by.
+        background_shift: added before to every output that is not a class: training shows these products less often than the catalogue.
+    """
 
     temperature: float = 1.0
     background_shift: float = 0.0
@@ -91,7 +97,7 @@ class Manifest(Record, frozen=True, kw_only=True):
     data_fingerprint: str | None = None
     stages: tuple[Stage, ...] = ()
     best_epoch: int | None = None
-    quantisation: Quantisation | None = None
+    quantisation: Quantisation = Quantisation()
     all_types: TypeCalibration = TypeCalibration()
     notes: tuple[str, ...] = ()
 

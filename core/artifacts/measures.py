@@ -173,6 +173,42 @@ class Attributes(Record, frozen=True, kw_only=True):
     heads: dict[str, AttributeHead]
 
 
+class StreetMeasures(Record, frozen=True, kw_only=True):
+    """Garments found in street photos."""
+
+    photos: int
+    recall: Share
+    allowed_class: Share
+    precision: Share
+    finds_a_photo: float
+
+
+class SheetMeasures(Record, frozen=True, kw_only=True):
+    """Products found on sheets of two."""
+
+    recall: Share
+
+
+class PhoneMeasures(Record, frozen=True, kw_only=True):
+    """Phone photos with exactly one proposed box, which fits."""
+
+    one_close_box: Share
+
+
+class DetectorMeasures(Record, frozen=True, kw_only=True):
+    """How well the detector finds garments."""
+
+    street: StreetMeasures
+    sheets: SheetMeasures
+    phone: PhoneMeasures
+
+
+class Detector(Record, frozen=True, kw_only=True):
+    """Measures of the detector on each split."""
+
+    test: DetectorMeasures | None = None
+
+
 class Latency(Record, frozen=True, kw_only=True):
     """Time of one photo's forward pass."""
 
@@ -200,6 +236,7 @@ class Metrics(Record, frozen=True, kw_only=True):
     phone: CoarseSplits = CoarseSplits()
     worn: CoarseSplits = CoarseSplits()
     robustness: Robustness | None = None
+    detector: Detector = Detector()
     all_types: AllTypes | None = None
     attributes: Attributes | None = None
     training: PublishedTraining = PublishedTraining()

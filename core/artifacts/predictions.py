@@ -13,19 +13,16 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import ArrayLike
 
+from core.artifacts.facets import DETAILS, FACETS, GROUP, texts
 from core.artifacts.labels import LabelSet
 from core.artifacts.run import Run
 from core.artifacts.tables import TEXT_COLUMNS, Table, listed, read_table
 from core.errors import InvalidData
 
-DETAILS = ("product", "colour", "usage", "duplicate_group")  # may be absent; whatever needs them is then left out
 SUFFIXES = (".parquet", ".csv")
-GENDER_WORD = r"\b(?P<word>Men|Women|Boys|Girls|Unisex)\b"
-NOT_STATED = "not stated"
 NO_ROUNDING = 1e-3  # a row's sum this close to 1 is left as it is
 SUM_TOLERANCE = 0.01  # a row of probabilities adds up to 1, but for rounding in the file
 MOST_ROUNDING = 0.02  # of one probability
@@ -77,14 +74,10 @@ class Predictions:
     @cached_property
     def facets(self) -> dict[str, pd.Categorical]:
         """What rows can be filtered by, name to one value a row: group and, where the file has them, colour, usage and so on."""
-        facets = {"group": self._groups()}
-        for column in ("colour", "usage"):
-            if column in self.table:
-                facets[column] = _categorical(self.table[column])
-        if "product" in self.table:
-            facets["gender"] = _gender_words(self.table["product"])
-        if "duplicate_group" in self.table:
-            facets["duplicates"] = _duplicate_status(self.table["duplicate_group"])
+        facets = {GROUP: self._groups()}
+        for facet in FACETS:
+            if facet.column in self.table:
+                facets[facet.name] = facet.values(self.table[facet.column])
         return facets
 
     def _groups(self) -> pd.Categorical:
@@ -105,36 +98,6 @@ class Predictions:
                 facet = self.facets[name]
                 keep &= np.isin(facet.codes, facet.categories.get_indexer(list(values)))
         return keep
-
-
-def _categorical(values: ArrayLike) -> pd.Categorical:
-    return _sorted_categories(_texts(values).fill_null(NOT_STATED))
-
-
-def _gender_words(products: ArrayLike) -> pd.Categorical:
-    """The first word of a product's name that says whom it is for, or "none"."""
-    words = pc.call_function("extract_regex", [_texts(products)], pc.ExtractRegexOptions(GENDER_WORD)).flatten()[0]
-    return _sorted_categories(words.fill_null("none"))
-
-
-def _texts(values: ArrayLike) -> pa.StringArray:
-    """Arrow strings in one piece, null where a value is missing."""
-    texts = pa.array(pd.Series(values).astype("str"), pa.string(), from_pandas=True)
-    return texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
-
-
-def _sorted_categories(texts: pa.StringArray) -> pd.Categorical:
-    encoded = texts.dictionary_encode()
-    categorical = pd.Categorical.from_codes(encoded.indices.to_numpy(), encoded.dictionary.to_pylist())
-    return categorical.reorder_categories(sorted(categorical.categories))
-
-
-def _duplicate_status(groups: ArrayLike) -> pd.Categorical:
-    """Whether another photo of the file belongs to the same group of near-duplicates."""
-    codes, _ = pd.factorize(pd.Series(groups))
-    size = np.bincount(codes[codes >= 0], minlength=1)
-    shared = (codes >= 0) & (size[codes] > 1)
-    return pd.Categorical.from_codes(shared.astype(int), ["unique", "near-duplicate"])
 
 
 def prediction_file(run: Run, stem: str = "predictions") -> str | None:
@@ -223,9 +186,9 @@ class _Rows:
 
     def check_ids(self) -> None:
         """Raise InvalidData unless every row has an id of its own."""
-        ids = pd.Index(self.table.frame["id"])
+        ids = pd.Series(self.table.frame["id"])
         self._refuse(ids.isna(), "no id")
-        if not ids.is_unique:
+        if pc.call_function("count_distinct", [texts(ids)]).as_py() < len(ids):
             repeated = ids[ids.duplicated()].unique()
             example, count = repeated[0], len(repeated)
             where = self._places(np.asarray(ids == example))
@@ -237,7 +200,7 @@ class _Rows:
         frame = self.table.frame
         column = column if column in frame else "predicted"
         self._refuse(frame[column].isna(), f"no {column}")
-        encoded = _texts(frame[column]).dictionary_encode()
+        encoded = texts(frame[column]).dictionary_encode()
         names = encoded.dictionary.to_pylist()
         index = {_key(label): i for i, label in reversed(list(enumerate(self.labels.names)))}
         exact = {label: i for i, label in enumerate(self.labels.names)}

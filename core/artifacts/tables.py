@@ -17,9 +17,11 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
+from core.artifacts.facets import DETAILS
 from core.errors import InvalidData
 
-TEXT_COLUMNS = ("id", "label", "prediction", "predicted", "allowed", "product", "colour", "usage", "duplicate_group")
+NAMES = ("id", "label", "prediction", "predicted")  # text even where the file has numbers
+TEXT_COLUMNS = (*NAMES, "allowed", *DETAILS)
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 UTF_16 = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 SAMPLED_ROWS = 100  # that tell numbers from text
@@ -37,7 +39,7 @@ class Table(NamedTuple):
     """A table that was read.
 
     Args:
-        frame: columns by their names without spaces around them. Of `TEXT_COLUMNS` and where there are words, values are text without
+        frame: columns by their names without spaces around them. Of `NAMES` and where there are words, values are text without
             spaces around it, missing where empty; other columns are numbers.
         lines: int (n,), the file's line on which each row begins; of Parquet, the row's number.
         notes: what had to be understood, in sentences for whoever brought the file.
@@ -52,7 +54,9 @@ class Table(NamedTuple):
     @classmethod
     def of_frame(cls, frame: pd.DataFrame) -> Table:
         """A table made in memory: lines are counted as in a CSV file of it, the header being line 1."""
-        text = {name: _text(pa.array(frame[name], from_pandas=True)) for name in TEXT_COLUMNS if name in frame}
+        named = [name for name in TEXT_COLUMNS if name in frame]
+        textual = [name for name in named if name in NAMES or not pd.api.types.is_numeric_dtype(frame[name])]
+        text = {name: _text(pa.array(frame[name], from_pandas=True)) for name in textual}
         return cls(frame.reset_index(drop=True).assign(**_as_pandas(text)), np.arange(2, len(frame) + 2))
 
 
@@ -292,10 +296,12 @@ def _text(values: pa.Array | pa.ChunkedArray) -> pa.Array:
     values = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
     if isinstance(values, pa.DictionaryArray):
         return _text(values.dictionary).take(values.indices)
+    if pa.types.is_integer(values.type):
+        return values.cast(pa.string())
     if pa.types.is_floating(values.type):
         known = pc.call_function("drop_null", [values])
         if known.equals(pc.call_function("floor", [known])):
-            values = values.cast(pa.int64())
+            return values.cast(pa.int64()).cast(pa.string())
     trimmed = pc.call_function("utf8_trim_whitespace", [values.cast(pa.string())])
     return pc.call_function("if_else", [pc.call_function("equal", [trimmed, ""]), None, trimmed])
 
@@ -343,8 +349,8 @@ def _parquet(data: bytes) -> Table:
 
 
 def _plain(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
-    """A column of numbers, as text if its name says that it holds text."""
-    return pa.chunked_array([_text(column)]) if name.strip().casefold() in TEXT_COLUMNS else column
+    """A column of numbers, as text if it holds names."""
+    return pa.chunked_array([_text(column)]) if name.strip().casefold() in NAMES else column
 
 
 def _is_usable(field: pa.Field) -> bool:

@@ -24,7 +24,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 import pandas as pd
 
-from core.artifacts.manifest import RESTORE_HINT
+from core.artifacts.manifest import RESTORE_HINT, Manifest
+from core.artifacts.measures import Metrics, Rate
 from core.artifacts.run import Run
 from core.errors import BrokenRun
 from core.settings import PROJECT
@@ -67,8 +68,8 @@ class Training:
             `hours`. A loss that was not a number is infinite.
         config: settings as resolved, by dotted name.
         data: what was indexed, as in `data.json`; empty if unknown.
-        manifest: of a finished run; empty while it trains.
-        metrics: as in `metrics.json`; empty while it trains.
+        run: the run folder once the training is finished; None while it trains.
+        metrics: as in `metrics.json`; without values while it trains.
         progress: what the trainer last said of itself; empty for a finished run.
         remarks: sentences on what was left out when its files were read.
     """
@@ -78,8 +79,8 @@ class Training:
     epochs: pd.DataFrame
     config: dict[str, Any]
     data: dict[str, Any]
-    manifest: dict[str, Any]
-    metrics: dict[str, Any]
+    run: Run | None
+    metrics: Metrics
     progress: dict[str, Any]
     remarks: tuple[str, ...] = ()
 
@@ -110,19 +111,39 @@ class Training:
         return math.nan if self.best is None else float(self.best.at["val_accuracy"])
 
     @property
-    def run(self) -> Run | None:
-        """Its run folder once it is finished, for what else lies there."""
-        return Run(self.folder, self.manifest) if self.manifest else None
+    def facts(self) -> Manifest | None:
+        """What the manifest says; None while it trains."""
+        return self.run.facts if self.run else None
+
+    @property
+    def is_published(self) -> bool:
+        """Whether it is known from a publication only."""
+        return self.facts is not None and self.facts.is_published
+
+    @property
+    def recipe(self) -> str:
+        """Name of its recipe; empty if unknown."""
+        return (self.facts and self.facts.recipe) or self.config.get("name") or ""
 
     @property
     def initial_weights(self) -> str:
         """What the training began with, such as `imagenet` or a run's id; empty if unknown."""
-        return self.manifest.get("initial_weights") or self.config.get("init") or ""
+        return (self.facts and self.facts.initial_weights) or self.config.get("init") or ""
 
     @property
-    def test_accuracy(self) -> dict[str, Any]:
-        """`value`, `low` and `high` (95% interval); of a publication `low`, `high` and `as_published`; empty if not measured."""
-        return self.metrics.get("test", {}).get("accuracy", {})
+    def data_fingerprint(self) -> str:
+        """What photos of the same data set have in common; empty if unknown."""
+        return (self.facts and self.facts.data_fingerprint) or self.data.get("fingerprint") or ""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences that its run folder gives to show."""
+        return self.facts.notes if self.facts else ()
+
+    @property
+    def test_accuracy(self) -> Rate:
+        """With its 95% interval; of a publication `low`, `high` and `as_published`; without values if not measured."""
+        return self.metrics.test.accuracy
 
     @cached_property
     def seconds(self) -> float:
@@ -141,7 +162,8 @@ class Training:
         return float(values.sum()) if known else self._published(column)
 
     def _published(self, name: str) -> float:
-        return float(self.metrics.get("training", {}).get(name, math.nan))
+        value: float | None = getattr(self.metrics.training, name, None)
+        return math.nan if value is None else value
 
 
 def read_training(folder: Path) -> Training:
@@ -167,13 +189,14 @@ def is_unfinished(folder: Path) -> bool:
 
 def finished(run: Run) -> Training:
     """The training behind a whole run. Raises BrokenRun if one of its files is missing or damaged."""
-    config, data, metrics = (
-        _object(run.read_json(name), run.folder / name) if name in run.manifest.get("files", {}) else {}
-        for name in ("config.json", "data.json", "metrics.json")
+    config, data = (
+        _object(run.read_json(name), run.folder / name) if run.has(name) else {}
+        for name in ("config.json", "data.json")
     )
+    metrics = run.metrics if run.has("metrics.json") else Metrics()
     settings = flattened(config.get("resolved", {}))
     epochs, remarks = _read_history(run.path("history.csv"), settings)
-    return Training(run.folder, run.manifest["name"], epochs, settings, data, run.manifest, metrics, {}, remarks)
+    return Training(run.folder, run.name, epochs, settings, data, run, metrics, {}, remarks)
 
 
 def in_progress(folder: Path) -> Training:
@@ -181,7 +204,7 @@ def in_progress(folder: Path) -> Training:
     told, config, data = (_read_object(folder / name) for name in ("progress.json", "config.json", "data.json"))
     settings, history = flattened(config.get("resolved", {})), folder / "history.csv"
     epochs, remarks = _read_history(history, settings) if history.is_file() else _empty(history)
-    return Training(folder, folder.name, epochs, settings, data, {}, {}, told, remarks)
+    return Training(folder, folder.name, epochs, settings, data, None, Metrics(), told, remarks)
 
 
 def _empty(path: Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
@@ -293,7 +316,7 @@ def status(training: Training) -> str:
     """`published`, `finished`, `in training`, `stopped` or `trainer died`."""
     if training.progress:
         return state_of(training.progress)
-    return "published" if training.manifest.get("origin") == "published" else "finished"
+    return "published" if training.is_published else "finished"
 
 
 def state_of(progress: dict[str, Any], now: float | None = None) -> str:
@@ -323,7 +346,7 @@ def made_on(training: Training) -> str:
     """When it was finished, or told of last: date and time as ISO 8601 in UTC; empty if unknown."""
     if "updated" in training.progress:
         return datetime.fromtimestamp(training.progress["updated"], UTC).isoformat(timespec="seconds")
-    return training.manifest.get("created", "")
+    return training.facts.created if training.facts else ""
 
 
 def resume_command(folder: Path) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,9 @@ Record = dict[str, Any]
 
 
 class Journal:
-    """A file of JSON lines: the task, then the records of each finished batch. A torn last line, which a kill leaves, counts as none.
+    """A file of JSON lines: the task, then the records of each finished batch, each on the disk before the next is begun.
+
+    It counts up to the first line that is not whole: a kill leaves a torn last one, a power cut perhaps zeros.
 
     Args:
         path: of the file.
@@ -34,6 +38,9 @@ class Journal:
         self.path.touch()
         lines = list(self._line_ends())
         with self.path.open("r+b") as file:
+            first = file.readline()
+            if not lines and first.endswith(b"\n") and b"\0" not in first:
+                self._check_task()  # which no such file passes
             file.truncate(lines[-1] if lines else 0)
         if not lines:
             self._append(self.task)
@@ -50,7 +57,7 @@ class Journal:
         self._check_task()
         with self.path.open("rb") as file:
             file.readline()
-            for line in file:
+            for line in itertools.takewhile(_is_whole, file):
                 yield json.loads(line)
 
     def finished(self) -> int:
@@ -60,15 +67,16 @@ class Journal:
     def _append(self, content: Any) -> None:
         with self.path.open("ab") as file:
             file.write(json.dumps(content).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
 
     def _line_ends(self) -> Iterator[int]:
         """Where each whole line ends, in bytes."""
         end = 0
         with self.path.open("rb") as file:
-            for line in file:
+            for line in itertools.takewhile(_is_whole, file):
                 end += len(line)
-                if line.endswith(b"\n"):
-                    yield end
+                yield end
 
     def _check_task(self) -> None:
         with self.path.open("rb") as file:
@@ -80,6 +88,11 @@ class Journal:
             f"{self.path} holds unfinished results of another command (different: {', '.join(other)}). "
             "Finish that one, name another file for the results, or delete this one."
         )
+
+
+def _is_whole(line: bytes) -> bool:
+    """Whether a line is one that was written; JSON has no zeros."""
+    return line.startswith((b"{", b"[")) and line.endswith((b"}\n", b"]\n")) and b"\0" not in line
 
 
 def _parsed(line: bytes) -> dict[str, Any]:

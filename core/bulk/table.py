@@ -1,7 +1,8 @@
-"""Many uploaded photos at once: what is in the uploads, and the answers as a table, those to look at first."""
+"""Many uploaded photos at once: what is in the uploads, and the predictions as a table, the least confident first."""
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 from collections.abc import Iterable
@@ -10,12 +11,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from core.artifacts.labels import NO_KIND, LabelSet
+from core.artifacts.labels import OUT_OF_SCOPE, LabelSet
 from core.bulk.pipeline import RECORD_FIELDS, Result
 from core.errors import GarmentError, InvalidData
-from core.images.decode import display_name, spreadsheet_name
+from core.images.decode import display_name, plain_name, spreadsheet_name
 from core.images.encode import data_url, jpeg
 from core.images.sources import PhotoFile, photos_in_zip
+from core.inference.verdict import class_name, rounded
 
 MAX_PHOTOS = 2000
 MAX_MEMBERS = 20_000  # entries of a zip, photos or not
@@ -23,7 +25,7 @@ MAX_UNPACKED = 2 * 2**30  # bytes that the photos of one zip may claim
 MORE = "For more, use `python -m core predict`."
 ZIP_ENTRY = b"PK\x01\x02"  # begins each entry of a zip's directory
 THUMBNAIL, THUMBNAIL_QUALITY = (72, 72), 75
-UNSURE = 0.6  # an answer less probable than this is worth a look
+LOW_CONFIDENCE = 0.6  # a prediction less probable than this should be checked
 
 COLUMNS = (*RECORD_FIELDS, "thumbnail")
 
@@ -61,13 +63,11 @@ def _photos_in(upload: Upload) -> list[PhotoFile]:
     if (entries := upload.data.count(ZIP_ENTRY)) > MAX_MEMBERS:  # before a directory of millions is read into memory
         raise InvalidData(f"{name} has {entries} entries; at most {MAX_MEMBERS} are accepted. {MORE}")
     found = list(photos_in_zip(io.BytesIO(upload.data), name))
-    if not found:
-        raise InvalidData(f"{name} has no photos in it.")
     if (claimed := sum(size for _, size in found)) > MAX_UNPACKED:
         raise InvalidData(
             f"{name} unpacks to {claimed / 2**30:.1f} GB of photos; at most {MAX_UNPACKED // 2**30} GB are accepted. {MORE}"
         )
-    return [PhotoFile(display_name(photo.name), photo.read) for photo, _ in found]
+    return [PhotoFile(plain_name(photo.name), photo.read) for photo, _ in found]
 
 
 def row(result: Result) -> dict[str, Any]:
@@ -81,54 +81,56 @@ def table(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
 
 
 def answered(table: pd.DataFrame) -> pd.DataFrame:
-    """The photos that could be read, those to look at first: out of scope, then the least probable."""
+    """The photos that could be read, the least confident first: out of scope, then the least probable."""
     readable = table.loc[(table["error"] == "").to_numpy()].astype({"in_scope": bool, "probability": float})
     return readable.sort_values(by=["in_scope", "probability"], kind="stable")
 
 
 def out_of_scope(answered: pd.DataFrame) -> np.ndarray:
-    """Which photos look like none of the kinds, as booleans."""
+    """Which photos are probably not one of the classes, as booleans."""
     return ~answered["in_scope"].to_numpy(bool)
 
 
-def unsure(answered: pd.DataFrame) -> np.ndarray:
-    """Which photos look like one of the kinds but not clearly like one, as booleans."""
-    return ~out_of_scope(answered) & (answered["probability"].to_numpy(float) < UNSURE)
+def low_confidence(answered: pd.DataFrame) -> np.ndarray:
+    """Which photos are in scope but have no probable class, as booleans."""
+    return ~out_of_scope(answered) & (answered["probability"].to_numpy(float) < LOW_CONFIDENCE)
 
 
-def kinds(answered: pd.DataFrame) -> pd.Series:
-    """What each photo is said to be: its most probable kind, or NO_KIND."""
-    return pd.Series(answered["label"]).mask(out_of_scope(answered), NO_KIND)
+def predicted(answered: pd.DataFrame) -> pd.Series:
+    """The class predicted for each photo, or OUT_OF_SCOPE."""
+    return pd.Series(answered["label"]).mask(out_of_scope(answered), OUT_OF_SCOPE)
 
 
 def verdicts(answered: pd.DataFrame) -> pd.DataFrame:
-    """The answers as a person reads them: columns thumbnail, kind, probability (none of NO_KIND), guess (the next in turn) and file."""
+    """The predictions for the screen: columns thumbnail, class, probability (none out of scope), next (the next class) and file."""
     refused = out_of_scope(answered)
-    guesses = [_guess(ranking, 0 if none else 1) for ranking, none in zip(answered["top_k"], refused, strict=True)]
+    following = [_class_at(ranking, 0 if none else 1) for ranking, none in zip(answered["top_k"], refused, strict=True)]
     columns = {
         "thumbnail": answered["thumbnail"],
-        "kind": kinds(answered),
+        "class": predicted(answered).map(class_name),
         "probability": answered["probability"].mask(refused),
-        "guess": guesses,
+        "next": following,
         "file": answered["file"],
     }
     return pd.DataFrame(columns, index=answered.index)
 
 
-def _guess(ranking: dict[str, float], place: int) -> str:
+def _class_at(ranking: dict[str, float], place: int) -> str:
     """Such as `Shirts 12%`; empty if so many are not listed."""
-    return "".join(f"{name} {probability:.0%}" for name, probability in [*ranking.items()][place : place + 1])
+    return "".join(
+        f"{class_name(name)} {rounded(probability)}" for name, probability in [*ranking.items()][place : place + 1]
+    )
 
 
 def class_counts(answered: pd.DataFrame, labels: LabelSet) -> pd.DataFrame:
-    """How many photos of each kind there are, in the order of the labels, then how many of none: columns kind, group, photos."""
-    counts = kinds(answered).value_counts().reindex([*labels.names, NO_KIND], fill_value=0)
+    """How many photos of each class there are, in the order of the labels, then how many out of scope: columns class, group, photos."""
+    counts = predicted(answered).value_counts().reindex([*labels.names, OUT_OF_SCOPE], fill_value=0)
     groups = [*(labels.group_of(name) for name in labels.names), ""]
-    return pd.DataFrame({"kind": counts.index, "group": groups, "photos": counts.to_numpy()})
+    return pd.DataFrame({"class": counts.index, "group": groups, "photos": counts.to_numpy()})
 
 
 def as_csv(table: pd.DataFrame) -> str:
-    """The records as CSV in the order of the photos; a text that a spreadsheet would run as a formula gets an apostrophe before it."""
+    """The records as CSV in the order of the photos; texts are quoted, and one that a spreadsheet would run gets an apostrophe."""
     texts = {column: table[column].map(spreadsheet_name) for column in ("file", "error")}
     records = table.assign(**texts, top_k=table["top_k"].map(json.dumps))
-    return records.drop(columns="thumbnail").to_csv(index=False)
+    return records.drop(columns="thumbnail").to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC)

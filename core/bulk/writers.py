@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from core.bulk.pipeline import RECORD_FIELDS
 from core.files import replaced
+from core.images.decode import spreadsheet_name
 
 ROWS_AT_ONCE = 4096
 KINDS = {
@@ -26,11 +27,11 @@ Record = dict[str, Any]
 
 
 def save_csv(path: Path, records: Iterable[Record]) -> None:
-    """One row a record; `top_k` as JSON. Raises OSError."""
+    """One row a record; `top_k` as JSON, texts in quotes, one that a spreadsheet would run with an apostrophe before it. Raises OSError."""
     with replaced(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list[str](RECORD_FIELDS))
+        writer = csv.DictWriter(file, list[str](RECORD_FIELDS), quoting=csv.QUOTE_NONNUMERIC)
         writer.writeheader()
-        writer.writerows(map(_row, records))
+        writer.writerows(map(_harmless, map(_row, records)))
 
 
 def save_parquet(path: Path, records: Iterable[Record]) -> None:
@@ -43,3 +44,7 @@ def save_parquet(path: Path, records: Iterable[Record]) -> None:
 
 def _row(record: Record) -> Record:
     return record | {"top_k": json.dumps(record["top_k"])}
+
+
+def _harmless(row: Record) -> Record:
+    return row | {column: spreadsheet_name(row[column]) for column in ("file", "error")}

@@ -30,7 +30,7 @@ from core.settings import CONFINEMENT, PROJECT, REQUIRED, confinement_required
 from core.turns import Turns
 
 LARGEST_TOLD = 2**20  # bytes of JSON
-PATIENCE = 6  # times the processor time allowed, in seconds on the clock; a busy machine takes longer
+PATIENCE = 10  # times the processor time allowed, in seconds on the clock; a busy machine takes longer
 START_SECONDS = 120.0
 LONGEST_NOTE = 500
 PIECE = 2**20
@@ -38,6 +38,8 @@ NEEDED = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT")  # of the environment, to sta
 OWN = {  # environment of a template: it forks, so it must have one thread; and large blocks of memory come in large pages
     **{f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL")},
     "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
+    "ARROW_DEFAULT_MEMORY_POOL": "system",  # its own one claims more addresses than a process may have
+    "JE_ARROW_MALLOC_CONF": "background_thread:false",
 }
 CAN_FORK = hasattr(os, "fork") and hasattr(socket, "send_fds")
 log = logging.getLogger(__name__)

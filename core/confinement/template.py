@@ -2,7 +2,7 @@
 
 It loads the function's module and never sees a stranger's byte. Over the socket that is its standard input it hands out one connection at a
 time: to a process forked from it and confined, which answers one question by calling the function, and is killed. Before that it answers
-the module's `EXAMPLE`, so that what only happens once has happened when the question comes. `core.confinement.pool` is the other side.
+the module's `EXAMPLES`, so that what only happens once has happened when the question comes. `core.confinement.pool` is the other side.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from typing import Any, NoReturn
 from core.confinement.kernel import Layer, confine, end_with_parent, undumpable
 
 Work = Callable[[dict[str, Any], bytes], tuple[dict[str, Any], bytes]]
+Examples = tuple[tuple[dict[str, Any], bytes], ...]
 
 REPORT = struct.Struct(
     "!iBd"
@@ -38,7 +39,8 @@ def main() -> None:
     undumpable()
     module, function = sys.argv[1].split(":")
     loaded = import_module(module)
-    work, example = getattr(loaded, function), loaded.EXAMPLE
+    work, examples = getattr(loaded, function), loaded.EXAMPLES
+    _import_what_answers_import(work, examples)
     memory, seconds = int(sys.argv[2]), int(sys.argv[3])
     gc.collect()
     gc.freeze()  # what is there now stays shared with the processes forked
@@ -46,7 +48,7 @@ def main() -> None:
         layers = _reached(memory, seconds)
         status, used = 0, 0.0
         while True:
-            process, connection = _fork(lambda: _confined(work, example, memory, seconds, layers))
+            process, connection = _fork(lambda: _confined(work, examples, memory, seconds, layers))
             with connection:
                 socket.send_fds(control, [REPORT.pack(status, layers, used)], [connection.fileno()])
             asked_for_next = control.recv(1)
@@ -56,6 +58,27 @@ def main() -> None:
             used = usage.ru_utime + usage.ru_stime
             if not asked_for_next:
                 return
+
+
+def _import_what_answers_import(work: Work, examples: Examples) -> None:
+    """Import the modules that answers need, which a confined process cannot do; another process, which may start
+    threads, finds out which."""
+    read, write = os.pipe()
+    process = os.fork()
+    if not process:
+        for example in examples:
+            work(*example)
+        with os.fdopen(write, "w") as names:
+            json.dump(list(sys.modules), names)
+        os._exit(0)
+    os.close(write)
+    with os.fdopen(read) as names:
+        needed = names.read()
+    os.waitpid(process, 0)
+    for name in json.loads(needed or "[]"):
+        if name not in sys.modules:
+            with contextlib.suppress(Exception):
+                import_module(name)
 
 
 def _reached(memory: int, seconds: int) -> Layer:
@@ -81,10 +104,11 @@ def _fork(prepared: Callable[[], Work]) -> tuple[int, socket.socket]:
     return process, theirs
 
 
-def _confined(work: Work, example: tuple[dict[str, Any], bytes], memory: int, seconds: int, layers: Layer) -> Work:
+def _confined(work: Work, examples: Examples, memory: int, seconds: int, layers: Layer) -> Work:
     if confine(memory, seconds) != layers:
         raise OSError("less than what was promised")
-    work(*example)
+    for example in examples:
+        work(*example)
     return work
 
 

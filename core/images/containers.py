@@ -12,6 +12,8 @@ import zlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from core.images.file_kind import AVIF_BRANDS, HEIF_BRANDS
+
 JPEG, PNG = b"\xff\xd8", b"\x89PNG\r\n\x1a\n"
 END_OF_IMAGE = b"\xff\xd9"
 MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")  # within a scan: all but a data byte of FF and a restart
@@ -55,7 +57,7 @@ def without_oddities(data: bytes) -> bytes:
 
 def is_cut_short(data: bytes) -> bool:
     """Whether the boxes of a HEIC or AVIF file, or the places where they say that the picture lies, go on behind its end."""
-    if data[4:8] != b"ftyp":
+    if data[4:8] != b"ftyp" or not _brands(data) & {*HEIF_BRANDS, *AVIF_BRANDS}:
         return False
     try:
         for kind, start, end in _boxes(data, 0, len(data)):
@@ -80,6 +82,12 @@ def comes_at_once(data: bytes) -> bool:
     except (IndexError, ValueError, struct.error):
         pass
     return False
+
+
+def _brands(data: bytes) -> set[bytes]:
+    """What a file says that it is and is compatible with, in its first box."""
+    end = min(int.from_bytes(data[:4], "big"), len(data))
+    return {data[8:12]} | {data[place : place + 4] for place in range(16, end, 4)}
 
 
 def jpeg_frame(data: bytes) -> Frame | None:

@@ -85,20 +85,17 @@ class Photo:
         """(width, height) of the upright photo in full."""
         return self.width, self.height
 
-    @property
-    def scale(self) -> float:
-        """Width of `image` over the photo's: 1, or about 1/2, 1/3 and so on where a smaller image was enough."""
-        return self.image.width / self.width
+
+def plain_name(name: str) -> str:
+    """A file name without control, format or surrogate characters, in full."""
+    kept = (c for c in name if unicodedata.category(c)[0] != "C" and unicodedata.category(c) not in ("Zl", "Zp"))
+    return "".join(kept).strip()
 
 
 def display_name(name: str) -> str:
-    """A file name that is safe to show: no control, format or surrogate characters, at most MAX_NAME characters long."""
-    shown = "".join(
-        c for c in name if unicodedata.category(c)[0] != "C" and unicodedata.category(c) not in ("Zl", "Zp")
-    )
-    if len(shown) > MAX_NAME:
-        shown = f"{shown[: MAX_NAME - 21]}…{shown[-20:]}"
-    return shown.strip()
+    """A file name that is safe to show: plain, and at most MAX_NAME characters long."""
+    shown = plain_name(name)
+    return f"{shown[: MAX_NAME - 21]}…{shown[-20:]}".strip() if len(shown) > MAX_NAME else shown
 
 
 def spreadsheet_name(name: str) -> str:

@@ -35,7 +35,7 @@ _PHOTO_SIGNATURES = (
     (b"MM\x00+", "TIFF"),
     (b"BM", "BMP"),
 )
-_HEIF_BRANDS = (
+HEIF_BRANDS = (
     b"heic",
     b"heix",
     b"heim",
@@ -67,7 +67,7 @@ def _photo_kind(head: bytes) -> str:
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "WebP"
     brand = head[8:12] if head[4:8] == b"ftyp" else b""
-    return "HEIC" if brand in _HEIF_BRANDS else "AVIF" if brand in AVIF_BRANDS else ""
+    return "HEIC" if brand in HEIF_BRANDS else "AVIF" if brand in AVIF_BRANDS else ""
 
 
 def _other_kind(head: bytes) -> str:

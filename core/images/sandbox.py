@@ -7,7 +7,6 @@ If it crashes, the photo is tried once more, then refused.
 
 from __future__ import annotations
 
-import codecs
 import hashlib
 import os
 from typing import Any
@@ -31,18 +30,15 @@ from core.images.encode import jpeg as encode_jpeg
 
 PROCESSES = 1 + min(4, max(2, os.cpu_count() or 1))  # one visitor has all but one of them at most
 MEMORY = 2 * 2**30  # bytes of addresses, libraries included
-SECONDS = (
-    int(MAX_SECONDS) + 2
-)  # of processor time, all threads together; decoding has looked at the clock and ended by then
+SECONDS = int(MAX_SECONDS) + 2  # of processor time, all threads together; decoding itself ends before
 STOPPED = "could not be read: the program that decodes photos stopped at it, twice. Save it again as JPEG or PNG."
 confined = Confined("core.images.sandbox:answer", PROCESSES, MEMORY, SECONDS, 3 * MAX_PIXELS)
 
 Image.init()  # nothing can be imported once a process is confined
-codecs.lookup("utf-8-sig")  # with which a refusal looks at text
-EXAMPLE = (
-    {"name": "", "at_least": [8, 8]},
-    encode_jpeg(Image.new("RGB", (48, 64)), 75),
-)  # what a process decodes before a photo comes
+EXAMPLES = (  # what a process decodes before a photo comes
+    ({"name": "", "at_least": [8, 8]}, encode_jpeg(Image.new("RGB", (48, 64)), 75)),
+    ({"name": "", "at_least": None}, b"no photo"),
+)
 
 
 def start() -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
 import os
+import stat
+import unicodedata
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -15,6 +18,9 @@ from core.errors import GarmentError, InvalidData, UnreadablePhoto
 from core.images.decode import ACCEPTED_SUFFIXES, MAX_BYTES, display_name
 
 Item = TypeVar("Item")
+
+
+ENCRYPTED, NAME_IN_UTF_8 = 0x1, 0x800  # of a zip file's flags
 
 
 class PhotoFile(NamedTuple):
@@ -40,12 +46,14 @@ def find_photos(paths: Iterable[Path]) -> Iterator[PhotoFile]:
     """Photos named by paths, in their order: files as they are, folders and zip files searched for the accepted suffixes.
 
     A folder gives its own photos by name, then those of its subfolders by name; a zip file gives its photos by name. What cannot be
-    read is given too, and says so when it is read. Never holds more than the names of one folder or the contents of one zip file.
+    read or has no photos in it is given too, and says so when it is read. Never holds more than the names of one folder or the contents of
+    one zip file.
     """
     for path in paths:
-        if path.is_dir():
+        kind = _kind(path)
+        if stat.S_ISDIR(kind):
             yield from _photos_in_folder(path)
-        elif path.suffix.lower() == ".zip" and path.is_file():
+        elif path.suffix.lower() == ".zip" and stat.S_ISREG(kind):
             yield from _photos_in_zip_file(path)
         else:
             yield _on_disk(path)
@@ -72,7 +80,7 @@ def photos_in_zip(source: Path | BinaryIO, name: str) -> Iterator[tuple[PhotoFil
     """Photos of a zip file by name, each with the number of bytes it claims to unpack to; nothing is unpacked to disk.
 
     Raises:
-        InvalidData: it is no readable zip file.
+        InvalidData: it is no readable zip file, has no photos in it, or all of them are protected by a password.
     """
     try:
         archive = zipfile.ZipFile(source)  # closed when the last of its photos is forgotten
@@ -80,11 +88,41 @@ def photos_in_zip(source: Path | BinaryIO, name: str) -> Iterator[tuple[PhotoFil
         raise InvalidData(
             f"{display_name(name)} is no readable zip file ({error}). Pack or download it again."
         ) from None
-    members = [member for member in archive.infolist() if _is_photo(member.filename)]
-    members.sort(key=lambda member: member.filename)
+    members = [(_member_name(member), member) for member in archive.infolist()]
+    photos = sorted((found for found in members if _is_photo(found[0])), key=lambda found: found[0])
+    if not photos:
+        raise InvalidData(_without_photos(name, [inside for inside, _ in members]))
+    if all(_is_locked(member) for _, member in photos):
+        raise InvalidData(f"{display_name(name)} is protected by a password. Unpack it, then give its photos.")
     return (
-        (_photo(f"{name}/{member.filename}", partial(archive.open, member)), member.file_size) for member in members
+        (_photo(f"{name}/{inside}", partial(_open_member, archive, member)), member.file_size)
+        for inside, member in photos
     )
+
+
+def _member_name(member: zipfile.ZipInfo) -> str:
+    """The name of a file in a zip file; macOS writes UTF-8 without saying so, and accents as characters of their own."""
+    name = member.filename
+    if not member.flag_bits & NAME_IN_UTF_8:
+        with contextlib.suppress(UnicodeError):
+            name = name.encode("cp437").decode()
+    return unicodedata.normalize("NFC", name)
+
+
+def _without_photos(name: str, members: list[str]) -> str:
+    inner = [display_name(member) for member in members if member.lower().endswith(".zip")]
+    hint = f", but other zip files: {', '.join(inner[:5])}. Unpack it, then give those" if inner else ""
+    return f"{display_name(name)} has no photos in it{hint}."
+
+
+def _is_locked(member: zipfile.ZipInfo) -> bool:
+    return bool(member.flag_bits & ENCRYPTED)
+
+
+def _open_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> IO[bytes]:
+    if _is_locked(member):
+        raise ValueError("it is protected by a password")
+    return archive.open(member)
 
 
 def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
@@ -96,12 +134,16 @@ def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
 
 def _photos_in_folder(folder: Path) -> Iterator[PhotoFile]:
     refused: list[OSError] = []
+    empty = True
     for path, subfolders, names in os.walk(folder, onerror=refused.append):
         subfolders.sort()
         for name in sorted(filter(_is_photo, names)):
+            empty = False
             yield _on_disk(Path(path, name))
     for error in refused:
         yield _photo(str(error.filename), partial(_refuse, error))
+    if empty and not refused:
+        yield _photo(str(folder), partial(_refuse, InvalidData(_without_photos(str(folder), []))))
 
 
 def _photos_in_zip_file(path: Path) -> Iterator[PhotoFile]:
@@ -117,8 +159,25 @@ def _is_photo(name: str) -> bool:
     return path.suffix.lower() in ACCEPTED_SUFFIXES and not path.name.startswith("._")
 
 
+def _kind(path: Path) -> int:
+    """The kind of a file, as in `st_mode`; 0 where none can be found."""
+    try:
+        return path.stat().st_mode
+    except (OSError, ValueError):  # a name may be too long, or hold a zero
+        return 0
+
+
 def _on_disk(path: Path) -> PhotoFile:
-    return _photo(str(path), partial(path.open, "rb"))
+    return _photo(str(path), partial(_open_file, path))
+
+
+def _open_file(path: Path) -> IO[bytes]:
+    """Open a file; a pipe or device is refused, where a reader could wait for ever. Raises OSError or ValueError."""
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise ValueError("it is no file but a folder, a pipe or a device")
+    return os.fdopen(handle, "rb")
 
 
 def _photo(name: str, open_: Callable[[], IO[bytes]]) -> PhotoFile:

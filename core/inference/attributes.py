@@ -30,7 +30,8 @@ LOWEST, HIGHEST = (
     np.array([0, -50, -50]),
     np.array([100, 60, 60]),
 )  # of CIELAB; colours beyond fall into the outermost bins
-COLOURS = BINS[0] * BINS[1] * BINS[2]
+BIN_COUNT = BINS[0] * BINS[1] * BINS[2]
+COLOURS = 2 * BIN_COUNT  # numbers that describe a garment's colours
 BACKDROP_TOLERANCE = 24  # of 255: how far the pixels of a plain background may differ from its colour
 PLAIN = 0.6  # share of the photo's edge that must have the background's colour
 LEAST_GARMENT = 0.05  # share of the photo below which an outline is none: a white garment on white
@@ -97,7 +98,7 @@ class Attributes:
     @classmethod
     def load(cls, run: Run) -> Attributes:
         """The heads of a run. Raises BrokenRun if their files are damaged or do not belong together."""
-        if ATTRIBUTES_FILE not in run.manifest.get("files", {}):
+        if not run.has(ATTRIBUTES_FILE):
             return cls()
         described, path = run.read_json(ATTRIBUTES_FILE), run.path(HEADS_FILE)
         try:
@@ -146,7 +147,9 @@ def _shaped(tensor: np.ndarray, values: int, dimensions: int) -> np.ndarray:
 
 
 def garment_colours(pixels: np.ndarray, heat: np.ndarray | None = None) -> np.ndarray:
-    """Which colours a garment has: the square roots of a histogram of its pixels in CIELAB, float32 (COLOURS,).
+    """Which colours a garment has: the square roots of a histogram of its pixels in CIELAB, then twice the histogram, float32 (COLOURS,).
+
+    The roots show traces of a colour, the histogram which one prevails; with both, a linear head tells more colours apart than with either.
 
     On a plain background these are the pixels inside its outline, those in the middle of the photo counting most, where it shows less of a
     model's skin and other clothes; elsewhere pixels count by the heat of their place.
@@ -167,7 +170,8 @@ def garment_colours(pixels: np.ndarray, heat: np.ndarray | None = None) -> np.nd
     present = np.flatnonzero(by_code)
     colours = present[:, None] // _PLACES % LEVELS * STEP + STEP // 2
     histogram = _histogram(_lab(colours), by_code[present])
-    return np.sqrt(histogram / histogram.sum()).astype(np.float32)
+    shares = histogram / histogram.sum()
+    return np.concatenate([np.sqrt(shares), 2 * shares]).astype(np.float32)
 
 
 def _without_padding(pixels: np.ndarray) -> Box:
@@ -223,13 +227,13 @@ def _lab(colours: np.ndarray) -> np.ndarray:
 
 
 def _histogram(lab: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Weighted histogram of colours (n, 3) over BINS, (COLOURS,); each colour shares its weight among the eight bins around it."""
+    """Weighted histogram of colours (n, 3) over BINS, (BIN_COUNT,); each colour shares its weight among the eight bins around it."""
     last = np.array(BINS) - 1
     place = np.clip((lab - LOWEST) / (HIGHEST - LOWEST) * last, 0, last - 1e-6)
     low = place.astype(int)
     above = place - low
-    histogram = np.zeros(COLOURS)
+    histogram = np.zeros(BIN_COUNT)
     for corner in np.ndindex(2, 2, 2):
         share = weight * np.where(corner, above, 1 - above).prod(axis=1)
-        histogram += np.bincount(np.ravel_multi_index(tuple((low + corner).T), BINS), share, minlength=COLOURS)
+        histogram += np.bincount(np.ravel_multi_index(tuple((low + corner).T), BINS), share, minlength=BIN_COUNT)
     return histogram

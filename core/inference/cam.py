@@ -38,11 +38,6 @@ def class_maps(features: np.ndarray, head_weight: np.ndarray) -> np.ndarray:
     return (head_weight @ places).reshape(*photos, -1, height, width) / (height * width)
 
 
-def grad_cam(features: np.ndarray, head_weight: np.ndarray) -> np.ndarray:
-    """Grad-CAM of the last block for every class, float32 (n_classes, h, w), not negative."""
-    return np.maximum(class_maps(features, head_weight), 0)
-
-
 def at_photo_size(
     heat: np.ndarray, content: tuple[int, int, int, int], input_size: tuple[int, int], size: tuple[int, int]
 ) -> np.ndarray:

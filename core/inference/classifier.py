@@ -34,7 +34,6 @@ from core.inference.engine import Engine
 from core.inference.onnx_graph import head_of
 from core.inference.postprocess import (
     Controls,
-    TypeCalibration,
     apply_controls,
     energy,
     softmax,
@@ -181,7 +180,7 @@ class Classifier:
         self.head_weight, self.head_bias = relative_head(weight[: len(self.labels)], bias[: len(self.labels)])
         self.types: tuple[str, ...] = (*self.labels.names, *run.facts.background)
         self._type_head = weight[: len(self.types)], bias[: len(self.types)]
-        self._type_calibration = TypeCalibration(**run.manifest.get("all_types", {}))
+        self._type_calibration = run.facts.all_types
         self._attributes = Attributes.load(run)
         self.temperature = run.temperature
         self.threshold = run.threshold

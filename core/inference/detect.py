@@ -28,10 +28,15 @@ AREA = 384 * 288  # pixels of the input, about
 MOST_STEPS, LEAST_STEPS = 24, 3  # of a side, however long and thin the photo is
 SPAN = 8.0  # cells from a cell to the sides of its garment's box, where the head says 0
 SIDES = 4
-GARMENT = 0.5  # probability of any garment from which on a cell belongs to one
+# These were chosen on validation street photos; docs/experiments.md has the figures.
+GARMENT = 0.45  # probability of any garment from which on a cell belongs to one
 AGREEMENT = 0.5  # IoU of the boxes of two cells of one garment, at least
-SAME = 0.65  # IoU of the boxes of two finds from which on they are one
+SAME, SAME_OF_OTHER_GROUPS = (
+    0.5,
+    0.8,
+)  # IoU of the boxes of two finds, of one group or of two, from which on they are one
 LEAST_CELLS = 0.003  # share of the cells below which a garment is too small
+FILLED = 0.3  # share of its box that a garment's cells take, from which on the score is that of its cells
 FINER = 4  # times the cells, for outlines
 EDGE = 0.5  # of the smoothed mask
 
@@ -74,7 +79,7 @@ class Garment:
 
 def has_detector(run: Run) -> bool:
     """Whether a run can find garments."""
-    return DETECTOR in run.manifest.get("files", {})
+    return run.has(DETECTOR)
 
 
 def grid_size(width: int, height: int) -> tuple[int, int]:
@@ -122,20 +127,19 @@ class Detector:
 def garments(cells: np.ndarray, settings: DetectorSettings) -> list[Garment]:
     """Garments by what the head says of the cells, (groups + 5, rows, columns), the surest first."""
     n_groups = len(settings.groups)
-    groups = np.moveaxis(softmax(np.moveaxis(cells[:n_groups], 0, -1)), -1, 0)
-    garment = groups[1 : settings.garments + 1].sum(axis=0)
-    sure = garment / (1 + np.exp(-cells[-1]))
-    boxes = boxes_of(cells[n_groups : n_groups + SIDES])
-    left = garment > GARMENT
+    groups = np.moveaxis(softmax(np.moveaxis(cells[:n_groups], 0, -1)), -1, 0)[1 : settings.garments + 1]
+    sure = groups.sum(axis=0) / (1 + np.exp(-cells[-1]))
+    boxes, group = boxes_of(cells[n_groups : n_groups + SIDES]), groups.argmax(axis=0)
+    left = groups.sum(axis=0) > GARMENT
     found: list[Garment] = []
     while left.any():
         seed = np.unravel_index(np.argmax(np.where(left, sure, -1)), left.shape)
-        members = left & (box_iou(boxes, boxes[seed]) >= AGREEMENT)
+        members = left & (group == group[seed]) & (box_iou(boxes, boxes[seed]) >= AGREEMENT)
         members[seed] = True
-        found.append(_garment(members, boxes, sure, groups[1 : settings.garments + 1]))
         left &= ~members
-    large = [one for one in found if one.cells.mean() >= LEAST_CELLS]
-    return _distinct(sorted(large, key=lambda one: one.score, reverse=True))
+        if members.mean() >= LEAST_CELLS:
+            found.append(_garment(members, boxes, sure, groups))
+    return _distinct(sorted(found, key=lambda one: one.score, reverse=True))
 
 
 def boxes_of(distances: np.ndarray) -> np.ndarray:
@@ -157,22 +161,35 @@ def box_iou(boxes: np.ndarray, box: np.ndarray) -> np.ndarray:
 
 
 def _garment(members: np.ndarray, boxes: np.ndarray, sure: np.ndarray, groups: np.ndarray) -> Garment:
+    """The garment of cells that agree: its box is half way from the mean of theirs to the bounds of the cells.
+
+    A find of few cells in a large box is rather the rest of another garment, so its score is lower.
+    """
     weights = sure[members]
-    box = np.average(boxes[members], axis=0, weights=weights)
-    return Garment(box, members, groups[:, members].sum(axis=1), float(weights.mean()))
+    rows, columns = np.flatnonzero(members.any(axis=1)), np.flatnonzero(members.any(axis=0))
+    bounds = np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], float)
+    box = (np.average(boxes[members], axis=0, weights=weights) + bounds) / 2
+    filled = members.sum() / ((box[2] - box[0]) * (box[3] - box[1]))
+    score = float(weights.mean() * min(1.0, filled / FILLED) ** 0.5)
+    return Garment(box, members, groups[:, members].sum(axis=1), score)
 
 
 def _distinct(found: list[Garment]) -> list[Garment]:
     """One garment for those whose boxes are nearly the same: the surest one's box, the cells of all."""
     kept: list[Garment] = []
     for one in found:
-        same = next((i for i, other in enumerate(kept) if box_iou(one.box, other.box) >= SAME), None)
+        same = next((i for i, other in enumerate(kept) if _same(one, other)), None)
         if same is None:
             kept.append(one)
         else:
             other = kept[same]
             kept[same] = Garment(other.box, other.cells | one.cells, other.groups + one.groups, other.score)
     return kept
+
+
+def _same(one: Garment, other: Garment) -> bool:
+    alike = one.groups.argmax() == other.groups.argmax()
+    return box_iou(one.box, other.box) >= (SAME if alike else SAME_OF_OTHER_GROUPS)
 
 
 def _proposal(garment: Garment, settings: DetectorSettings, photo: Photo) -> Proposal:

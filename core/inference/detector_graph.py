@@ -16,7 +16,8 @@ from onnx import TensorProto, helper
 from safetensors import safe_open
 from safetensors.numpy import load_file
 
-from core.artifacts.run import RESTORE_HINT, Run
+from core.artifacts.manifest import RESTORE_HINT
+from core.artifacts.run import Run
 from core.errors import BrokenRun
 from core.inference.onnx_graph import QUANTISATION, Graph, QuantisedGraph
 
@@ -88,13 +89,13 @@ def layers_graph(run: Run, quantised: bool = True) -> onnx.ModelProto:
 
 def _graph(run: Run, quantised: bool, head: dict[str, np.ndarray] | None = None) -> Graph:
     weights = {name: np.asarray(value, np.float32) for name, value in load_file(run.path("model.safetensors")).items()}
-    if quantised and QUANTISATION in run.manifest["files"]:
+    if quantised and run.has(QUANTISATION):
         return QuantisedGraph(weights | (head or {}), run.read_json(QUANTISATION)["ranges"])
     return Graph(weights | (head or {}))
 
 
 def _layers(graph: Graph, run: Run) -> list[str]:
-    _, *deeper = graph.layers("pixels", run.manifest["input"]["mean"], run.manifest["input"]["std"])
+    _, *deeper = graph.layers("pixels", run.input.mean, run.input.std)
     return deeper
 
 

@@ -10,7 +10,7 @@ import onnxruntime
 
 from core.artifacts.run import Run
 from core.inference.onnx_graph import QUANTISATION, network_graph
-from core.inference.providers import CPU, Session, open_session
+from core.inference.providers import CPU, Session, on_processor, open_session
 
 
 class Activations(NamedTuple):
@@ -31,6 +31,7 @@ class Engine:
     Args:
         run: a run that carries a network.
         quantised: whether a processor may compute in 8-bit integers, where the run has what that needs. A GPU never does.
+        processor: whether to run on the processor even where there is a GPU.
         busy: whether the processor has other work at the same time, such as visitors' pages or another pass; threads that wait awake
             would hold it up.
 
@@ -38,7 +39,7 @@ class Engine:
         BrokenRun: the run carries no network, or its weights are damaged.
     """
 
-    def __init__(self, run: Run, quantised: bool = True, busy: bool = False):
+    def __init__(self, run: Run, quantised: bool = True, busy: bool = False, processor: bool = False):
         self.quantised = False
 
         def model(provider: str) -> bytes:
@@ -49,7 +50,9 @@ class Engine:
         # Within a pass threads wait awake for the next layer's work, which is faster by a quarter; after it they sleep.
         options.add_session_config_entry("session.intra_op.allow_spinning", str(int(not busy)))
         options.add_session_config_entry("session.force_spinning_stop", "1")
-        self._session, self.provider_problem = open_session(model, options, partial(_in_torch, run))
+        self._session, self.provider_problem = (
+            (on_processor(model, options), "") if processor else open_session(model, options, partial(_in_torch, run))
+        )
         self.height, self.width = run.input.height, run.input.width
 
     @property

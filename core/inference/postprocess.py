@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.artifacts.labels import ALL, LabelSet
+from core.artifacts.manifest import TypeCalibration
 
 BIASED_GROUP = "Bottoms"
 
@@ -49,19 +50,6 @@ def apply_controls(probability: np.ndarray, labels: LabelSet, controls: Controls
         weights = labels.mask(controls.group).astype(float)
     weighted = probability * weights
     return weighted / weighted.sum(axis=-1, keepdims=True)
-
-
-@dataclass(frozen=True)
-class TypeCalibration:
-    """How the outputs become probabilities of all product types; fitted by the trainer on validation, where the run has it.
-
-    Args:
-        temperature: that the outputs are divided by.
-        background_shift: added before to every output that is no class: training shows them less often than the catalogue holds them.
-    """
-
-    temperature: float = 1.0
-    background_shift: float = 0.0
 
 
 def type_probabilities(outputs: np.ndarray, n_classes: int, calibration: TypeCalibration) -> np.ndarray:

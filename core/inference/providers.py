@@ -68,7 +68,12 @@ def open_session(
         problems.append(NO_LIBRARY)
     for problem in problems:
         log.warning("%s. The network runs on the processor instead.", problem)
-    return onnxruntime.InferenceSession(model(CPU), options, providers=[CPU]), "; ".join(problems)
+    return on_processor(model, options), "; ".join(problems)
+
+
+def on_processor(model: Callable[[str], bytes], options: onnxruntime.SessionOptions) -> Session:
+    """A session on the processor, whatever else there is."""
+    return onnxruntime.InferenceSession(model(CPU), options, providers=[CPU])
 
 
 def _on_gpu(

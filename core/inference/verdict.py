@@ -48,13 +48,20 @@ def verdict(answer: Answer, n_classes: int, group: str = ALL) -> Verdict:
         group: the filter it was given under.
     """
     if not answer.in_scope:
-        closest = ", ".join(class_name(name) for name, _ in answer.ranking[:MENTIONED])
-        return Verdict(f"Probably not one of the {n_classes} classes", "", "", f"Closest: {closest}.")
+        return Verdict(f"Probably not one of the {n_classes} classes", "", "", _instead(answer))
     if answer.filtered_out:
         headline = f"Probably not {group_name(group).lower()}"
         return Verdict(headline, f"({rounded(answer.allowed)})", "", _without_controls(answer))
     first = rounded(answer.probability)
     return Verdict(class_name(answer.label), first, confidence(answer.probability), _note(answer))
+
+
+def _instead(answer: Answer) -> str:
+    """What a photo out of scope shows instead, or the classes that come closest."""
+    if answer.looks_like:
+        name, probability = answer.looks_like
+        return f"Looks like {class_name(name)} ({rounded(probability)})."
+    return f"Closest: {', '.join(class_name(name) for name, _ in answer.ranking[:MENTIONED])}."
 
 
 def confidence(probability: float) -> str:

@@ -6,6 +6,7 @@ confusion still shows beside a full diagonal.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -16,16 +17,22 @@ import plotly.graph_objects as go
 from plotly.colors import hex_to_rgb
 
 from core.analysis.confusion import cell_table, normalise, rate_words
+from core.artifacts.facets import GROUP
 from core.artifacts.labels import LabelSet
+from core.inference.verdict import class_name, group_name
 from core.plots.palette import BAD, GOOD, OTHER, SERIES, VALIDATION, WARN, group_colour
 
 CELL_HEIGHT = 34  # pixels
+TOP, BOTTOM, RIGHT = 92, 6, 34  # margins of a matrix: room for its slanted column names
 LEAST_CELL_WIDTH = 26  # for the four characters of the longest number, and for a finger
-ROOM_FOR_NAMES = 115
+FEW = 10  # photos of a class below which its rates say next to nothing
+FULL = {
+    "light": VALIDATION,
+    "dark": "#6aa5ff",
+}  # the hue of a full cell, for which small shares still differ from the ground
 INK = {"light": "#1c2430", "dark": "#ffffff"}
 STRONGEST = 0.7  # opacity of the full hue, under which the numbers can still be read
 NO_MORE_THAN_ALL = {"maxallowed": 1.004}  # of an axis of shares; where all are 1 Plotly would go on to 2
-CORNER = "they are ↓<br>called →"
 
 Scale = list[list[float | str]]  # a Plotly colour scale: places in [0, 1], each with its colour
 
@@ -37,7 +44,7 @@ class View:
     Args:
         order: class indices from top to bottom and from left to right.
         by: what the cells show, as for `core.analysis.confusion.normalise`.
-        diagonal: whether the right answers are shown; without them the mistakes take the whole colour scale.
+        diagonal: whether correct predictions are shown; without them the mistakes take the whole colour scale.
         selected: true and predicted class of the cell to frame, or None.
         theme: `light` or `dark`.
     """
@@ -54,22 +61,48 @@ def matrix_figure(counts: np.ndarray, labels: LabelSet, view: View) -> go.Figure
 
     A point's customdata is [true, predicted], class indices. Shares are drawn in percent without the sign.
     """
-    cells = cell_table(counts, labels.names, view.by)
+    cells = cell_table(counts, [class_name(name) for name in labels.names], view.by)
     shape = counts.shape
     values = cells["count" if view.by == "counts" else "rate"].to_numpy(float).reshape(shape)
     write = short_count if view.by == "counts" else short_percent
     text = np.array([write(value) for value in values.ravel()], object).reshape(shape)
-    empty = counts.sum(axis=1) == 0
-    text[empty, empty] = "n=0"
     strength = np.where(counts > 0, values, np.nan)
     if not view.diagonal:
         np.fill_diagonal(strength, np.nan)
-        np.fill_diagonal(text, np.where(empty, "n=0", ""))
+        np.fill_diagonal(text, "")
     words = cells["words"].to_numpy(object).reshape(shape)
-    figure = _grid(_root_scaled(strength), text, words, _fading(VALIDATION), labels, view)
-    names = [f"{labels.names[i]} (n=0)" if empty[i] else labels.names[i] for i in view.order]
-    figure.update_yaxes(ticktext=_coloured(names, view.order, labels))
-    return figure
+    return _grid(_root_scaled(strength), text, words, _fading(FULL[view.theme]), labels, view)
+
+
+def row_names(labels: LabelSet, order: list[int], sizes: np.ndarray | None = None) -> str:
+    """The rows' names as HTML beside a matrix, level with its rows, each with its number of photos.
+
+    They are no part of the figure, so that they stay where they are when it scrolls. Classes with few photos are hatched.
+
+    Args:
+        labels: the classes.
+        order: class indices from top to bottom.
+        sizes: photos of each class, (n_classes,).
+    """
+    rows = "".join(_row_name(labels, i, None if sizes is None else int(sizes[i])) for i in order)
+    corner = "True class ↓<br>Predicted class →"
+    return (
+        f'<div style="font-size:11px;line-height:1.2;white-space:nowrap;text-align:right">'
+        f'<div style="height:{TOP}px;box-sizing:border-box;display:flex;align-items:end;justify-content:end;opacity:.7;padding-bottom:6px">'
+        f"{corner}</div>{rows}</div>"
+    )
+
+
+def _row_name(labels: LabelSet, index: int, size: int | None) -> str:
+    name = labels.names[index]
+    mark = f'<span style="color:{group_colour(labels.group_of(name))}">■</span>'
+    hatch = "background:repeating-linear-gradient(135deg,transparent 0 4px,rgba(138,143,152,.35) 4px 6px);"
+    few = size is not None and size < FEW
+    number = "" if size is None else f' <span style="opacity:.7">n={size:,}</span>'
+    return (
+        f'<div style="height:{CELL_HEIGHT}px;line-height:{CELL_HEIGHT}px;padding-left:4px;{hatch if few else ""}">'
+        f"{mark} {escape(class_name(name))}{number}</div>"
+    )
 
 
 def difference_figure(
@@ -79,7 +112,7 @@ def difference_figure(
 
     Args:
         first: counts (n_classes, n_classes).
-        second: likewise.
+        second: as the first.
         labels: their classes.
         view: order, selection and theme; a difference is always by true class and with its diagonal.
         names: of the two, for the words on hover.
@@ -93,21 +126,24 @@ def difference_figure(
     ]
     better = np.where(np.eye(len(labels), dtype=bool), difference, -difference)
     better[np.abs(difference) < 0.0005] = np.nan
-    return _grid(_root_scaled(better), text, np.array(words, object), _two_sided(), labels, view, lowest=-1)
+    return _grid(_root_scaled(better), text, np.array(words, object), _two_sided(view.theme), labels, view, lowest=-1)
 
 
 def _difference_words(
     labels: LabelSet, true: int, predicted: int, before: float, after: float, names: tuple[str, str]
 ) -> str:
+    name = class_name(labels.names[true])
     if np.isnan(before) or np.isnan(after):
-        return f"{labels.names[true]}: n=0 in {names[0] if np.isnan(before) else names[1]}"
-    verb = "recognised" if true == predicted else f"called {labels.names[predicted]}"
-    return f"{labels.names[true]} {verb}: {before:.1%} in {names[0]}, {after:.1%} in {names[1]} ({100 * (after - before):+.1f} points)"
+        return f"{name}: n = 0 in {names[0] if np.isnan(before) else names[1]}"
+    verb = "predicted correctly" if true == predicted else f"predicted as {class_name(labels.names[predicted])}"
+    return (
+        f"{name} {verb}: {before:.1%} in {names[0]}, {after:.1%} in {names[1]} ({100 * (after - before):+.1f} points)"
+    )
 
 
 def least_width(labels: LabelSet) -> int:
     """Pixels below which the numbers of a matrix do not fit into their cells."""
-    return LEAST_CELL_WIDTH * len(labels) + ROOM_FOR_NAMES
+    return LEAST_CELL_WIDTH * len(labels) + RIGHT
 
 
 def short_percent(share: float) -> str:
@@ -152,8 +188,8 @@ def _fading(colour: str) -> Scale:
     return [[0, _rgba(colour, 0.05)], [1, _rgba(colour, STRONGEST)]]
 
 
-def _two_sided() -> Scale:
-    worse, better = ([_rgba(colour, opacity) for opacity in (0, STRONGEST)] for colour in (WARN, VALIDATION))
+def _two_sided(theme: str) -> Scale:
+    worse, better = ([_rgba(colour, opacity) for opacity in (0, STRONGEST)] for colour in (WARN, FULL[theme]))
     return [[0, worse[1]], [0.5, worse[0]], [0.5, better[0]], [1, better[1]]]
 
 
@@ -200,7 +236,7 @@ def _click_points(words: np.ndarray, view: View) -> go.Scatter:
         x=columns,
         y=rows,
         customdata=np.stack([true, predicted], axis=1).tolist(),  # an array would come back from a click as an object
-        text=[escape(sentence).replace(" were ", "<br>were ", 1) for sentence in words[true, predicted]],
+        text=[escape(sentence).replace(" predicted ", "<br>predicted ", 1) for sentence in words[true, predicted]],
         mode="markers",
         marker={"size": 2, "opacity": 0},  # overlapping markers would make Plotly take a neighbour for the nearest
         selected=invisible,
@@ -212,24 +248,22 @@ def _click_points(words: np.ndarray, view: View) -> go.Scatter:
 
 def _lay_out_grid(figure: go.Figure, labels: LabelSet, view: View) -> None:
     n = len(view.order)
-    ticks = _coloured([labels.names[i] for i in view.order], view.order, labels)
-    axis: dict[str, Any] = {
-        "tickvals": list(range(n)),
-        "ticktext": ticks,
-        "showgrid": False,
-        "zeroline": False,
-        "fixedrange": True,
-        "automargin": True,
-        "ticks": "",
-        "tickfont": {"size": 11, "color": INK[view.theme]},
-    }
-    figure.update_xaxes(**axis, side="top", tickangle=-60, ticklabeloverflow="allow", range=[-0.5, n - 0.5])
-    figure.update_yaxes(**axis, range=[n - 0.5, -0.5])
-    corner = {"x": 0, "xanchor": "right", "xshift": -6, "y": 1, "yanchor": "bottom", "yshift": 6, "align": "right"}
-    figure.add_annotation(text=CORNER, xref="paper", yref="paper", showarrow=False, **corner)
+    axis: dict[str, Any] = {"showgrid": False, "zeroline": False, "fixedrange": True, "ticks": ""}
+    figure.update_xaxes(
+        **axis,
+        tickvals=list(range(n)),
+        ticktext=_coloured([class_name(labels.names[i]) for i in view.order], view.order, labels),
+        tickfont={"size": 11, "color": INK[view.theme]},
+        side="top",
+        tickangle=-60,
+        ticklabeloverflow="allow",
+        automargin=False,
+        range=[-0.5, n - 0.5],
+    )
+    figure.update_yaxes(**axis, showticklabels=False, automargin=False, range=[n - 0.5, -0.5])
     figure.update_layout(
-        height=CELL_HEIGHT * n + 90,
-        margin={"l": 0, "r": 30, "t": 10, "b": 10},  # the last slanted label reaches beyond its column
+        height=CELL_HEIGHT * n + TOP + BOTTOM,
+        margin={"l": 0, "r": RIGHT, "t": TOP, "b": BOTTOM, "pad": 0, "autoexpand": False},
         hovermode="closest",
         hoverdistance=-1,
         dragmode=False,
@@ -292,7 +326,7 @@ def risk_coverage_figure(curve: pd.DataFrame, coverage: float, accuracy: float) 
         customdata=curve["threshold"],
         mode="lines",
         line={"color": VALIDATION},
-        hovertemplate="above %{customdata:.2f}: %{y:.1%} right on %{x:.1%}<extra></extra>",
+        hovertemplate="Confidence %{customdata:.2f} or more: accuracy %{y:.1%}, coverage %{x:.1%}<extra></extra>",
         showlegend=False,
     )
     now = go.Scatter(
@@ -303,28 +337,35 @@ def risk_coverage_figure(curve: pd.DataFrame, coverage: float, accuracy: float) 
         hoverinfo="skip",
         showlegend=False,
     )
-    figure = _plain(go.Figure([line, now]), "Photos answered", "Of these, right")
+    figure = _plain(go.Figure([line, now]), "Coverage", "Accuracy")
     figure.update_xaxes(tickformat=".0%", range=[0, 1.02])
     figure.update_yaxes(tickformat=".0%", autorangeoptions=NO_MORE_THAN_ALL)
     return figure
 
 
 def class_bars_figure(table: pd.DataFrame, measure: str, labels: LabelSet, theme: str) -> go.Figure:
-    """One measure (`recall`, `precision` or `f1`) of every class, best on top, with its interval where it has one."""
+    """One measure (`recall`, `precision` or `f1`) of every class, best on top, with its interval where it has one.
+
+    Classes with fewer than FEW photos are hatched and last: a rate of one photo says nothing.
+    """
     shown = table[table[measure].notna()].iloc[::-1]
-    shown = shown.iloc[np.argsort(shown[measure].to_numpy(), kind="stable")]
+    few = (shown["support"] < FEW).to_numpy()
+    order = np.lexsort([shown[measure].to_numpy(), ~few])
+    shown, few = shown.iloc[order], few[order]
     error = None
     if f"{measure}_low" in shown:
         above, below = shown[f"{measure}_high"] - shown[measure], shown[measure] - shown[f"{measure}_low"]
         error = {"type": "data", "array": above, "arrayminus": below, "color": INK[theme], "thickness": 1, "width": 3}
     bars = go.Bar(
         x=shown[measure],
-        y=shown["class"].map(escape),
+        y=[f"{escape(class_name(row['class']))} (n={row['support']:,})" for row in shown.to_dict("records")],
         orientation="h",
         error_x=error,
-        marker_color=[group_colour(labels.group_of(name)) for name in shown["class"]],
-        customdata=shown["support"],
-        hovertemplate="%{y}: %{x:.1%} (n=%{customdata:,})<extra></extra>",
+        marker={
+            "color": [group_colour(labels.group_of(name)) for name in shown["class"]],
+            "pattern": {"shape": ["/" if scarce else "" for scarce in few]},
+        },
+        hovertemplate="%{y}: %{x:.1%}<extra></extra>",
     )
     figure = _plain(go.Figure(bars), "", "", height=24 * len(shown) + 70)
     figure.update_xaxes(tickformat=".0%", range=[0, 1.02])
@@ -339,7 +380,7 @@ def precision_recall_figure(curve: pd.DataFrame) -> go.Figure:
         customdata=curve["threshold"],
         mode="lines",
         line={"color": VALIDATION, "shape": "hv"},
-        hovertemplate="above %{customdata:.2f}: precision %{y:.1%}, recall %{x:.1%}<extra></extra>",
+        hovertemplate="Confidence %{customdata:.2f} or more: precision %{y:.1%}, recall %{x:.1%}<extra></extra>",
     )
     figure = _plain(go.Figure(line), "Recall", "Precision")
     figure.update_xaxes(tickformat=".0%", range=[0, 1.02])
@@ -348,16 +389,16 @@ def precision_recall_figure(curve: pd.DataFrame) -> go.Figure:
 
 
 def two_sided_figure(table: pd.DataFrame, name: str) -> go.Figure:
-    """What a class is taken for (left) and what is mistaken for it (right), from `core.analysis.confusion.mistaken_both_ways`."""
+    """What a class is predicted as (left) and what is predicted as it (right), from `core.analysis.confusion.mistaken_both_ways`."""
     shown = table.iloc[::-1]
     figure = go.Figure()
     for column, side, colour, title in (
-        ("taken_for", -1, WARN, f"{name} are taken for …"),
-        ("mistaken_for", 1, VALIDATION, f"… are mistaken for {name}"),
+        ("taken_for", -1, WARN, f"{name} predicted as …"),
+        ("mistaken_for", 1, VALIDATION, f"… predicted as {name}"),
     ):
         figure.add_bar(
             x=side * shown[column],
-            y=shown["class"].map(escape),
+            y=shown["class"].map(class_name).map(escape),
             orientation="h",
             name=escape(title),
             marker_color=colour,
@@ -381,10 +422,10 @@ def reliability_figure(tables: dict[str, pd.DataFrame]) -> go.Figure:
         y=[0, 1],
         mode="lines",
         line={"color": OTHER, "dash": "dot"},
-        name="as sure as it is right",
+        name="perfectly calibrated",
         hoverinfo="skip",
     )
-    for (name, table), colour in zip(tables.items(), SERIES, strict=False):
+    for number, ((name, table), colour) in enumerate(zip(tables.items(), SERIES, strict=False)):
         filled = table[table["count"] > 0]
         errors = {
             "array": filled["accuracy_high"] - filled["accuracy"],
@@ -395,19 +436,22 @@ def reliability_figure(tables: dict[str, pd.DataFrame]) -> go.Figure:
             y=filled["accuracy"],
             error_y={"type": "data", **errors, "thickness": 1, "width": 2},
             customdata=filled["count"],
-            mode="lines+markers",
+            mode="lines+markers+text" if number == len(tables) - 1 else "lines+markers",
+            text=[f"n={count:,}" for count in filled["count"]],
+            textposition=["bottom right"] * (len(filled) - 1) + ["bottom left"],
+            textfont={"size": 10},
             line={"color": colour},
             name=name,
-            hovertemplate="%{x:.1%} sure: %{y:.1%} right (n=%{customdata:,})<extra></extra>",
+            hovertemplate="Confidence %{x:.1%}: accuracy %{y:.1%} (n=%{customdata:,})<extra></extra>",
         )
-    _plain(figure, "Confidence", "Right", height=380)
+    _plain(figure, "Confidence", "Accuracy", height=380)
     figure.update_xaxes(tickformat=".0%", range=[0, 1.02])
     figure.update_yaxes(tickformat=".0%", range=[0, 1.02])
     return figure
 
 
-def slices_figure(table: pd.DataFrame, accuracy: float, titles: dict[str, str]) -> go.Figure:
-    """Accuracy of the filter values with intervals, the lowest on top; red where significantly below the rest.
+def slices_figure(table: pd.DataFrame, accuracy: float, titles: Mapping[str, str]) -> go.Figure:
+    """Accuracy of slices with intervals, the lowest on top; red where significantly below the rest.
 
     Args:
         table: rows of `core.analysis.slices.slices`.
@@ -416,10 +460,11 @@ def slices_figure(table: pd.DataFrame, accuracy: float, titles: dict[str, str]) 
     """
     shown = table.iloc[::-1]
     significant = shown["p_corrected"] < 0.05
+    rows = shown.to_dict("records")
     figure = go.Figure(
         go.Scatter(
             x=shown["accuracy"],
-            y=[escape(f"{titles[row.facet]}: {row.value}") for row in shown.itertuples()],
+            y=[escape(slice_name(row, titles)) for row in rows],
             error_x={
                 "type": "data",
                 "array": shown["high"] - shown["accuracy"],
@@ -430,11 +475,108 @@ def slices_figure(table: pd.DataFrame, accuracy: float, titles: dict[str, str]) 
             },
             mode="markers",
             marker={"size": 9, "color": np.where(significant, BAD, GOOD)},
-            text=[f"{row.n:,} photos, {rate_words(row.accuracy, row.low, row.high)}" for row in shown.itertuples()],
+            text=[f"{row['n']:,} photos, {rate_words(row['accuracy'], row['low'], row['high'])}" for row in rows],
             hovertemplate="%{y}: %{text}<extra></extra>",
         )
     )
     figure.add_vline(x=accuracy, line={"color": OTHER, "dash": "dot"})
-    _plain(figure, "Right", "", height=26 * len(shown) + 90)
+    _plain(figure, "Accuracy", "", height=26 * len(shown) + 90)
     figure.update_xaxes(tickformat=".0%", autorangeoptions=NO_MORE_THAN_ALL)
+    return figure
+
+
+def slice_name(row: Mapping[str, Any], titles: Mapping[str, str]) -> str:
+    """A row of `core.analysis.slices.slices` by name, such as "Usage: Sports · Colour: Red"."""
+    pairs = [(row["facet"], row["value"]), (row["facet_2"], row["value_2"])]
+    return " · ".join(
+        f"{titles.get(facet, facet)}: {group_name(value) if facet == GROUP else value}"
+        for facet, value in pairs
+        if facet
+    )
+
+
+def map_figure(places: pd.DataFrame, colours: Mapping[str, str]) -> go.Figure:
+    """Photos in two dimensions, one colour a value; a point's customdata is its row of the predictions.
+
+    Args:
+        places: columns x, y, row, value and words (shown on hover).
+        colours: value to colour, in the order of the legend.
+    """
+    figure = go.Figure()
+    for value, colour in colours.items():
+        of = places[places["value"] == value]
+        figure.add_scattergl(
+            x=of["x"],
+            y=of["y"],
+            customdata=of["row"].tolist(),
+            text=of["words"].map(escape).tolist(),
+            mode="markers",
+            marker={"color": colour, "size": 5, "opacity": 0.75},
+            unselected={"marker": {"opacity": 0.15}},
+            name=escape(value),
+            hovertemplate="%{text}<extra></extra>",
+        )
+    axis = {"visible": False, "fixedrange": True}
+    figure.update_xaxes(**axis)
+    figure.update_yaxes(**axis, scaleanchor="x")
+    figure.update_layout(
+        height=560,
+        margin={"l": 0, "r": 0, "t": 10, "b": 10},
+        dragmode="lasso",
+        hovermode="closest",
+        legend={"itemsizing": "constant"},
+    )
+    return figure
+
+
+def coarse_figure(
+    counts: np.ndarray, rows: Sequence[str], columns: Sequence[str], allowed: np.ndarray, theme: str
+) -> go.Figure:
+    """Photos with coarse labels: share of each label's photos by prediction. Framed cells are those that the label allows.
+
+    Args:
+        counts: int (n_labels, n_columns).
+        rows: what the labels are called.
+        columns: what the predictions are called.
+        allowed: bool (n_labels, n_columns).
+        theme: `light` or `dark`.
+    """
+    totals = counts.sum(axis=1, keepdims=True)
+    rate = counts / np.maximum(totals, 1)
+    text = [[short_percent(value) for value in row] for row in rate]
+    words = [
+        [f"{n:,} of {total:,} {name}<br>predicted as {escape(column)}" for n, column in zip(row, columns, strict=True)]
+        for row, total, name in zip(counts, totals[:, 0], map(escape, rows), strict=True)
+    ]
+    cells = go.Heatmap(
+        z=_root_scaled(np.where(counts > 0, rate, np.nan)),
+        customdata=words,
+        text=text,
+        texttemplate="%{text}",
+        textfont={"size": 12, "color": INK[theme]},
+        colorscale=_fading(FULL[theme]),
+        zmin=0,
+        zmax=1,
+        xgap=1,
+        ygap=1,
+        showscale=False,
+        hovertemplate="%{customdata}<extra></extra>",
+    )
+    figure = go.Figure(cells)
+    for row, column in np.argwhere(allowed).tolist():
+        figure.add_shape(_frame(column, row, column + 1, row + 1, GOOD, 2))
+    axis = {"showgrid": False, "zeroline": False, "fixedrange": True, "ticks": "", "tickfont": {"color": INK[theme]}}
+    figure.update_xaxes(
+        **axis, tickvals=list(range(len(columns))), ticktext=list(map(escape, columns)), side="top", tickangle=-60
+    )
+    names = [f"{escape(name)} (n={total:,})" for name, total in zip(rows, totals[:, 0], strict=True)]
+    figure.update_yaxes(
+        **axis, tickvals=list(range(len(rows))), ticktext=names, automargin=True, range=[len(rows) - 0.5, -0.5]
+    )
+    figure.update_layout(
+        height=30 * len(rows) + TOP + 20,
+        margin={"l": 10, "r": RIGHT, "t": TOP, "b": 10},
+        dragmode=False,
+        plot_bgcolor="rgba(0,0,0,0)",
+    )
     return figure

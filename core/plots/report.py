@@ -102,23 +102,24 @@ def _predictions(training: Training) -> Predictions | None:
 
 
 def _story(training: Training) -> Iterator[Block]:
-    commit = training.manifest.get("git_commit")
-    identity = [training.run_id, training.manifest.get("created", "")[:10], f"commit {commit[:12]}" if commit else ""]
+    facts = training.facts
+    commit = facts.git_commit if facts else None
+    identity = [training.run_id, facts.created[:10] if facts else "", f"commit {commit[:12]}" if commit else ""]
     yield Heading(training.name)
     yield Paragraph(" · ".join(fact for fact in identity if fact), "small")
     yield Paragraph(words.headline(training), "lead")
     yield Paragraph(_test_in_words(training))
-    facts = [words.circumstances(training), words.total_in_words(training), *training.manifest.get("notes", [])]
-    yield Paragraph(" ".join(fact for fact in facts if fact), "small")
+    remarks = [words.circumstances(training), words.total_in_words(training), *training.notes]
+    yield Paragraph(" ".join(remark for remark in remarks if remark), "small")
 
 
 def _test_in_words(training: Training) -> str:
     test = training.test_accuracy
-    if "value" in test:
-        photos = training.metrics.get("test", {}).get("photos")
+    if test.value is not None:
+        photos = training.metrics.test.photos
         of = f" on {photos:,} test photos" if photos else ""
-        return f"Test accuracy {test['value']:.2%}{of}, 95% interval {test['low']:.2%} to {test['high']:.2%}."
-    return f"Test accuracy {test['as_published']}, as published." if "as_published" in test else "Not tested yet."
+        return f"Test accuracy {test.value:.2%}{of}, 95% interval {test.low:.2%} to {test.high:.2%}."
+    return f"Test accuracy {test.as_published}, as published." if test.as_published else "Not tested yet."
 
 
 def _curves(training: Training) -> Iterator[Block]:
@@ -175,9 +176,9 @@ def _test(training: Training, predictions: Predictions, photos: PhotoFiles | Non
     yield Heading("Calibration")
     reliability = reliability_table(predictions.confidence, predictions.correct)
     yield Chart(charts.calibration(reliability), "Accuracy against confidence")
-    error = training.metrics.get("test", {}).get("calibration_error", {}).get("after")
-    if error is not None:
-        yield Paragraph(f"Calibration error (ECE, 15 bins) {error:.1%} after temperature scaling.")
+    error = training.metrics.test.calibration_error
+    if error:
+        yield Paragraph(f"Calibration error (ECE, {error.bins} bins) {error.after:.1%} after temperature scaling.")
 
 
 def _classes(table: pd.DataFrame) -> Table:
@@ -211,20 +212,17 @@ def _small(data: bytes) -> bytes:
 
 
 def _elsewhere(training: Training) -> Iterator[Block]:
-    for key, title in (("phone", "Phone photos"), ("worn", "Worn garments")):
-        measured = training.metrics.get(key, {}).get("test")
-        if not measured or measured["allowed_set"].get("value") is None:
+    metrics = training.metrics
+    for measured, title in ((metrics.phone.test, "Phone photos"), (metrics.worn.test, "Worn garments")):
+        if measured is None or measured.allowed_set.value is None:
             continue
-        share = measured["allowed_set"]
+        share = measured.allowed_set
         yield Heading(title)
         yield Paragraph(
-            f"{share['value']:.1%} of {share['n']:,} test photos are predicted as a class that their label allows "
-            f"(95% interval {share['low']:.1%} to {share['high']:.1%})."
+            f"{share.value:.1%} of {share.n:,} test photos are predicted as a class that their label allows "
+            f"(95% interval {share.low:.1%} to {share.high:.1%})."
         )
-        rows = [
-            [row["label"], ", ".join(row["allowed"]), f"{row['n']:,}", _share(row.get("value"), 1)]
-            for row in measured["labels"]
-        ]
+        rows = [[row.label, ", ".join(row.allowed), f"{row.n:,}", _share(row.value, 1)] for row in measured.labels]
         yield Table(["Label", "Allowed classes", "n", "Correct"], rows)
 
 
@@ -241,7 +239,7 @@ def _against_published(training: Training, published: Training) -> Iterator[Bloc
 
 def _test_accuracy(training: Training) -> str:
     test = training.test_accuracy
-    return _share(test["value"], 2) if "value" in test else test.get("as_published", "–")
+    return (test.as_published or "–") if test.value is None else _share(test.value, 2)
 
 
 def _epochs(training: Training) -> Iterator[Block]:

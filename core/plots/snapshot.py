@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
-from core.artifacts.labels import ALL, LabelSet
+from core.artifacts.labels import ALL, OUT_OF_SCOPE, LabelSet
 from core.images.outline import Outline
 from core.images.region import Region
+from core.inference.attributes import in_words
 from core.inference.classifier import Answer
 from core.inference.verdict import Verdict, class_name, verdict
 from core.plots.bars import FADED
@@ -159,7 +160,7 @@ def _box(shown: Image.Image, size: tuple[int, int], card: Card, chosen: bool) ->
 def _label(shown: Image.Image, size: tuple[int, int], card: Card, words: Verdict) -> None:
     assert card.region is not None and card.colour is not None
     draw, font = ImageDraw.Draw(shown), _font(22)
-    text = f"{card.number} {words.short if card.answer.in_scope else 'Out of scope'}"
+    text = f"{card.number} {words.short if card.answer.in_scope else OUT_OF_SCOPE}"
     left, top, *_ = card.region.box_in(shown.size, size)
     _, _, width, height = draw.textbbox((0, 0), text, font=font)
     width, height = round(width) + 16, round(height) + 12
@@ -180,7 +181,7 @@ def _verdict(draw: ImageDraw.ImageDraw, card: Card, corner: tuple[int, int], n_c
     for line in _wrapped(draw, words.short, _font(34), PANEL):
         draw.text((x, y), line, fill=INK, font=_font(34))
         y += 42
-    for sentence in (words.confidence, words.note):
+    for sentence in (words.confidence, in_words(card.answer.attributes), words.note):
         for line in _wrapped(draw, sentence, _font(18), PANEL):
             draw.text((x, y), line, fill=NOTE, font=_font(18))
             y += 25

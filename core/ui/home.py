@@ -12,13 +12,12 @@ import streamlit as st
 from PIL import Image
 
 from core.analysis.glossary import TERMS
-from core.artifacts.labels import NO_KIND
 from core.artifacts.measures import Metrics, Rate, Share
 from core.artifacts.run import Run, find_runs
 from core.errors import BrokenRun
 from core.images.decode import Photo
 from core.images.encode import data_url, jpeg
-from core.inference.verdict import rounded
+from core.inference.verdict import class_name, verdict
 from core.plots.bars import probability_bars
 from core.samples import garments
 from core.settings import DEFAULTS
@@ -65,14 +64,14 @@ def demonstration() -> None:
 
     turn = st.session_state.setdefault("demonstration", 0)
     name = garments.SHOWN[turn % len(garments.SHOWN)]
-    photo = _with_grain(_drawn(name, turn))
+    photo = _with_grain(_sample(name, turn))
     left, right = st.columns([1, 1.15], vertical_alignment="center")
     shown = left.empty()
     if session.CLASSIFIER not in st.session_state:
         shown.image(
             data_url(jpeg(side_by_side(photo.image, photo.image))),
-            caption=f"{name} (sample)",
-            alt=f"A sample garment ({name})",
+            caption=f"{class_name(name)} (sample)",
+            alt=f"A sample garment ({class_name(name)})",
             width="stretch",
         )
     with right:
@@ -84,8 +83,9 @@ def demonstration() -> None:
             photo.image, reading.heat(classifier.labels.index(answer.label), photo.size), DEFAULTS.opacity
         )
         milliseconds = 1000 * (time.perf_counter() - start)
-        verdict = f"{answer.label} · {rounded(answer.probability)}" if answer.in_scope else NO_KIND
-        st.markdown(f"## {verdict}")
+        words = verdict(answer, len(classifier.labels))
+        st.markdown(f"## {words.short}")
+        st.caption(" · ".join(part for part in (words.confidence, words.note) if part))
         st.html(probability_bars(answer.ranking, classifier.labels, answer.in_scope))
         took(milliseconds, classifier.engine)
         with st.container(horizontal=True, vertical_alignment="center"):
@@ -93,14 +93,14 @@ def demonstration() -> None:
             st.page_link(CLASSIFY_PAGE, label="Use your own photo", icon=":material/add_a_photo:")
     shown.image(
         data_url(jpeg(side_by_side(photo.image, picture))),
-        caption=f"{name} (sample), and the heat map of the prediction",
-        alt=f"A sample garment ({name}), and the same with a heat map of {answer.label}",
+        caption=f"{class_name(name)} (sample), and the heat map of the prediction",
+        alt=f"A sample garment ({class_name(name)}), and the same with a heat map of {class_name(answer.label)}",
         width="stretch",
     )
 
 
 @st.cache_data(max_entries=12, show_spinner=False)
-def _drawn(name: str, seed: int) -> Photo:
+def _sample(name: str, seed: int) -> Photo:
     image = garments.sample(name, seed, SIZE)
     return Photo(image, name, "drawn", f"{name}-{seed}", *image.size)
 

@@ -1,4 +1,4 @@
-"""The run and the classifier of this session, and since when it shows what it shows."""
+"""The run and the classifier of this session, and when its current content first appeared."""
 
 from __future__ import annotations
 
@@ -40,15 +40,15 @@ def shipped_run_id() -> str:
 
 
 def session_run() -> Run:
-    """The run that this session classifies with, without waiting for its network. Raises BrokenRun."""
+    """The run that this session classifies with; does not wait for its network. Raises BrokenRun."""
     kept: tuple[str, Classifier] | None = st.session_state.get(CLASSIFIER)
     return kept[1].run if kept else shipped_run()
 
 
 def classifier() -> Classifier:
-    """The classifier of this session: the shipped run's. Where another run takes its place, the visitor is offered the change.
+    """The classifier of this session: the shipped run's. If another run is shipped meanwhile, the visitor may switch to it.
 
-    Networks are shared by all sessions. A session goes on with its own while `artifacts` is being replaced, or is damaged.
+    All sessions share the networks. A session keeps its own while `artifacts` is being replaced, or is damaged.
 
     Raises:
         BrokenRun: the shipped run cannot be loaded, and the session has none from before.
@@ -65,16 +65,14 @@ def classifier() -> Classifier:
     except (BrokenRun, OSError) as error:
         if kept is None:
             raise
-        st.warning(
-            f"The run that is shipped now cannot be loaded; this session goes on with “{kept[1].run.name}”. {told(error)}"
-        )
+        st.warning(f"The new run cannot be loaded; this session keeps using “{kept[1].run.name}”. {told(error)}")
     st.session_state[CLASSIFIER] = kept
     return kept[1]
 
 
 def _taken(run: Run) -> bool:
-    """Offer a run that has taken the place of this session's; whether the visitor takes it now."""
-    st.info(f"Another run is shipped now: “{run.name}”. This session goes on with the one it began with.")
+    """Offer the run that is shipped now; whether the visitor switches to it."""
+    st.info(f"A new run is available: “{run.name}”. This session keeps using the one it began with.")
     return st.button("Use the new run", key="use_new_run", icon=":material/update:")
 
 
@@ -93,10 +91,10 @@ def _classifier(_run: Run, folder: str, manifest_sha256: str) -> Classifier:
 
 
 def shown_since(key: str, content: str) -> datetime:
-    """When this session came to show a content, in local time; reruns that show the same keep it.
+    """When this session first showed a content, in local time; reruns that show the same content keep it.
 
-    It dates the files to take away: with the time of each rerun in their names they would get new addresses at each, and one clicked just
-    then would be gone.
+    It dates exported files. With the time of each rerun in their names their addresses would change each time, and a click just then
+    would fail.
     """
     since, shown = st.session_state.get(key, (None, None))
     if since is None or shown != hash(content):

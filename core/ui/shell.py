@@ -1,4 +1,4 @@
-"""What every page shares: its frame, error messages, and the width of a column on the visitor's screen."""
+"""What every page shares: its frame and error messages."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 import streamlit as st
-import streamlit.components.v2 as components
 from PIL import Image
 
 from core.errors import GarmentError
@@ -51,7 +50,7 @@ def _icon() -> Image.Image:
 
 @contextmanager
 def errors_shown() -> Generator[None]:
-    """Show errors as messages and end the page there: our own as they are, any other with an id that stands in the log as well."""
+    """Show errors as messages and end the page there: our own as they are, any other with an id that is also in the log."""
     try:
         yield
     except GarmentError as error:
@@ -61,30 +60,9 @@ def errors_shown() -> Generator[None]:
         error_id = uuid.uuid4().hex[:8]
         log.exception("error %s", error_id)
         st.error(
-            f"Something went wrong that nobody foresaw (error {error_id}). Reload the page; if it comes back, send that id with the log.",
+            f"Unexpected error (id {error_id}). Reload the page. If the error returns, report it with this id and the server's log.",
             icon=":material/error:",
         )
         st.stop()
     finally:
         spare_collector()
-
-
-_MEASURE = """
-export default function({ parentElement, setStateValue }) {
-  let last = 0;
-  const observer = new ResizeObserver(() => {
-    const host = parentElement.host ?? parentElement;
-    const width = Math.floor(host.getBoundingClientRect().width);
-    if (width > 0 && Math.abs(width - last) > 8) { last = width; setStateValue("width", width); }
-  });
-  observer.observe(parentElement.host ?? parentElement);
-  return () => observer.disconnect();
-}
-"""
-_measure = components.component("column_width", html="<div></div>", js=_MEASURE)
-
-
-def column_width(key: str) -> int | None:
-    """Width in pixels of the container this is called in, as the visitor's browser lays it out; None until it has told."""
-    result = _measure(key=key, default={"width": None}, on_width_change=lambda: None, height=1)
-    return result.width and int(result.width)

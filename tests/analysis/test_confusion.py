@@ -95,7 +95,7 @@ def test_similarity_of_few_classes_is_their_order(classes):
     assert confusion.class_order(np.eye(classes, dtype=int), labels, "similarity") == list(range(classes))
 
 
-@pytest.mark.parametrize("by", confusion.NORMALISATIONS)
+@pytest.mark.parametrize("by", ["true", "predicted", "all", "counts"])
 def test_every_cell_holds_what_pandas_counts(table, counts, by):
     for cell in confusion.cell_table(counts, NAMES, by).itertuples():
         true, called = table["label"] == NAMES[cell.true], table["prediction"] == NAMES[cell.predicted]
@@ -110,18 +110,18 @@ def words(counts, by, true, predicted):
     return cells[(cells["true"] == true) & (cells["predicted"] == predicted)]["words"].item()
 
 
-def test_words_of_the_issues_example():
+def test_a_cell_is_worded_by_what_its_share_is_of():
     counts = [[128, 14], [58, 1000]]
-    assert words(counts, "true", 0, 1) == "14 of 142 Tops were called Tshirts, 9.9%, 6.0 to 15.9%"
+    assert words(counts, "true", 0, 1) == "14 of 142 Tops predicted as Tshirts (9.9%, 95% CI 6.0–15.9%)"
     assert words(counts, "counts", 0, 1) == words(counts, "true", 0, 1)
-    assert words(counts, "true", 0, 0) == "128 of 142 Tops were recognised, 90.1%, 84.1 to 94.0%"
-    assert words(counts, "predicted", 0, 1).startswith("14 of 1,014 photos called Tshirts were Tops in truth, 1.4%")
-    assert words(counts, "all", 0, 1).startswith("14 of 1,200 photos were Tops called Tshirts, 1.2%")
+    assert words(counts, "true", 0, 0) == "128 of 142 Tops predicted correctly (90.1%, 95% CI 84.1–94.0%)"
+    assert words(counts, "predicted", 0, 1).startswith("14 of 1,014 photos predicted as Tshirts are Tops (1.4%")
+    assert words(counts, "all", 0, 1).startswith("14 of 1,200 photos are Tops predicted as Tshirts (1.2%")
 
 
 def test_words_of_a_class_without_samples():
-    assert words([[0, 0], [1, 1]], "true", 0, 1) == "There are no Tops (n=0)"
-    assert words([[1, 0], [1, 0]], "predicted", 0, 1) == "There are no photos called Tshirts (n=0)"
+    assert words([[0, 0], [1, 1]], "true", 0, 1) == "No Tops (n = 0)"
+    assert words([[1, 0], [1, 0]], "predicted", 0, 1) == "No photos predicted as Tshirts (n = 0)"
 
 
 def test_confused_pairs_are_pandas_most_frequent_mistakes(table, counts):
@@ -142,22 +142,21 @@ def test_mistaken_both_ways(table, counts):
     assert shirts.sum(axis=1).is_monotonic_decreasing
 
 
-def test_the_photos_of_a_cell_most_confident_first(table, predictions, everything):
-    rows = confusion.cell_rows(predictions, everything, NAMES.index("Tops"), NAMES.index("Shirts"), limit=100)
+def test_photos_are_listed_with_their_details_and_both_probabilities(table, predictions):
+    rows = np.flatnonzero((predictions.true == NAMES.index("Tops")) & (predictions.predicted == NAMES.index("Shirts")))
+    listed = confusion.photo_rows(predictions, rows)
     behind = table[(table["label"] == "Tops") & (table["prediction"] == "Shirts")]
     expected = behind.sort_values("confidence", ascending=False)
-    assert len(expected) > 1
-    for column, source in (("id", "id"), ("p_predicted", "Shirts"), ("p_true", "Tops"), ("product", "product")):
-        assert rows[column].tolist() == expected[source].tolist()
-    assert set(rows["label"]) == {"Tops"} and set(rows["prediction"]) == {"Shirts"}
-    first = confusion.cell_rows(predictions, everything, NAMES.index("Tops"), NAMES.index("Shirts"), limit=1)
-    assert first["id"].tolist() == expected["id"].tolist()[:1]
+    assert len(expected) > 1 and listed["id"].tolist() == expected["id"].astype(str).tolist()
+    for column, source in (("p_predicted", "Shirts"), ("p_true", "Tops"), ("product", "product"), ("label", "label")):
+        assert listed[column].tolist() == expected[source].tolist()
 
 
-def test_the_photos_of_a_cell_obey_the_filter(table, predictions):
+def test_the_first_photos_of_a_cell_obey_the_filter(table, predictions):
     rows = confusion.cell_rows(predictions, predictions.mask({"colour": ["Red"]}), 0, 0, limit=1000)
     behind = (table["label"] == NAMES[0]) & (table["prediction"] == NAMES[0]) & (table["colour"] == "Red")
-    assert set(rows["id"]) == set(table["id"][behind])
+    assert set(rows["id"]) == set(table["id"][behind].astype(str))
+    assert confusion.cell_rows(predictions, predictions.mask({"colour": ["Red"]}), 0, 0, 1).equals(rows.head(1))
 
 
 def test_average_precision_is_scikit_learns(table, predictions, everything):
@@ -194,8 +193,8 @@ def test_uncalibrated_confidence_of_a_certain_answer_is_certain():
     assert confusion.uncalibrated_confidence(np.array([[1.0, 0.0]]), 1.5).tolist() == [1.0]
 
 
-def test_slices_are_fishers_exact_test_of_each_value(table, predictions, everything):
-    found = slices.slices(predictions, everything)
+def test_slices_are_fishers_exact_test_of_each_value(table, predictions):
+    found = slices.slices(predictions.facets, predictions.correct, pairs=False)
     correct = (table["label"] == table["prediction"]).to_numpy()
     columns = {"colour": table["colour"], "usage": table["usage"], "group": table["group"]}
     checked = 0
@@ -214,23 +213,59 @@ def test_slices_are_fishers_exact_test_of_each_value(table, predictions, everyth
     assert found["accuracy"].is_monotonic_increasing
 
 
+def test_pairs_of_values_are_fishers_exact_test_too(table, predictions):
+    found = slices.slices(predictions.facets, predictions.correct)
+    correct = (table["label"] == table["prediction"]).to_numpy()
+    of = found[(found["facet"] == "colour") & (found["facet_2"] == "usage")]
+    for row in of.itertuples():
+        inside = ((table["colour"] == row.value) & (table["usage"] == row.value_2)).to_numpy()
+        square = [
+            [(inside & correct).sum(), (inside & ~correct).sum()],
+            [(~inside & correct).sum(), (~inside & ~correct).sum()],
+        ]
+        assert (row.n, row.p) == pytest.approx((inside.sum(), fisher_exact(square, alternative="less").pvalue))
+        assert slices.slice_rows(predictions.facets, row._asdict()).sum() == row.n
+    assert len(of) == 6
+
+
+def test_a_pair_that_holds_the_same_rows_as_one_of_its_values_is_not_searched():
+    facets = {"a": pd.Categorical(["x"] * 30 + ["y"] * 30), "b": pd.Categorical(["u"] * 30 + ["v"] * 30)}
+    found = slices.slices(facets, np.arange(60) % 3 > 0)
+    assert set(found["facet_2"]) == {""} and len(found) == 4
+
+
 def test_slices_too_small_or_holding_every_row_are_not_looked_at(predictions):
     few = predictions.mask({"colour": ["Red"]}) & (np.arange(len(predictions)) < 60)
-    found = slices.slices(predictions, few)
+    found = slices.slices({name: facet[few] for name, facet in predictions.facets.items()}, predictions.correct[few])
     assert "colour" not in set(found["facet"]) and (found["n"] >= slices.SMALLEST_SLICE).all()
 
 
-def test_holm_of_a_worked_example():
-    """Holm (1979): p = 0.01, 0.04, 0.03 become 0.03, 0.06, 0.06."""
-    np.testing.assert_allclose(slices.holm(np.array([0.01, 0.04, 0.03])), [0.03, 0.06, 0.06])
-    assert slices.holm(np.array([])).size == 0
+@given(st.lists(st.floats(0, 1), max_size=40))
+def test_the_false_discovery_rate_is_scipys(p):
+    np.testing.assert_allclose(slices.benjamini_hochberg(np.array(p)), false_discovery_control(p) if p else [])
 
 
-def test_holm_lies_between_benjamini_hochberg_and_bonferroni():
-    p = np.random.default_rng(0).uniform(0, 0.2, 30)
-    corrected = slices.holm(p)
-    assert (corrected >= false_discovery_control(p) - 1e-12).all()
-    assert (corrected <= np.minimum(p * 30, 1) + 1e-12).all()
+def test_bins_are_filled_equally_and_unknown_numbers_are_in_none():
+    found = slices.binned(np.array([5, 1, np.nan, 4, 2, 3, 6]), ("low", "middle", "high"))
+    assert found.codes.tolist() == [2, 0, -1, 1, 0, 1, 2]
+
+
+def test_clusters_are_the_heaps_and_rows_without_a_place_are_in_none():
+    places = np.vstack([np.random.default_rng(0).normal(10 * heap, 1, (20, 2)) for heap in range(3)] + [[[np.nan] * 2]])
+    found = slices.clusters(places, 3)
+    assert [len(set(found.codes[heap * 20 : heap * 20 + 20])) for heap in range(3)] == [1, 1, 1]
+    assert len(set(found.codes[:60])) == 3 and found.codes[60] == -1
+    assert set(slices.clusters(np.full((2, 2), np.nan), 3).codes) == {-1}
+
+
+def test_numbers_that_cause_mistakes_predict_them_and_noise_does_not():
+    random = np.random.default_rng(0)
+    dark = random.uniform(0, 255, 2000)
+    correct = random.random(2000) > np.where(dark < 50, 0.6, 0.05)
+    cause = slices.predictable_errors(pd.DataFrame({"brightness": dark}), correct)
+    noise = slices.predictable_errors(pd.DataFrame({"brightness": random.uniform(0, 1, 2000)}), correct)
+    assert cause.low > 0.6 and noise.low < 0.53
+    assert slices.predictable_errors(pd.DataFrame({"brightness": dark[:40]}), np.ones(40, bool)) is None
 
 
 def test_the_worst_slice_is_the_one_made_worst(table):
@@ -238,7 +273,7 @@ def test_the_worst_slice_is_the_one_made_worst(table):
     red = spoilt["colour"] == "Red"
     spoilt.loc[red, list(NAMES)] = np.roll(spoilt.loc[red, list(NAMES)].to_numpy(), 1, axis=1)
     predictions = predictions_from_table(spoilt, "p.csv", LABELS)
-    worst = slices.worst_slice(slices.slices(predictions, np.ones(len(predictions), bool)))
+    worst = slices.worst_slice(slices.slices(predictions.facets, predictions.correct))
     assert (worst["facet"], worst["value"]) == ("colour", "Red")
 
 
@@ -290,7 +325,7 @@ def test_compare_matches_by_id_and_counts_who_is_right(table, predictions, every
     assert comparison.only_a == (right_a & ~right_b).sum() > 0
     assert comparison.only_b == (~right_a & right_b).sum()
     ids_only_a = predictions.table["id"].iloc[comparison.rows_a[comparison.right_a & ~comparison.right_b]]
-    assert set(ids_only_a) == set(both["id"][right_a & ~right_b])
+    assert set(ids_only_a) == set(both["id"][right_a & ~right_b].astype(str))
     assert comparison.p == pytest.approx(binomtest(comparison.only_b, comparison.only_a + comparison.only_b).pvalue)
 
 
@@ -298,15 +333,15 @@ def test_mcnemars_p_is_the_binomial_sum_written_out(predictions):
     right = np.array([True] * 9 + [False])
     comparison = Comparison(np.arange(10), np.arange(10), right, ~right)
     assert comparison.p == pytest.approx(2 * (1 + 10) / 2**10)
-    assert "9 photos are right in A only, 1 in B only" in comparison_words(comparison, "A", "B")
-    assert "2.1% of tests (McNemar's exact test): A is better." in comparison_words(comparison, "A", "B")
+    assert comparison_words(comparison, "A", "B") == (
+        "A is significantly better (McNemar p = 0.021): 9 photos are correct in A only, 1 in B only."
+    )
 
 
 def test_words_of_a_split_that_chance_explains_and_of_none(predictions, everything):
     right = np.array([True, True, False])
     comparison = Comparison(np.arange(3), np.arange(3), right, ~right)
-    assert "100.0% of tests" in comparison_words(comparison, "A", "B")
-    assert "chance alone explains" in comparison_words(comparison, "A", "B")
+    assert comparison_words(comparison, "A", "B").startswith("No significant difference (McNemar p = 1)")
     same = compare(predictions, predictions, everything)
     assert same.p == 1 and "exactly the same photos" in comparison_words(same, "A", "B")
 
@@ -318,7 +353,7 @@ def test_words_of_a_split_that_chance_explains_and_of_none(predictions, everythi
         (
             lambda t: t.assign(label=["Jeans" if name == "Skirts" else name for name in t["label"]]),
             LABELS,
-            "disagree on the true class of",
+            "different true classes for",
         ),
         (lambda t: t, LabelSet({"All": NAMES[::-1]}), "different classes"),
     ],
@@ -334,19 +369,29 @@ def test_a_comparison_keeps_to_its_mask(predictions, everything):
     assert compare(predictions, predictions, mask).rows_a.tolist() == np.flatnonzero(mask).tolist()
 
 
-def test_the_headline_counts_answered_photos_only():
+def test_the_headline_counts_photos_above_the_threshold_only():
     counts = np.array([[90, 6], [2, 2]])
-    assert confusion.accuracy_words(counts, 100, 0) == "92.0% of 100 photos are right"
-    assert confusion.accuracy_words(counts, 125, 0.8) == "Answering only above 0.80: 92.0% right on 80.0% of photos"
+    assert confusion.accuracy_words(counts, 100, 0) == "Accuracy 92.0% on 100 photos"
+    assert confusion.accuracy_words(counts, 125, 0.8) == "Accuracy 92.0% at 80.0% coverage (confidence 0.80 or more)"
 
 
 def test_the_lines_below_the_headline():
     low, high = binomtest(92, 100).proportion_ci(method="wilson")
     assert confusion.detail_words(np.array([[90, 6], [2, 2]]), ("Tops", "Jeans"), 125) == (
-        f"95% interval {low:.1%} to {high:.1%}, 100 of 125 photos answered. ".replace("% to", " to")
-        + "Most frequent mistake: 6 of 96 Tops were called Jeans, 6.2%, 2.9 to 13.0%."
+        f"95% CI {100 * low:.1f}–{high:.1%}, 100 of 125 photos. "
+        "Most frequent mistake: 6 of 96 Tops predicted as Jeans (6.2%, 95% CI 2.9–13.0%)."
     )
-    assert confusion.detail_words(np.diag([3, 4]), ("Tops", "Jeans"), 7).endswith("100.0%. No mistake at all.")
+    assert confusion.detail_words(np.diag([3, 4]), ("Tops", "Jeans"), 7).endswith("100.0%. No mistakes.")
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=200))
+def test_calibration_bins_keep_every_photo_and_hold_ten_where_there_are_ten(photos):
+    confidence, correct = np.array([share for share, _ in photos]), np.array([hit for _, hit in photos])
+    bins = confusion.calibration_bins(confidence, correct)
+    assert bins["count"].sum() == len(photos)
+    assert (bins["count"] >= min(10, len(photos))).all()
+    assert (bins["accuracy"] * bins["count"]).sum() == pytest.approx(correct.sum())
+    assert (bins["confidence"] * bins["count"]).sum() == pytest.approx(confidence.sum())
 
 
 def test_the_threshold_for_an_accuracy_is_the_lowest_that_reaches_it(predictions):
@@ -372,7 +417,8 @@ def test_disagreements_list_who_says_what(table, predictions, everything, first_
     other = other_run(table)
     second = predictions_from_table(other, "b.csv", LABELS)
     listed = disagreements(compare(predictions, second, everything), predictions, second, first_right)
-    both = table.merge(other, on="id", suffixes=("_a", "_b")).set_index("id")
+    both = table.merge(other, on="id", suffixes=("_a", "_b"))
+    both = both.set_index(both["id"].astype(str))
     right_a, right_b = both["label_a"] == both["prediction_a"], both["label_b"] == both["prediction_b"]
     expected = both[right_a & ~right_b if first_right else ~right_a & right_b]
     assert set(listed["id"]) == set(expected.index) and len(listed)

@@ -9,8 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from core.artifacts.facets import NOT_STATED
 from core.artifacts.labels import LabelSet
-from core.artifacts.predictions import NOT_STATED, predictions_from_table, read_predictions
+from core.artifacts.predictions import predictions_from_table, read_predictions
 from core.artifacts.tables import MAX_ROWS
 from core.errors import InvalidData
 from tests.prediction_tables import LABELS, NAMES, prediction_table

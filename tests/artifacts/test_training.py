@@ -14,7 +14,8 @@ import pandas as pd
 import pytest
 
 from core.analysis import history
-from core.artifacts.run import Run, sha256_of
+from core.artifacts.measures import Rate
+from core.artifacts.run import Run, find_runs, sha256_of
 from core.artifacts.training import (
     COLUMNS,
     ELSEWHERE,
@@ -76,7 +77,7 @@ def test_the_published_run_is_as_published(published):
 
 def test_totals_of_the_published_run_are_those_published_since_an_epoch_is_missing(published):
     assert published.seconds == 4858 and published.images_per_second == 29.8
-    assert published.test_accuracy == {"low": 0.9, "high": 0.91, "as_published": "about 90-91%"}
+    assert published.test_accuracy == Rate(low=0.9, high=0.91, as_published="about 90-91%")
 
 
 def test_without_a_published_total_an_unknown_epoch_makes_it_unknown(tmp_path):
@@ -284,6 +285,32 @@ def test_broken_folders_are_listed_with_what_is_wrong(tmp_path):
     assert "manifest.json is missing" in problems["empty"]
     assert "cannot be read" in problems["half"]
     assert "holds a list where a JSON object is expected" in problems["list"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *(
+            {"created": None},
+            {"created": 5},
+            {"created": "yesterday"},
+            {"files": []},
+            {"files": None},
+            {"files": {"a": None}},
+        ),
+        *({"files": {"../a": "0"}}, {"name": {}}, {"run_id": None}, {"groups": []}, {"groups": {"Tops": None}}),
+        *({"groups": {"Tops": [1]}}, {"notes": "a"}, {"stages": {}}, {"in_scope": 1}, {"input": []}),
+    ],
+    ids=str,
+)
+def test_a_manifest_that_holds_something_else_breaks_its_own_run_only(tmp_path, change):
+    for name in ("good", "odd"):
+        shutil.copytree(RUNS_FOLDER / "published-reference", tmp_path / name)
+    path = tmp_path / "odd" / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    runs, broken = find_runs(tmp_path)
+    assert [run.folder.name for run in runs] == ["good"]
+    assert "holds something else than it should in" in broken["odd"]
 
 
 @pytest.mark.parametrize(

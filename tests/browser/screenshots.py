@@ -28,8 +28,8 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=CHROMIUM_OPTIONS)
         for scheme in ("light", "dark"):
             take(browser, server, "home", scheme, DESKTOP, 900)
-            take(browser, f"{server}/Classify", "classify", scheme, DESKTOP, 1500, with_two_boxes)
-            take(browser, f"{server}/Classify", "classify", scheme, PHONE, 1720, with_photo)
+            take(browser, f"{server}/Classify", "classify", scheme, DESKTOP, 900, with_two_boxes)
+            take(browser, f"{server}/Classify", "classify", scheme, PHONE, 844, with_photo)
         take(browser, server, "home", "light", PHONE, 844)
         take(browser, server, "model-card", "light", DESKTOP, 900, with_card)
         take(browser, f"{server}/Training_history", "history", "light", DESKTOP, 1500)
@@ -80,16 +80,17 @@ def with_photo(page: Page) -> None:
         path = Path(folder) / "outfit.png"
         outfit(OUTFIT_SEED, OUTFIT)[0].save(path)
         page.locator("input[type=file]").first.set_input_files(path)
-        page.locator("canvas.upper-canvas").wait_for()
+        page.locator(".verdict h2").wait_for()
         at_rest(page)
 
 
 def with_two_boxes(page: Page) -> None:
     """Upload a drawn outfit and draw a box round each of its garments."""
     with_photo(page)
+    page.keyboard.press("r")
+    at_rest(page)
     for left, top, right, bottom in outfit(OUTFIT_SEED, OUTFIT)[1].values():
-        canvas = page.locator("canvas.upper-canvas")
-        area = canvas.bounding_box()
+        area = page.locator(".paper").bounding_box()
         assert area
         scale = area["width"] / OUTFIT[0]
         page.mouse.move(area["x"] + left * scale, area["y"] + top * scale)

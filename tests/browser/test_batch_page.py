@@ -37,7 +37,7 @@ def test_a_zip_is_classified_and_the_csv_holds_every_photo(server, open_page, ph
     shown(page.get_by_text("1 could not be read; the others are classified."))
     expect(page.locator("[data-testid=stDataFrame]")).to_have_count(2)
     with page.expect_download() as download:
-        page.get_by_role("button", name="CSV", exact=True).click()
+        page.get_by_role("button", name="Export CSV", exact=True).click()
     table = pd.read_csv(download.value.path())
     assert len(table) == count + 1 and table["label"].notna().sum() == count
     assert "wardrobe.zip/broken.jpg" in set(table["file"])

@@ -1,137 +1,167 @@
-"""Boxes on the classify page's canvas, moved, resized, deleted and undone in a real browser."""
+"""Boxes on the classify page's photo: drawn, moved, resized, deleted and undone with mouse, finger and keyboard in a real browser."""
 
-import re
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Page, expect
 
 from core.samples import garments
-from tests.browser.test_classify_page import draw, upload
-from tests.browser.waiting import canvas_shown, shown
+from tests.browser.classify import (
+    PHONE,
+    chip,
+    drag,
+    finger,
+    on_screen,
+    opened,
+    region,
+    selected,
+    tool,
+    touch,
+    wait_for_region,
+)
 
 pytestmark = pytest.mark.browser
 
 SIZE = (960, 1280)
 BOX = (200, 200, 600, 700)
-TOLERANCE = 12  # pixels of the photo: four of the canvas, for its lines and handles have a width
+TOLERANCE = 12  # pixels of the photo: four of the window, for pointers are told in whole ones
+
+
+@pytest.fixture(scope="module")
+def shirt(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("photos") / "shirt.png"
+    garments.sample("Shirts", size=SIZE).save(path)
+    return path
 
 
 @pytest.fixture
-def page(server, open_page, tmp_path: Path) -> Page:
-    """A photo with one box on it."""
-    path = tmp_path / "shirt.png"
-    garments.sample("Shirts", size=SIZE).save(path)
-    page = open_page(f"{server}/Classify")
-    upload(page, path)
-    canvas_shown(page)
-    draw(page, BOX, SIZE)
-    assert region(page) == pytest.approx(BOX, abs=TOLERANCE)
+def page(server, open_page, shirt) -> Page:
+    """A photo with one box on it, drawn with the mouse."""
+    page = opened(open_page(f"{server}/Classify"), shirt)
+    drag(page, BOX, SIZE)
+    selected(page, "Box 1")
+    wait_for_region(page, BOX, TOLERANCE)
     return page
 
 
-def region(page: Page, number: int = 1) -> tuple[int, int, int, int]:
-    """(left, top, right, bottom) of a region as its card says."""
-    title = page.get_by_text(f"Region {number} ·")
-    shown(title)
-    canvas_shown(page)
-    numbers = re.search(r"(\d+) × (\d+) pixels at \((\d+), (\d+)\)", title.inner_text())
-    assert numbers
-    width, height, left, top = map(int, numbers.groups())
-    return left, top, left + width, top + height
+@pytest.fixture
+def phone(server, open_page, shirt) -> Page:
+    return opened(open_page(f"{server}/Classify", **PHONE), shirt)
 
 
-def tool(page: Page, name: str) -> None:
-    """Press a button of the canvas's toolbar, which stands there while the pointer is over the photo."""
-    page.locator("canvas.upper-canvas").hover()
-    page.get_by_role("button", name=name, exact=True).click()
+def test_a_box_is_moved_and_resized_with_the_mouse(page):
+    tool(page, "edit").click()
+    drag(page, (400, 450, 500, 500), SIZE)
+    wait_for_region(page, (300, 250, 700, 750), TOLERANCE)
+    drag(page, (700, 500, 800, 500), SIZE)
+    wait_for_region(page, (300, 250, 800, 750), TOLERANCE)
+    drag(page, (800, 750, 900, 1000), SIZE)
+    wait_for_region(page, (300, 250, 900, 1000), TOLERANCE)
 
 
-def moved(page: Page, *expected: int) -> None:
-    """Wait until region 1 is where it should be."""
-    for _ in range(20):
-        if region(page) == pytest.approx(expected, abs=TOLERANCE):
-            return
-        page.wait_for_timeout(250)
-    assert region(page) == pytest.approx(expected, abs=TOLERANCE)
+def test_a_box_dragged_over_the_edge_stays_whole_inside_the_photo(page):
+    tool(page, "edit").click()
+    drag(page, (400, 450, 60, 450), SIZE)
+    wait_for_region(page, (0, 200, 400, 700), TOLERANCE)
 
 
-def test_a_box_is_moved_with_the_pencil(page):
-    tool(page, "Edit")
-    draw(page, (400, 450, 500, 500), SIZE)
-    moved(page, 300, 250, 700, 750)
+@pytest.mark.parametrize("key", ["Delete", "Backspace"])
+def test_a_key_deletes_the_selected_box_alone_and_the_others_keep_their_numbers(page, key):
+    drag(page, (650, 800, 900, 1200), SIZE)
+    selected(page, "Box 2")
+    chip(page, 1).click()
+    selected(page, "Box 1")
+    page.keyboard.press(key)
+    expect(chip(page, 1)).to_have_count(0)
+    selected(page, "Box 2")
+    tool(page, "undo").click()
+    expect(chip(page, 1)).to_have_count(1)
 
 
-def test_a_box_is_resized_at_its_sides_and_in_proportion_at_its_corners(page):
-    tool(page, "Edit")
-    page.mouse.click(*at(page, 400, 450))
-    draw(page, (600, 450, 700, 450), SIZE)
-    moved(page, 200, 200, 700, 700)
-    draw(page, (700, 700, 800, 800), SIZE)
-    moved(page, 200, 200, 800, 800)
+def test_a_drag_that_leaves_the_photo_ends_at_its_edge_and_goes_on_when_it_comes_back(page):
+    x, y = on_screen(page, 700, 900, SIZE)
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(*on_screen(page, 1400, 1100, SIZE), steps=3)  # beside the photo
+    page.mouse.move(*on_screen(page, 900, 1200, SIZE), steps=3)
+    page.mouse.up()
+    selected(page, "Box 2")
+    wait_for_region(page, (700, 900, 900, 1200), TOLERANCE)
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(*on_screen(page, 1400, 1000, SIZE))  # a flick, let go outside
+    page.mouse.up()
+    selected(page, "Box 3")
+    wait_for_region(page, (700, 900, 960, 1000), TOLERANCE)
 
 
-def at(page: Page, x: int, y: int) -> tuple[float, float]:
-    """Where a pixel of the photo is on the screen."""
-    area = page.locator("canvas.upper-canvas").bounding_box()
-    assert area
-    return area["x"] + x * area["width"] / SIZE[0], area["y"] + y * area["height"] / SIZE[1]
+def test_a_box_drawn_while_the_one_before_is_being_classified_is_not_lost(page):
+    drag(page, (620, 800, 740, 1000), SIZE)
+    drag(page, (760, 800, 880, 1000), SIZE)
+    expect(page.locator(".chip")).to_have_count(3)
+    chip(page, 2).click()
+    wait_for_region(page, (620, 800, 740, 1000), TOLERANCE)
+    chip(page, 3).click()
+    wait_for_region(page, (760, 800, 880, 1000), TOLERANCE)
 
 
-def test_a_box_is_deleted_alone_and_the_others_keep_their_numbers(page):
-    draw(page, (650, 800, 900, 1200), SIZE)
-    shown(page.get_by_text("Region 2 ·"))
-    second = region(page, 2)
-    tool(page, "Edit")
-    page.mouse.click(*at(page, 400, 450))
-    tool(page, "Delete selected")
-    expect(page.get_by_text("Region 1 ·")).to_have_count(0)
-    assert region(page, 2) == second
+def test_a_click_selects_the_smallest_box_and_beside_them_all_the_whole_photo(page):
+    drag(page, (300, 300, 500, 500), SIZE)
+    selected(page, "Box 2")
+    page.mouse.click(*on_screen(page, 250, 250, SIZE))
+    selected(page, "Box 1")
+    page.mouse.click(*on_screen(page, 400, 400, SIZE))
+    selected(page, "Box 2")
+    page.mouse.click(*on_screen(page, 900, 1200, SIZE))
+    selected(page, "Whole photo")
+    expect(page.locator(".chip")).to_have_count(2)
 
 
-DRAW_AT_ONCE = """(canvas, boxes) => {
-    const area = canvas.getBoundingClientRect();
-    const fire = (target, type, x, y, buttons) => target.dispatchEvent(new MouseEvent(type, {
-        clientX: area.left + x * area.width, clientY: area.top + y * area.height, buttons, bubbles: true, cancelable: true,
-    }));
-    for (const [left, top, right, bottom] of boxes) {
-        fire(canvas, "mousedown", left, top, 1);
-        fire(document, "mousemove", right, bottom, 1);
-        fire(document, "mouseup", right, bottom, 0);
-    }
-}"""
+def test_a_finger_scrolls_until_draw_is_on_and_then_draws(phone):
+    main = phone.get_by_test_id("stMain")
+    finger(phone, (480, 900, 480, 300), SIZE)
+    phone.wait_for_function("element => element.scrollTop > 40", arg=main.element_handle())
+    expect(phone.locator(".chip")).to_have_count(0)
+    main.evaluate("element => element.scrollTo(0, 0)")
+    phone.wait_for_timeout(500)  # the scroll runs out
+    tool(phone, "draw").tap()
+    before = main.evaluate("element => element.scrollTop")
+    finger(phone, BOX, SIZE)
+    selected(phone, "Box 1")
+    wait_for_region(phone, BOX, TOLERANCE)
+    assert main.evaluate("element => element.scrollTop") == before
 
 
-def test_boxes_drawn_before_the_first_is_answered_get_numbers_of_their_own(page):
-    boxes = [(left / SIZE[0], 800 / SIZE[1], (left + 120) / SIZE[0], 1000 / SIZE[1]) for left in (620, 760)]
-    page.locator("canvas.upper-canvas").evaluate(DRAW_AT_ONCE, boxes)
-    for number in (2, 3):
-        shown(page.get_by_text(f"Region {number} ·"))
-    for number, left in ((2, 620), (3, 760)):
-        assert region(page, number) == pytest.approx((left, 800, left + 120, 1000), abs=TOLERANCE)
+def test_a_finger_moves_resizes_and_deletes_a_box_and_undo_brings_it_back(phone):
+    tool(phone, "draw").tap()
+    finger(phone, BOX, SIZE)
+    selected(phone, "Box 1")
+    tool(phone, "edit").tap()
+    finger(phone, (400, 450, 500, 500), SIZE)
+    wait_for_region(phone, (300, 250, 700, 750), TOLERANCE)
+    finger(phone, (700, 750, 800, 900), SIZE)
+    wait_for_region(phone, (300, 250, 800, 900), TOLERANCE)
+    tool(phone, "remove").tap()
+    expect(phone.locator(".chip")).to_have_count(0)
+    tool(phone, "undo").tap()
+    wait_for_region(phone, (300, 250, 800, 900), TOLERANCE)
+    tool(phone, "edit").tap()
+    touch(phone, on_screen(phone, 900, 1200, SIZE))
+    selected(phone, "Whole photo")
+    touch(phone, on_screen(phone, 500, 500, SIZE))
+    selected(phone, "Box 1")
 
 
-def test_a_number_typed_over_does_no_harm(page):
-    tool(page, "Edit")
-    page.mouse.click(*at(page, 400, 450))
-    page.mouse.click(*at(page, 400, 450))
-    page.keyboard.press("Control+a")
-    page.keyboard.type("0")
-    page.mouse.click(*at(page, 800, 1200))
-    draw(page, (400, 450, 500, 500), SIZE)  # which moves it
-    moved(page, 300, 250, 700, 750)
-    shown(page.get_by_text("Whole photo · "))
-
-
-def test_undo_takes_the_last_box_back_and_redo_brings_it_again(page):
-    before = region(page)
-    tool(page, "Undo")
-    expect(page.get_by_text("Region 1 ·")).to_have_count(0)
-    tool(page, "Redo")
-    assert region(page) == before
-
-
-def test_a_box_dragged_over_the_edge_ends_there(page):
-    tool(page, "Edit")
-    draw(page, (400, 450, 60, 450), SIZE)
-    moved(page, 0, 200, 260, 700)
+@pytest.mark.parametrize("size", [(12000, 400), (1170, 15000)])
+def test_very_wide_and_very_tall_photos_can_be_drawn_on(server, open_page, tmp_path, size):
+    path = tmp_path / "long.jpg"
+    Image.effect_noise(size, 60).convert("RGB").save(path)
+    page = opened(open_page(f"{server}/Classify"), path)
+    area = page.locator(".paper").bounding_box()
+    assert area and min(area["width"], area["height"]) >= 140
+    side = min(size)
+    box = (side * 0.2, side * 0.2, side * 0.8, side * 0.8)
+    drag(page, box, size)
+    selected(page, "Box 1")
+    assert region(page) == pytest.approx(box, abs=side / 20)

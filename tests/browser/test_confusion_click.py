@@ -10,6 +10,7 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from core.artifacts.labels import LabelSet
+from core.inference.verdict import class_name
 from tests.browser.conftest import running_server
 from tests.browser.waiting import at_rest, shown
 from tests.conftest import GROUPS
@@ -20,6 +21,10 @@ pytestmark = pytest.mark.browser
 LABELS = LabelSet.from_json(GROUPS)
 NAMES = LABELS.names
 SHOWN_AT_ONCE = 6
+TABS = (
+    *("Classes", "Confused pairs", "Slices", "Map", "Phone and worn", "Threshold", "Calibration", "Label errors"),
+    *("Cohorts", "Stages", "Compare runs"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +38,9 @@ def table() -> pd.DataFrame:
 def matrix_server(tmp_path_factory, table, random_run) -> Iterator[str]:
     """The dashboard over a run of these photos, with the data set on the machine; another run's network serves."""
     folder = tmp_path_factory.mktemp("browser")
-    write_run(folder / "runs" / "shipped", {"predictions.csv": table.drop(columns=["answer", "confidence"])}, LABELS)
+    places = pd.DataFrame({"id": table["id"], "x": table["confidence"], "y": table["id"] % 100 / 100})
+    tables = {"predictions.csv": table.drop(columns=["answer", "confidence"]), "embedding.csv": places}
+    write_run(folder / "runs" / "shipped", tables, LABELS)
     (folder / "runs" / "random").symlink_to(random_run.folder)
     (folder / "runs" / "current.json").write_text('{"run_id": "random"}')
     (folder / "images").mkdir()
@@ -82,8 +89,9 @@ def behind(table: pd.DataFrame, true: str, called: str) -> list[str]:
 
 def expect_photos(page: Page, table: pd.DataFrame, true: str, called: str) -> None:
     photos, of = behind(table, true, called), (table["label"] == true).sum()
-    verb = "recognised" if true == called else f"called {called}"
-    shown(page.get_by_text(f"{len(photos)} of {of} {true} were {verb}, {len(photos) / of:.1%}").first)
+    verb = "correctly" if true == called else f"as {class_name(called)}"
+    words = f"{len(photos)} of {of} {class_name(true)} predicted {verb} ({len(photos) / of:.1%}"
+    shown(page.get_by_text(words).first)
     wait_for_rest(page)
     assert listed(page) == photos[:SHOWN_AT_ONCE] and photos
 
@@ -138,7 +146,7 @@ def test_the_cell_is_in_the_link_and_survives_another_normalisation(matrix_serve
     page.get_by_text("Counts", exact=True).click()
     wait_for_rest(page)
     expect_photos(page, table, "Tops", "Tshirts")
-    expect(page).to_have_url(re.compile("matrix_true=Tops.*|.*matrix_called=Tshirts"))
+    expect(page).to_have_url(re.compile("matrix_true=Tops.*|.*matrix_called=T-shirts"))
     expect_photos(open_page(page.url), table, "Tops", "Tshirts")
 
 
@@ -150,11 +158,13 @@ def test_hovering_says_a_cell_in_words(matrix_server, open_page, table):
     page.mouse.move(box["x"] + box["width"] * 0.5 / len(NAMES), box["y"] + box["height"] * 2.5 / len(NAMES))
     photos, of = len(behind(table, "Tops", "Tshirts")), (table["label"] == "Tops").sum()
     expect(page.locator(".st-key-matrix_chart .hoverlayer")).to_contain_text(f"{photos} of {of} Tops")
-    expect(page.locator(".st-key-matrix_chart .hoverlayer")).to_contain_text(f"were called Tshirts, {photos / of:.1%}")
+    expect(page.locator(".st-key-matrix_chart .hoverlayer")).to_contain_text(
+        f"predicted as T-shirts ({photos / of:.1%}"
+    )
 
 
 def test_a_photo_opens_in_the_classify_page_and_a_link_leads_back_to_its_cell(matrix_server, open_page, table):
-    page = open_page(f"{matrix_server}?matrix_true=Tops&matrix_called=Tshirts")
+    page = open_page(f"{matrix_server}?matrix_true=Tops&matrix_called=T-shirts")
     expect_photos(page, table, "Tops", "Tshirts")
     page.locator("[class*=st-key-matrix_open_] button").first.click()
     expect(page).to_have_url(re.compile("/Classify"))
@@ -177,9 +187,73 @@ def test_the_page_logs_no_error(matrix_server, open_page):
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto(matrix_server)
-    for tab in ("Classes", "Confused pairs", "Trust", "Label errors", "Stages", "Compare runs"):
-        wait_for_rest(page)
+    for tab in TABS:
+        at_rest(page)
         page.get_by_role("tab", name=tab).click()
         expect(page.get_by_role("tab", name=tab)).to_have_attribute("aria-selected", "true")
-    wait_for_rest(page)
+    at_rest(page)
     assert errors == []
+
+
+def test_the_tabs_are_in_sight_on_a_laptop(matrix_server, open_page):
+    page = open_page(matrix_server, width=1440, height=900)
+    wait_for_rest(page)
+    for tab in ("Matrix", *TABS):
+        box = page.get_by_role("tab", name=tab, exact=True).bounding_box()
+        assert box and box["y"] + box["height"] < 400
+
+
+def test_the_first_tap_lists_the_photos_of_its_cell(matrix_server, open_page, table):
+    page = open_page(matrix_server, width=820, height=1180, has_touch=True)
+    wait_for_rest(page)
+    area = page.locator(".st-key-matrix_chart .nsewdrag")
+    area.scroll_into_view_if_needed()
+    for row, column in ((2, 0), (9, 9)):
+        box = area.bounding_box()
+        assert box
+        page.touchscreen.tap(
+            box["x"] + box["width"] * (column + 0.5) / len(NAMES), box["y"] + box["height"] * (row + 0.5) / len(NAMES)
+        )
+        expect_photos(page, table, NAMES[row], NAMES[column])
+
+
+def test_row_names_stay_where_they_are_when_the_matrix_scrolls(matrix_server, open_page):
+    page = open_page(matrix_server, width=390, height=844)
+    wait_for_rest(page)
+    name = page.get_by_text("Track Pants n=")
+    before = name.bounding_box()
+    scrolled = page.locator(".st-key-matrix_chart_box").evaluate("box => (box.scrollLeft = 1000, box.scrollLeft)")
+    assert scrolled > 50 and name.bounding_box() == before
+
+
+def test_row_names_are_level_with_their_rows(matrix_server, open_page):
+    page = open_page(matrix_server)
+    wait_for_rest(page)
+    area = page.locator(".st-key-matrix_chart .nsewdrag").bounding_box()
+    assert area
+    for i in (0, len(NAMES) - 1):
+        name = page.get_by_text(re.compile(rf"{class_name(NAMES[i])} n=")).bounding_box()
+        assert name
+        middle = area["y"] + area["height"] * (i + 0.5) / len(NAMES)
+        assert abs(name["y"] + name["height"] / 2 - middle) < 4
+
+
+def test_a_lasso_on_the_map_lists_the_photos_within_it_and_is_in_the_link(matrix_server, open_page, table):
+    page = open_page(f"{matrix_server}?matrix_tab=Map")
+    at_rest(page)
+    area = page.locator(".st-key-matrix_map .nsewdrag")
+    area.scroll_into_view_if_needed()
+    box = area.bounding_box()
+    assert box
+    corners = [(0.02, 0.02), (0.98, 0.02), (0.98, 0.98), (0.02, 0.98), (0.02, 0.03)]
+    places = [(box["x"] + box["width"] * x, box["y"] + box["height"] * y) for x, y in corners]
+    page.mouse.move(*places[0])
+    page.mouse.down()
+    for place in places[1:]:
+        page.mouse.move(*place, steps=8)
+    page.mouse.up()
+    right = (table["label"] == table["answer"]).mean()
+    words = f"{len(table):,} photos selected, accuracy {right:.1%}"
+    shown(page.get_by_text(words))
+    expect(page).to_have_url(re.compile("matrix_lasso="))
+    shown(open_page(page.url).get_by_text(words))

@@ -25,13 +25,13 @@ def tab_to(page: Page, target: Locator, key: str = "Tab") -> None:
 
 def test_a_batch_is_classified_and_looked_through(server, open_page):
     page = open_page(f"{server}/Batch")
-    tab_to(page, page.get_by_role("button", name="Take drawn garments"))
+    tab_to(page, page.get_by_role("button", name="Try samples"))
     page.keyboard.press("Enter")
     shown(page.get_by_text("Classified", exact=True))
     tab_to(page, page.get_by_role("radio", name="All"))
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Enter")
-    shown(page.get_by_role("radio", name="Worth a look", checked=True))
+    shown(page.get_by_role("radio", name="To check", checked=True))
     tab_to(page, page.get_by_test_id("stDownloadButton").get_by_role("button"))
 
 
@@ -57,24 +57,24 @@ def test_from_home_to_a_box_on_a_sample_and_to_a_cell_of_the_matrix(server, open
 
     tab_to(page, page.get_by_role("button", name="Shirts", exact=True))
     page.keyboard.press("Enter")
-    shown(page.get_by_text("Whole photo ·"))
     canvas_shown(page)
 
-    tab_to(page, page.get_by_role("button", name="Type a box"))
+    tab_to(page, page.locator(".st-key-panel").get_by_role("radio").first)
+    for _ in range(4):
+        page.keyboard.press("ArrowRight")
     page.keyboard.press("Enter")
     tab_to(page, page.get_by_label("Left, top, width, height"))
     page.keyboard.type("0, 40, 480, 300")
     page.keyboard.press("Enter")
-    shown(page.get_by_text("Region 1 · 480 × 300 pixels at (0, 40)"))
-    page.keyboard.press("Escape")
+    shown(page.get_by_text("Box 1 · 480 × 300 px"))
 
     tab_to(page, page.get_by_test_id("stSidebarNavLink").filter(has_text="Confusion matrix"), "Shift+Tab")
     page.keyboard.press("Enter")
     shown(page.get_by_role("heading", name="Confusion matrix", exact=True))
 
-    for label, name in (("They are", "Tops"), ("They were called", "Tshirts")):
+    for label, name in (("True class", "Tops"), ("Predicted class", "T-shirts")):
         tab_to(page, page.get_by_role("combobox", name=label, exact=True))
         page.keyboard.type(name)
         shown(page.get_by_role("option", name=name, exact=True))
         page.keyboard.press("Enter")
-    shown(page.get_by_text(re.compile(r"\d+ of \d+ Tops were called Tshirts")).first)
+    shown(page.get_by_text(re.compile(r"\d+ of \d+ Tops predicted as T-shirts")).first)

@@ -71,12 +71,11 @@ def test_from_home_through_every_page_to_a_report(server, open_page, tmp_path: P
     page.get_by_role("link", name="Use your own photo").click()
     shown(page.get_by_role("heading", name="Classify", exact=True))
     page.get_by_role("button", name="Shirts", exact=True).click()
-    shown(page.get_by_text("Whole photo ·"))
     canvas_shown(page)
     compare(page, "classify", width)
 
     go(page, "Batch", "Batch")
-    page.get_by_role("button", name="Take drawn garments").click()
+    page.get_by_role("button", name="Try samples").click()
     shown(page.get_by_test_id("stDataFrame").first)
     compare(page, "batch", width)
 

@@ -20,5 +20,23 @@ def shown(locator: Locator) -> None:
 
 
 def canvas_shown(page: Page) -> None:
-    """Until the canvas of the photo stands."""
-    shown(page.locator("canvas.upper-canvas"))
+    """Until a photo stands on the classify page with its prediction, and can be drawn on."""
+    shown(page.locator(".verdict h2"))
+    expect(page.locator("canvas.upper-canvas")).to_have_count(1)
+    page.wait_for_function(ALIGNED)
+
+
+# The canvas lies over the photo, which has been loaded.
+ALIGNED = """() => {
+    const deep = (root, selector) => {
+        for (const element of root.querySelectorAll("*")) {
+            const found = element.shadowRoot && (element.shadowRoot.querySelector(selector) ?? deep(element.shadowRoot, selector));
+            if (found) return found;
+        }
+        return null;
+    };
+    const photo = deep(document, "img.photo"), canvas = deep(document, "canvas.upper-canvas");
+    if (!photo?.naturalWidth || !canvas) return false;
+    const [a, b] = [photo.getBoundingClientRect(), canvas.getBoundingClientRect()];
+    return ["left", "top", "right", "bottom"].every((side) => Math.abs(a[side] - b[side]) < 2);
+}"""

@@ -55,5 +55,24 @@ def test_a_file_that_is_no_journal_is_refused(journal):
         journal.resume()
 
 
+@pytest.mark.parametrize("line", [0, 1, 2], ids=["task", "first batch", "second batch"])
+def test_a_block_of_zeros_that_a_power_cut_left_counts_as_not_written(journal, line):
+    lines = journal.path.read_bytes().splitlines(keepends=True)
+    for zeroed in (bytes(len(lines[line])), lines[line][:5] + bytes(len(lines[line]) - 6) + b"\n"):
+        journal.path.write_bytes(b"".join([*lines[:line], zeroed, *lines[line + 1 :]]))
+        whole = max(0, line - 1)
+        assert journal.finished() == journal.resume() == whole
+        for batch in BATCHES[whole:]:
+            journal.append(batch)
+        assert list(journal.batches()) == BATCHES
+
+
+def test_a_batch_is_on_the_disk_before_the_next_is_begun(journal, monkeypatch):
+    synced = []
+    monkeypatch.setattr("os.fsync", synced.append)
+    journal.append(BATCHES[0])
+    assert len(synced) == 1
+
+
 def test_nothing_is_finished_before_there_is_a_file(tmp_path):
     assert Journal(tmp_path / "none.part", TASK).finished() == 0

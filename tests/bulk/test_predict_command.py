@@ -59,10 +59,10 @@ def test_the_verdict_on_a_refused_photo_comes_first_in_its_line(monkeypatch, tmp
     shown = capsys.readouterr()
     mug, shirt = shown.out.splitlines()
     assert re.fullmatch(
-        r".*mug\.png: None of these; (looks like [\w ]+ [\d.]+%; )?nearest: [\w ]+ [\d.]+%, [\w ]+ [\d.]+%", mug
+        r".*mug\.png: Out of scope; (looks like [\w ]+ [\d.]+%; )?closest: [\w ]+ [\d.]+%, [\w ]+ [\d.]+%", mug
     )
     assert re.fullmatch(r".*shirt\.png: Tshirts [\d.]+%, [\w ]+ [\d.]+%", shirt)
-    assert shown.err == "2 photos: 1 classified, 1 none of these, 0 not readable.\n"
+    assert shown.err == "2 photos: 1 classified, 1 out of scope, 0 unreadable.\n"
 
 
 def test_a_name_is_told_once_where_a_photo_cannot_be_read(folder, capsys, monkeypatch):
@@ -77,7 +77,7 @@ def test_the_end_says_what_became_of_the_photos_and_where_it_stands(folder, caps
     monkeypatch.chdir(folder)
     words = ["predict", "a.png", "b.jpg", "c.webp", "--csv", "out.csv", "--parquet", "out.parquet"]
     assert main(words) == 0
-    summary = "3 photos: 2 classified, 0 none of these, 1 not readable; written to out.csv, out.parquet."
+    summary = "3 photos: 2 classified, 0 out of scope, 1 unreadable; written to out.csv, out.parquet."
     assert capsys.readouterr().err.splitlines()[-1] == summary
 
 
@@ -274,7 +274,7 @@ def test_other_products_are_named_among_all_types_and_as_what_a_refused_photo_lo
     assert (among_all["label"], among_all["group"], among_all["probability"]) == ("Flats", "", 1.0)
     assert len(among_all["top_k"]) == 17 and among_all["in_scope"] is False
     assert main(["predict", photo, "--top-k", "1"]) == 0
-    assert "shoe.png: None of these; looks like Flats 100.0%; nearest: " in capsys.readouterr().out
+    assert "shoe.png: Out of scope; looks like Flats 100.0%; nearest: " in capsys.readouterr().out
     assert main(["predict", photo, "--all-types", "--top-k", "1"]) == 0
     assert capsys.readouterr().out.rstrip().endswith("shoe.png: Flats 100.0%")
 
@@ -285,3 +285,24 @@ def test_what_is_about_the_classes_cannot_be_asked_for_among_all_types(option, f
     with pytest.raises(SystemExit):
         main(["predict", str(folder / "a.png"), "--all-types", *option])
     assert "cannot be used with --all-types" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--csv", "--parquet"])
+def test_results_are_never_written_over_a_photo(folder, option, capsys):
+    before = (folder / "a.png").read_bytes()
+    for target in (folder / "a.png", folder / "new.jpg", folder / "photos.zip"):
+        with pytest.raises(SystemExit) as stopped:
+            main(["predict", option, str(target), str(folder / "c.webp")])
+        assert stopped.value.code == 2
+        assert f"{option} is {target}, which is no file for results" in capsys.readouterr().err
+    assert (folder / "a.png").read_bytes() == before and not (folder / "new.jpg").exists()
+
+
+def test_results_are_never_written_over_what_is_read(folder, capsys):
+    (folder / "list.csv").write_text(f"{folder / 'a.png'}\n")
+    with pytest.raises(SystemExit):
+        main(["predict", "--list", str(folder / "list.csv"), "--csv", str(folder / "list.csv")])
+    with pytest.raises(SystemExit):
+        main(["predict", str(folder), "--csv", str(folder / "x"), "--parquet", str(folder / "x")])
+    assert "Name two files" in capsys.readouterr().err
+    assert (folder / "list.csv").read_text() == f"{folder / 'a.png'}\n"

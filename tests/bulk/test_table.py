@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from core.artifacts.labels import NO_KIND, LabelSet
+from core.artifacts.labels import OUT_OF_SCOPE, LabelSet
 from core.bulk import table as table_module
 from core.bulk.pipeline import RECORD_FIELDS, Result
 from core.bulk.table import (
@@ -20,11 +20,11 @@ from core.bulk.table import (
     answered,
     as_csv,
     class_counts,
+    low_confidence,
     out_of_scope,
     photos_of,
     row,
     table,
-    unsure,
     verdicts,
 )
 from core.images.decode import MAX_NAME, display_name
@@ -118,29 +118,29 @@ def test_out_of_scope_comes_first_then_the_least_probable(answers):
     shown = answered(answers)
     assert shown["file"].tolist() == ["bag.jpg", "shoe.jpg", "unsure.jpg", "sure.jpg"]
     assert out_of_scope(shown).tolist() == [True, True, False, False]
-    assert unsure(shown).tolist() == [False, False, True, False]
+    assert low_confidence(shown).tolist() == [False, False, True, False]
 
 
-def test_a_refused_photo_is_of_no_kind_and_without_a_bar_its_label_being_but_the_next_guess(answers):
+def test_a_photo_out_of_scope_has_no_class_and_no_bar_and_its_label_is_the_next_class(answers):
     shown = verdicts(answered(answers)).set_index("file")
-    assert shown["kind"].to_dict() == {
-        **{"bag.jpg": NO_KIND, "shoe.jpg": NO_KIND},
+    assert shown["class"].to_dict() == {
+        **{"bag.jpg": OUT_OF_SCOPE, "shoe.jpg": OUT_OF_SCOPE},
         **{"unsure.jpg": "Jeans", "sure.jpg": "Jeans"},
     }
     assert shown["probability"].isna().tolist() == [True, True, False, False]
-    assert shown["guess"].tolist() == ["Shirts 30%", "Tops 95%", "", ""]
-    assert list(shown.columns)[:2] == ["thumbnail", "kind"]
+    assert shown["next"].tolist() == ["Shirts 30%", "Tops 95%", "", ""]
+    assert list(shown.columns)[:2] == ["thumbnail", "class"]
 
 
 def test_an_accepted_photos_next_guess_is_its_second():
     two = record("a.jpg", "Jeans", 0.8, True) | {"top_k": {"Jeans": 0.8, "Shorts": 0.15, "Skirts": 0.05}}
-    assert verdicts(answered(table([two])))["guess"].tolist() == ["Shorts 15%"]
+    assert verdicts(answered(table([two])))["next"].tolist() == ["Shorts 15%"]
 
 
 def test_counts_are_of_photos_in_scope_and_add_up(answers):
-    counts = class_counts(answered(answers), LABELS).set_index("kind")["photos"]
-    assert counts["Jeans"] == 2 and counts["Tops"] == 0 and counts[NO_KIND] == 2
-    assert counts.sum() == 4 and list(counts.index) == [*LABELS.names, NO_KIND]
+    counts = class_counts(answered(answers), LABELS).set_index("class")["photos"]
+    assert counts["Jeans"] == 2 and counts["Tops"] == 0 and counts[OUT_OF_SCOPE] == 2
+    assert counts.sum() == 4 and list(counts.index) == [*LABELS.names, OUT_OF_SCOPE]
 
 
 def test_nothing_readable_gives_empty_tables():
@@ -176,3 +176,13 @@ def test_a_thumbnail_is_a_jpeg_in_the_row():
     assert kind == "data:image/jpeg;base64"
     assert Image.open(io.BytesIO(base64.b64decode(data))).size == (30, 40)
     assert row(Result({"file": "a"}, None, None))["thumbnail"] is None
+
+
+def test_long_names_that_differ_in_the_middle_stay_apart():
+    buffer = io.BytesIO()
+    names = [f"{'a' * 100} {number} {'b' * 100}.jpg" for number in (1, 2)]
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name in names:
+            archive.writestr(name, b"photo")
+    photos, problems = photos_of([Upload("1", "long.zip", buffer.getvalue())])
+    assert [photo.name for photo in photos.values()] == [f"long.zip/{name}" for name in names] and not problems

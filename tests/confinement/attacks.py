@@ -13,7 +13,7 @@ from typing import Any
 
 from core.confinement.template import CONNECTION, MESSAGE
 
-EXAMPLE = {"attack": "nothing"}, b""
+EXAMPLES = (({"attack": "nothing"}, b""),)
 libc = ctypes.CDLL(None, use_errno=True)
 ARM = os.uname().machine == "aarch64"
 SEEN: list[bytes] = []

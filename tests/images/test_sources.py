@@ -1,6 +1,7 @@
 """Where photos are found, in which order, and what becomes of what cannot be read."""
 
 import io
+import os
 import zipfile
 from pathlib import Path
 
@@ -97,3 +98,78 @@ def test_the_inventory_counts_and_tells_names_and_their_order_apart(tmp_path):
 
 def test_batches_keep_the_order():
     assert list(batched(iter("abcde"), 2)) == [["a", "b"], ["c", "d"], ["e"]]
+
+
+def zip_with(path: Path, written: bytes, flags: int = 0) -> Path:
+    """A zip file of one photo whose name is stored in bytes and with flags of our choice."""
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("x" * len(written), b"photo")
+    data = bytearray(path.read_bytes().replace(b"x" * len(written), written))
+    for signature, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        start = data.index(signature) + place
+        data[start : start + 2] = flags.to_bytes(2, "little")
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("written", "flags", "name"),
+    [
+        ("e\u0301te\u0301 robe.jpg".encode(), 0, "été robe.jpg"),
+        ("été robe.jpg".encode(), 0x800, "été robe.jpg"),
+        ("été robe.jpg".encode("cp437"), 0, "été robe.jpg"),
+        ("牛仔裤.jpg".encode(), 0, "牛仔裤.jpg"),
+    ],
+    ids=["macOS", "flagged", "DOS", "not Latin"],
+)
+def test_names_in_a_zip_are_read_as_their_writers_meant_them(tmp_path, written, flags, name):
+    (photo,) = find_photos([zip_with(tmp_path / "a.zip", written, flags)])
+    assert photo.name == f"{tmp_path / 'a.zip'}/{name}" and photo.read() == b"photo"
+
+
+def test_a_zip_under_a_password_says_so(tmp_path):
+    (photo,) = find_photos([zip_with(tmp_path / "a.zip", b"a.jpg", flags=1)])
+    with pytest.raises(InvalidData, match=r"a\.zip is protected by a password\. Unpack it"):
+        photo.read()
+
+
+def test_a_zip_or_folder_without_photos_says_so_and_names_the_zips_in_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("folder").mkdir()
+    write_zip(Path("empty.zip"))
+    write_zip(Path("outer.zip"), "inner.zip", "a.txt")
+    messages = []
+    for photo in find_photos([Path("empty.zip"), Path("outer.zip"), Path("folder")]):
+        with pytest.raises(InvalidData) as error:
+            photo.read()
+        messages.append(str(error.value))
+    assert messages == [
+        "empty.zip has no photos in it.",
+        "outer.zip has no photos in it, but other zip files: inner.zip. Unpack it, then give those.",
+        "folder has no photos in it.",
+    ]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_or_device_among_photos_is_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "x.jpg")
+    touch(tmp_path / "y.jpg")
+    pipe, photo = find_photos([tmp_path])
+    with pytest.raises(UnreadablePhoto, match="it is no file but a folder, a pipe or a device"):
+        pipe.read()
+    assert photo.read() == b"y.jpg"
+    (device,) = find_photos([Path("/dev/zero")])
+    with pytest.raises(UnreadablePhoto, match="a device"):
+        device.read()
+
+
+@pytest.mark.parametrize(
+    "line", ["a" * 100_000 + ".jpg", "b" * 300, "with\0zero.jpg"], ids=["long", "long name", "zero"]
+)
+def test_a_line_that_can_be_no_path_is_told_and_the_next_one_read(tmp_path, line):
+    touch(tmp_path / "y.jpg")
+    (tmp_path / "list.txt").write_text(f"{line}\n{tmp_path / 'y.jpg'}\n")
+    wrong, photo = find_photos(listed_paths(tmp_path / "list.txt"))
+    with pytest.raises(UnreadablePhoto, match="cannot be read"):
+        wrong.read()
+    assert photo.read() == b"y.jpg"

@@ -80,7 +80,7 @@ def test_a_region_is_what_the_cropped_photo_would_be(random_classifier, photos):
 def test_a_region_means_the_same_in_a_photo_decoded_smaller(random_classifier):
     data = encoded(garments.sample("Jackets", size=(1200, 1600)), "JPEG")
     full, reduced = decode_photo(data), decode_photo(data, at_least=(300, 400))
-    assert reduced.scale < 1 and reduced.size == full.size
+    assert reduced.image.width < full.image.width and reduced.size == full.size
     region = Region(300, 300, 900, 1100)
     large, small = (random_classifier.prepare(photo, region).pixels.astype(int) for photo in (full, reduced))
     difference = large - small
@@ -221,7 +221,10 @@ def test_weights_of_another_network_are_refused(random_run, tmp_path):
             "Install commit 0123456789ab or a later one",
         ),
         (lambda runs: (runs / "random" / "manifest.json").write_text("[]"), "no run manifest"),
-        (lambda runs: (runs / "random" / "manifest.json").write_text('{"schema": 1}'), "lacks run_id"),
+        (
+            lambda runs: (runs / "random" / "manifest.json").write_text('{"schema": 1}'),
+            "missing required field `run_id`",
+        ),
     ],
 )
 def test_a_broken_artifacts_folder_is_named(random_run, tmp_path, damage, message):

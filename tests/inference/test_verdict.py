@@ -43,6 +43,12 @@ def test_a_photo_out_of_scope_names_no_class_in_its_headline():
     assert words.note == "Closest: T-shirts, Shirts, Jeans."
 
 
+def test_a_photo_out_of_scope_says_what_it_shows_instead_where_that_is_known():
+    assert (
+        verdict(answer(in_scope=False, looks_like=("Casual Shoes", 0.97)), 15).note == "Looks like Casual Shoes (97%)."
+    )
+
+
 def test_a_filter_that_leaves_out_the_class_is_what_the_headline_says():
     filtered = answer(
         ranking=[("Shorts", 0.26), ("Skirts", 0.2)], group="Bottoms", allowed=0.001, runner_up=("Skirts", 0.2)

@@ -5,7 +5,8 @@ import re
 import pytest
 
 from core.artifacts.labels import LabelSet
-from core.plots.bars import count_bars, probability_bars, rounded
+from core.inference.verdict import rounded
+from core.plots.bars import count_bars, probability_bars
 from core.plots.palette import GROUP
 from tests.conftest import GROUPS
 
@@ -26,7 +27,7 @@ def test_colours_are_the_groups():
 
 
 def test_a_legend_says_which_colour_is_which_group_where_there_are_several():
-    counts = [("Jeans", "Bottoms", 4), ("Shirts", "Tops", 1), ("None of these", "", 2)]
+    counts = [("Jeans", "Bottoms", 4), ("Shirts", "Tops", 1), ("Out of scope", "", 2)]
     for html, groups in (
         (probability_bars(RANKING[:1], LABELS), ["Tops", "Bottoms"]),
         (count_bars(counts), ["Bottoms", "Tops"]),
@@ -60,7 +61,8 @@ def test_counts_have_the_most_longest_and_leave_none_out():
 
 
 @pytest.mark.parametrize(
-    ("probability", "shown"), [(0.0, "0%"), (0.994, "99%"), (0.995, "over 99%"), (1.0, "over 99%")]
+    ("probability", "shown"),
+    [(0.0, "under 0.1%"), (0.0005, "0.1%"), (0.01, "1%"), (0.994, "99%"), (0.995, "over 99%"), (1.0, "over 99%")],
 )
-def test_no_answer_is_called_certain(probability, shown):
+def test_nothing_is_called_certain_or_impossible(probability, shown):
     assert rounded(probability) == shown

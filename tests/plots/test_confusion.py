@@ -7,6 +7,7 @@ import pytest
 from core.analysis import confusion, metrics, slices
 from core.artifacts.labels import LabelSet
 from core.artifacts.predictions import predictions_from_table
+from core.inference.verdict import class_name
 from core.plots import confusion as figures
 from core.plots.confusion import View
 from core.plots.palette import BAD, GOOD
@@ -47,21 +48,29 @@ def test_a_point_its_number_and_its_words_are_of_the_same_cell(counts, order):
         for j, called in enumerate(NAMES):
             number, words = drawn[i, j]
             if true == EMPTY:
-                assert (number, words) == ("n=0" if i == j else "", f"There are no {true} (n=0)")
+                assert (number, words) == ("", f"No {true} (n = 0)")
                 continue
             assert number == figures.short_percent(counts[i, j] / counts[i].sum())
-            verb = "recognised" if i == j else f"called {called}"
-            assert words.startswith(f"{counts[i, j]} of {counts[i].sum()} {true}<br>were {verb}, ")
+            verb = "predicted correctly" if i == j else f"predicted as {class_name(called)}"
+            assert words.startswith(f"{counts[i, j]} of {counts[i].sum()} {class_name(true)}<br>{verb} (")
 
 
 def test_rows_and_columns_are_named_in_their_order(counts):
     layout = figures.matrix_figure(counts, LABELS, View(SHUFFLED)).layout
     names = [tick.rpartition("</span> ")[2] for tick in layout.xaxis.ticktext]
-    assert names == [NAMES[i] for i in SHUFFLED]
-    assert [tick.rpartition("</span> ")[2] for tick in layout.yaxis.ticktext] == [
-        f"{name} (n=0)" if name == EMPTY else name for name in names
-    ]
+    assert names == [class_name(NAMES[i]) for i in SHUFFLED]
     assert layout.yaxis.range == (5.5, -0.5)  # the first row is on top
+
+
+def test_rows_are_named_beside_the_matrix_with_their_sizes_level_with_its_rows(counts):
+    html = figures.row_names(LABELS, SHUFFLED, counts.sum(axis=1))
+    rows = html.split(f'<div style="height:{figures.CELL_HEIGHT}px')[1:]
+    assert len(rows) == 6
+    for row, i in zip(rows, SHUFFLED, strict=True):
+        assert f"{class_name(NAMES[i])} <span" in row and f"n={counts[i].sum():,}<" in row
+        assert ("gradient" in row) == (counts[i].sum() < figures.FEW)
+    layout = figures.matrix_figure(counts, LABELS, View(SHUFFLED)).layout
+    assert layout.height == figures.TOP + 6 * figures.CELL_HEIGHT + figures.BOTTOM and layout.margin.t == figures.TOP
 
 
 def test_counts_are_shown_as_counts(counts):
@@ -75,7 +84,7 @@ def test_without_the_diagonal_mistakes_take_the_whole_scale(counts):
     off_diagonal = ~np.eye(6, dtype=bool)
     assert np.nanmax(np.array(with_it.z)[off_diagonal]) < 0.9
     assert np.nanmax(np.array(without.z)[off_diagonal]) == 1
-    assert [without.text[i][i] for i in range(6)] == ["n=0" if name == EMPTY else "" for name in NAMES]
+    assert [without.text[i][i] for i in range(6)] == [""] * 6
 
 
 def frames(figure) -> set[tuple]:
@@ -106,6 +115,7 @@ def test_names_are_text_and_never_markup():
     labels = LabelSet({"All": ("<b>bold</b>", "b")})
     figure = figures.matrix_figure(np.eye(2, dtype=int), labels, View([0, 1]))
     assert "<b>" not in "".join(figure.data[1].text) + "".join(figure.layout.xaxis.ticktext)
+    assert "<b>" not in figures.row_names(labels, [0, 1])
 
 
 @pytest.mark.parametrize(
@@ -154,13 +164,13 @@ def test_a_difference_is_second_minus_first_and_positive_strength_where_the_seco
         (0, 0): "+10", (0, 1): "-10", (1, 0): "+50", (1, 1): "-50",
     }  # fmt: skip
     assert np.sign(np.array(figure.data[0].z)).tolist() == [[1, 1], [-1, -1]]
-    assert drawn[0, 1][1] == "a called b: 20.0% in old, 10.0% in new (-10.0 points)"
+    assert drawn[0, 1][1] == "a<br>predicted as b: 20.0% in old, 10.0% in new (-10.0 points)"
 
 
 def test_a_difference_names_the_side_that_has_no_samples():
     labels = LabelSet({"All": ("a", "b")})
     figure = figures.difference_figure(np.eye(2), np.array([[1, 0], [0, 0]]), labels, View([0, 1]), ("old", "new"))
-    assert cells(figure)[1, 1] == ("", "b: n=0 in new")
+    assert cells(figure)[1, 1] == ("", "b: n = 0 in new")
 
 
 def test_the_risk_coverage_curve_is_its_table(predictions):
@@ -174,13 +184,22 @@ def test_the_risk_coverage_curve_is_its_table(predictions):
 def test_class_bars_are_best_on_top_and_leave_out_what_is_unknown(counts, measure):
     table = metrics.classification_table_from_counts(counts, NAMES)
     bars = figures.class_bars_figure(table, measure, LABELS, "light").data[0]
-    expected = table.set_index("class")[measure].dropna().to_dict()
+    named = table.set_axis([f"{class_name(row['class'])} (n={row['support']})" for row in table.to_dict("records")])
+    expected = named[measure].dropna().to_dict()
     assert dict(zip(bars.y, bars.x, strict=True)) == expected
     assert list(bars.x) == sorted(bars.x)  # Plotly draws the last one on top
     if measure != "f1":
         ends = dict(zip(bars.y, bars.x + bars.error_x.array, strict=True))
-        known = table.set_index("class")[f"{measure}_high"].loc[list(expected)]
-        assert ends == pytest.approx(known.to_dict())
+        assert ends == pytest.approx(named[f"{measure}_high"].loc[list(expected)].to_dict())
+
+
+def test_classes_with_few_photos_are_hatched_and_last_whatever_their_rate():
+    counts = np.diag([50, 40, 30, 20, 9, 1])
+    counts[0, 1] = 10
+    bars = figures.class_bars_figure(metrics.classification_table_from_counts(counts, NAMES), "recall", LABELS, "dark")
+    few = [int(name.rpartition("n=")[2].rstrip(")")) < figures.FEW for name in bars.data[0].y]
+    assert few == [True, True, False, False, False, False]  # the first is drawn at the bottom
+    assert [shape == "/" for shape in bars.data[0].marker.pattern.shape] == few
 
 
 def test_the_two_sides_of_a_class_go_left_and_right():
@@ -199,13 +218,34 @@ def test_reliability_lines_are_the_filled_bins(predictions):
     assert list(line.x) == filled["confidence"].tolist() and list(line.y) == filled["accuracy"].tolist()
 
 
-def test_slices_are_lowest_on_top_and_red_where_significant(predictions, everything):
-    table = slices.slices(predictions, everything).assign(p_corrected=1.0)
+def test_slices_are_lowest_on_top_and_red_where_significant(predictions):
+    table = slices.slices(predictions.facets, predictions.correct).assign(p_corrected=1.0)
     table.loc[0, "p_corrected"] = 0.01
     points = figures.slices_figure(table, 0.9, {name: name.title() for name in predictions.facets}).data[0]
     assert list(points.x)[::-1] == table["accuracy"].tolist()
     assert list(points.marker.color)[::-1] == [BAD] + [GOOD] * (len(table) - 1)
-    assert points.y[-1] == f"{table['facet'][0].title()}: {table['value'][0]}"
+    assert points.y[-1].startswith(f"{table['facet'][0].title()}: {table['value'][0]}")
+
+
+def test_a_slice_of_two_values_names_both():
+    row = {"facet": "usage", "value": "Sports", "facet_2": "colour", "value_2": "Red"}
+    assert figures.slice_name(row, {"usage": "Usage"}) == "Usage: Sports · colour: Red"
+
+
+def test_the_map_draws_every_photo_with_its_row_under_its_value():
+    places = pd.DataFrame({"x": [0.0, 1.0, 2.0], "y": 0.0, "row": [4, 7, 9], "value": ["a", "b", "a"], "words": "<b>"})
+    traces = {trace.name: list(trace.customdata) for trace in figures.map_figure(places, {"a": GOOD, "b": BAD}).data}
+    assert traces == {"a": [4, 9], "b": [7]}
+    assert "<b>" not in "".join(figures.map_figure(places, {"a": GOOD}).data[0].text)
+
+
+def test_a_coarse_matrix_shows_shares_of_its_rows_and_frames_what_a_label_allows():
+    counts = np.array([[3, 1], [0, 4]])
+    figure = figures.coarse_figure(
+        counts, ["pants", "dress"], ["Jeans", "Out of scope"], np.eye(2, dtype=bool), "light"
+    )
+    assert [list(row) for row in figure.data[0].text] == [["75", "25"], ["", "100"]]
+    assert {(shape.x0, shape.y0) for shape in figure.layout.shapes} == {(-0.5, -0.5), (0.5, 0.5)}
 
 
 def test_a_precision_recall_curve_is_its_table(predictions, everything):

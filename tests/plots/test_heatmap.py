@@ -6,14 +6,22 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from plotly.colors import get_colorscale, sample_colorscale, unlabel_rgb
 from pytorch_grad_cam import GradCAM
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
-from core.inference.cam import at_photo_size, class_maps, contrast, grad_cam, relative_head
+from core.inference.cam import at_photo_size, class_maps, contrast, relative_head
 from core.inference.postprocess import softmax
-from core.plots.heatmap import GAP, contour, contrast_contour, contrast_overlay, legend, overlay, side_by_side
-from core.plots.palette import HEAT
+from core.plots.heatmap import (
+    GAP,
+    contour,
+    contrast_contour,
+    contrast_overlay,
+    legend,
+    muted,
+    overlay,
+    side_by_side,
+)
+from core.plots.heatmap import colours as colours_of_heat
 
 WHOLE = (0, 0, 72, 96)
 
@@ -32,6 +40,11 @@ def features(random_network, images) -> np.ndarray:
 @pytest.fixture(scope="module")
 def head(random_network) -> np.ndarray:
     return random_network.fc.weight.detach().numpy()
+
+
+def grad_cam(features: np.ndarray, head: np.ndarray) -> np.ndarray:
+    """Grad-CAM's relu over the product's class maps."""
+    return np.maximum(class_maps(features, head), 0)
 
 
 def test_grad_cam_equals_its_definition_by_autograd(random_network, images, features, head):
@@ -113,7 +126,20 @@ def test_heat_covers_what_is_hot_and_leaves_what_is_cold():
     assert overlay(photo, heat, 0.0).tobytes() == photo.tobytes()
     cold, hot = np.asarray(overlay(photo, heat, 1.0))[0]
     assert tuple(cold) == (10, 200, 30)
-    assert tuple(hot) == (128, 0, 38)  # the dark end of ColorBrewer's YlOrRd
+    assert tuple(hot) == (253, 231, 37)  # the light end of Viridis
+
+
+@pytest.mark.parametrize(
+    "cloth",
+    [(200, 20, 30), (120, 10, 20), (248, 248, 246), (22, 22, 26), (50, 80, 130), (60, 120, 60)],
+    ids=["red", "dark red", "white", "black", "denim", "green"],
+)
+def test_heat_reads_on_any_cloth_for_colour_blind_people_as_well(cloth):
+    """Where it is hot differs clearly from the cloth, also for eyes that cannot tell red from green."""
+    photo = muted(Image.new("RGB", (2, 1), cloth))
+    cold, hot = np.asarray(overlay(photo, np.array([[0.0, 1.0]], np.float32), 0.65))[0].astype(float)
+    for seen in (lambda rgb: rgb, lambda rgb: np.array([rgb[:2].mean(), rgb[2]])):
+        assert np.abs(seen(hot) - seen(cold)).max() > 40
 
 
 def test_contrast_is_blue_for_the_one_and_red_for_the_other():
@@ -173,13 +199,9 @@ def test_the_legend_goes_through_the_colours_of_the_map_from_least_to_most(of_tw
     assert len(stops) == 16 and html.index("&lt;least&gt;") < html.index("most<")
 
 
-def test_heat_grows_darker_at_an_even_pace():
-    colours = np.array(unlabelled(HEAT), float)
+def test_heat_grows_lighter_at_an_even_pace():
+    colours = colours_of_heat()[::23].astype(float)
     luminance = (colours / 255) ** 2.2 @ (0.2126, 0.7152, 0.0722)
     lightness = 116 * np.cbrt(luminance) - 16  # CIE L*
     steps = np.diff(lightness)
-    assert (steps < 0).all() and steps.min() > 2.5 * steps.mean()
-
-
-def unlabelled(scale):
-    return [unlabel_rgb(colour) for colour in sample_colorscale(get_colorscale(scale), np.linspace(0, 1, 12).tolist())]
+    assert (steps > 0).all() and steps.max() < 2.5 * steps.mean()

@@ -1,11 +1,14 @@
 """The report of a training needs nothing else, fits its size, shows text as text, and holds the figures of the files."""
 
 import re
+from dataclasses import replace
 from io import BytesIO
 
+import msgspec
 import pytest
 from PIL import Image
 
+from core.artifacts.measures import Metrics
 from core.artifacts.run import Run
 from core.artifacts.training import Training, finished, read_training
 from core.images.dataset import PhotoFiles
@@ -87,9 +90,9 @@ def test_the_worst_pairs_are_shown_with_their_photos_where_these_are_here(measur
 
 def test_phone_photos_and_worn_garments_have_sections_where_they_were_measured(measured):
     share = {"n": 40, "value": 0.95, "low": 0.83, "high": 0.99}
-    coarse = {"test": {"allowed_set": share, "labels": [{"label": "pants", "allowed": ["Jeans", "Trousers"]} | share]}}
-    metrics = measured.metrics | {"phone": coarse, "worn": coarse}
-    training = Training(measured.folder, "x", measured.epochs, measured.config, {}, measured.manifest, metrics, {})
+    pants = {"label": "pants", "allowed": ["Jeans", "Trousers"]} | share
+    coarse = {"test": {"photos": 40, "exact": share, "allowed_set": share, "labels": [pants]}}
+    training = replace(measured, metrics=msgspec.convert({"phone": coarse, "worn": coarse}, Metrics))
     blocks = report(training)
     assert {"Phone photos", "Worn garments"} <= set(sections(blocks))
     assert "95.0% of 40 test photos are predicted as a class that their label allows" in html_report(blocks)
@@ -109,8 +112,8 @@ def test_names_and_notes_are_shown_as_text(measured):
     notes = {"notes": ["<img src=x onerror=alert(1)>"]}
     data = {"problems": ["<u>photo</u>"], "classes": {"<s>": {"train": 1}}}
     epochs = measured.epochs.assign(stage_name="<b>$x$")
-    manifest = measured.manifest | notes
-    hostile = Training(measured.folder, "<script>alert(1)</script>", epochs, {"<b>": "<i>"}, data, manifest, {}, {})
+    run = Run(measured.folder, measured.run.manifest | notes)
+    hostile = Training(measured.folder, "<script>alert(1)</script>", epochs, {"<b>": "<i>"}, data, run, Metrics(), {})
     blocks = report(hostile)
     page = html_report(blocks)
     assert "<script>alert" not in page

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from core.inference.postprocess import TypeCalibration, softmax, type_probabilities
+from core.artifacts.manifest import TypeCalibration
+from core.inference.postprocess import softmax, type_probabilities
 from train.all_types import NO_OUTPUT, fit_types, measure_types, type_targets
 
 TYPES = ("Shirts", "Jeans", "Watches", "Caps")  # of which two are classes
@@ -29,7 +30,7 @@ def test_temperature_and_shift_take_back_what_was_done_to_the_outputs():
     spoiled[:, 2:] -= 1.5
     found = fit_types(spoiled, targets, n_classes=2)
     assert found.temperature == pytest.approx(3, rel=0.1) and found.background_shift == pytest.approx(1.5, abs=0.3)
-    calibrated = type_probabilities(spoiled, 2, TypeCalibration(3, 1.5))
+    calibrated = type_probabilities(spoiled, 2, TypeCalibration(temperature=3, background_shift=1.5))
     np.testing.assert_allclose(calibrated, softmax(outputs), atol=1e-9)
 
 

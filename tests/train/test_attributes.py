@@ -57,11 +57,11 @@ def looked(n: int, told_apart: float, seed: int, values: tuple[str, ...] = ("che
     features = random.normal(size=(n, 20)) + 5
     features[np.arange(n), value] += told_apart
     names = np.array([*values, ""])[np.where(random.random(n) < 0.1, len(values), value)]
-    return Looked(pd.DataFrame({"pattern": names}), np.full(n, "Shirts"), {"features": features})
+    return Looked(pd.DataFrame({"pattern": names}), np.full(n, "Shirts"), features)
 
 
 def test_a_head_learns_what_the_features_tell_and_is_calibrated():
-    head = fit_head("pattern", looked(900, 4, 0), looked(400, 4, 1))
+    head = fit_head("pattern", "features", looked(900, 4, 0), looked(400, 4, 1))
     assert head and head.values == ("checked", "solid", "striped") and head.classes == {"Shirts"}
     found = measure_head(head, looked(800, 4, 2))
     assert found["accuracy"]["value"] > 0.95 and found["shown"] and found["calibration_error"] < 0.05
@@ -70,15 +70,15 @@ def test_a_head_learns_what_the_features_tell_and_is_calibrated():
 
 
 def test_a_head_that_does_no_better_than_the_most_frequent_value_is_not_shown():
-    head = fit_head("pattern", looked(300, 0, 0), looked(200, 0, 1))
+    head = fit_head("pattern", "features", looked(300, 0, 0), looked(200, 0, 1))
     assert head and not measure_head(head, looked(200, 0, 2))["shown"]
 
 
 def test_two_values_are_enough_and_one_is_not():
     two = looked(300, 4, 0, ("checked", "solid"))
-    head = fit_head("pattern", two, looked(200, 4, 1, ("checked", "solid")))
+    head = fit_head("pattern", "features", two, looked(200, 4, 1, ("checked", "solid")))
     assert head and measure_head(head, looked(300, 4, 2, ("checked", "solid")))["accuracy"]["value"] > 0.95
-    assert fit_head("pattern", looked(300, 4, 0, ("solid",)), two) is None
+    assert fit_head("pattern", "features", looked(300, 4, 0, ("solid",)), two) is None
 
 
 def test_a_value_with_too_few_photos_is_left_out_and_so_is_a_class():
@@ -86,12 +86,12 @@ def test_a_value_with_too_few_photos_is_left_out_and_so_is_a_class():
     few = np.flatnonzero(photos.labels["pattern"] == "striped")[LEAST_PHOTOS - 1 :]
     photos.labels.loc[few, "pattern"] = ""
     photos.classes[: LEAST_PHOTOS - 1] = "Jeans"
-    head = fit_head("pattern", photos, looked(200, 4, 1))
+    head = fit_head("pattern", "features", photos, looked(200, 4, 1))
     assert head and head.values == ("checked", "solid") and head.classes == {"Shirts"}
 
 
 def test_without_test_photos_nothing_is_shown():
-    head = fit_head("pattern", looked(300, 4, 0), looked(0, 4, 1))
+    head = fit_head("pattern", "features", looked(300, 4, 0), looked(0, 4, 1))
     assert head and measure_head(head, looked(0, 4, 2)) == {"photos": 0, "shown": False}
 
 
@@ -133,7 +133,16 @@ def test_the_heads_that_are_written_are_those_that_the_product_reads(catalogue, 
     assert set(found["heads"]) == {"colour", "pattern"}  # all are of one section, so there is nothing to learn
     assert all(head["accuracy"]["value"] > 0.9 and head["shown"] for head in found["heads"].values())
     files = {name: sha256_of(tmp_path / name) for name in (ATTRIBUTES_FILE, HEADS_FILE)}
-    heads = Attributes.load(Run(tmp_path, {"run_id": "made up", "files": files}))
+    made_up = {
+        "schema": 1,
+        "run_id": "x",
+        "name": "x",
+        "origin": "measured",
+        "created": "",
+        "groups": {},
+        "files": files,
+    }
+    heads = Attributes.load(Run(tmp_path, made_up))
     features = np.random.default_rng(1).normal(size=2048)
     features[1] += 9
     navy = np.full((24, 18, 3), 255, np.uint8)

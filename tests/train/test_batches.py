@@ -7,12 +7,12 @@ import torch
 from core.errors import InvalidConfig
 from tests.train_cases import settings
 from train.batches import (
+    Batches,
     PixelDataset,
-    check_kinds,
     check_shares,
     epoch_batches,
     epoch_size,
-    loader,
+    kinds_without_photos,
     sampling_weights,
     shared_weights,
 )
@@ -75,7 +75,7 @@ def test_fewer_photos_than_a_batch_make_one_smaller_batch():
 
 @pytest.mark.parametrize(("size", "accumulation"), [(3, 1), (2, 16), (32, 1)])
 def test_a_batch_that_does_not_divide_evenly_is_refused(size, accumulation):
-    with pytest.raises(InvalidConfig, match=f"batch_size 16 is no multiple of {size} processes times accumulation"):
+    with pytest.raises(InvalidConfig, match=f"batch_size 16 is not a multiple of {size} processes times accumulation"):
         check_shares(recipe(accumulation=accumulation), World(0, size, CPU))
 
 
@@ -83,7 +83,7 @@ def test_batches_carry_the_right_pixels_and_targets(tmp_path):
     np.save(tmp_path / "pixels.npy", np.arange(20, dtype=np.uint8).repeat(2 * 2 * 3).reshape(20, 2, 2, 3))
     rows = np.array([3, 5, 8, 13])
     dataset = PixelDataset(np.load(tmp_path / "pixels.npy", mmap_mode="r"), rows, np.array([0, 1, 2, 3]))
-    (first, first_targets), (second, second_targets) = loader(dataset, [[2, 0], [3, 3]], CPU)
+    (first, first_targets), (second, second_targets) = Batches(dataset, [[2, 0], [3, 3]], CPU)
     assert first.dtype == torch.uint8
     assert first[:, 1, 1, 2].tolist() == [8, 3]
     assert first_targets.tolist() == [2, 0]
@@ -91,11 +91,34 @@ def test_batches_carry_the_right_pixels_and_targets(tmp_path):
     assert second_targets.tolist() == [3, 3]
 
 
-def test_on_cuda_batches_come_through_pinned_memory_and_workers():
+def test_photos_kept_on_a_device_give_the_same_batches_and_hold_only_what_the_split_has(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (50, 2, 2, 3), dtype=np.uint8)
+    dataset = PixelDataset(pixels, np.array([3, 41, 8, 3]), np.array([0, 1, 2, 3]))
+    kept = dataset.kept_on(CPU)
+    assert isinstance(kept.pixels, torch.Tensor) and len(kept.pixels) == 3
+    order = [[0, 1], [3, 2], [1, 1]]
+    for (one, targets), (other, same) in zip(Batches(dataset, order, CPU), Batches(kept, order, CPU), strict=True):
+        assert torch.equal(one, other) and torch.equal(targets, same)
+
+
+@pytest.mark.parametrize(("free", "expected"), [(2 * 3 * 12, "kept"), (2 * 3 * 12 - 1, "left")])
+def test_photos_go_to_a_gpu_if_they_take_half_of_its_free_memory_at_most(monkeypatch, free, expected):
+    dataset = PixelDataset(np.zeros((50, 2, 2, 3), np.uint8), np.array([3, 41, 8, 3]), np.arange(4))
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (free, 10**12))
+    monkeypatch.setattr(PixelDataset, "kept_on", lambda *_: "kept")
+    near = dataset.near(torch.device("cuda"))
+    assert (near if near == "kept" else "left") == expected
+    assert dataset.near(CPU) is dataset
+
+
+def test_for_a_gpu_photos_that_are_not_on_it_are_pinned(monkeypatch):
+    pinned = []
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: pinned.append(tensor.dtype) or tensor)
     dataset = PixelDataset(np.zeros((4, 2, 2, 3), np.uint8), np.arange(4), np.arange(4))
-    on_gpu, on_cpu = (loader(dataset, [[0, 1]], torch.device(kind)) for kind in ("cuda", "cpu"))
-    assert (on_gpu.pin_memory, on_gpu.num_workers) == (True, 2)
-    assert (on_cpu.pin_memory, on_cpu.num_workers) == (False, 0)
+    assert len(list(Batches(dataset, [[0, 1], [2, 3]], torch.device("cuda")))) == 2
+    assert pinned == [torch.uint8, torch.int64] * 2
+    list(Batches(dataset, [[0, 1]], CPU))
+    assert len(pinned) == 4
 
 
 def test_each_kind_has_its_share_whatever_its_number():
@@ -107,12 +130,13 @@ def test_each_kind_has_its_share_whatever_its_number():
     assert inside == pytest.approx(np.sqrt(300) / np.sqrt(10))
 
 
-def test_a_kind_with_a_share_and_no_photo_is_refused():
-    with pytest.raises(InvalidConfig, match="ask for phone photos, and the data has none"):
-        check_kinds(np.zeros(400, int), Shares(photos=100, products=0.5, phone=0.5))
-    with pytest.raises(InvalidConfig, match="ask for worn garments, and the data has none"):
-        check_kinds(np.zeros(400, int), Shares(photos=100, products=0.5, worn=0.5))
-    check_kinds(np.zeros(400, int), Shares(photos=100, products=0.5))
+def test_kinds_with_a_share_and_no_photo_are_named_and_the_others_divide_it():
+    kinds = np.repeat([0, 2], [300, 100])
+    shares = Shares(photos=100, products=0.4, other_products=0.2, phone=0.2, worn=0.2)
+    assert kinds_without_photos(kinds, shares) == ["other products", "worn garments"]
+    assert kinds_without_photos(kinds, Shares(photos=100, products=0.5, phone=0.5)) == []
+    weights = shared_weights(TARGETS, kinds, "square_root", shares)
+    assert [weights[kinds == kind].sum() for kind in (0, 2)] == pytest.approx([2 / 3, 1 / 3])
 
 
 def test_shares_set_the_length_of_an_epoch():

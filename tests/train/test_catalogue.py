@@ -80,9 +80,9 @@ def test_wrong_rows_are_left_out_and_told_by_line():
     assert table["id"].tolist() == [15970, 2]
     assert problems == [
         "styles.csv line 3: 2 columns where 10 are needed",
-        "styles.csv line 4: the id 'abc' is no whole number of at most 18 digits",
-        "styles.csv line 5: the id 15970 stands already in line 2",
-        f"styles.csv line 6: the id '{'9' * 19}' is no whole number of at most 18 digits",
+        "styles.csv line 4: the id 'abc' is not a whole number of at most 18 digits",
+        "styles.csv line 5: the id 15970 is in line 2 already",
+        f"styles.csv line 6: the id '{'9' * 19}' is not a whole number of at most 18 digits",
     ]
 
 
@@ -99,15 +99,15 @@ def test_a_misspelt_class_is_told_by_line_and_other_products_are_none():
     ]
 
 
-def test_an_unclosed_quotation_mark_names_the_lines_it_swallows():
+def test_an_unclosed_quotation_mark_costs_its_own_line_alone():
     table, problems = read(
         ROW,
         ROW.replace("15970", "2").replace("Turtle", '"Turtle'),
         ROW.replace("15970", "3"),
         ROW.replace("15970", "4"),
     )
-    assert table["id"].tolist() == [15970]
-    assert problems == ["styles.csv line 3: a quotation mark makes one row of the lines 3 to 5; close it or drop it"]
+    assert table["id"].tolist() == [15970, 3, 4]
+    assert problems == ["styles.csv line 3: a quotation mark is not closed; close it or drop it"]
 
 
 def test_more_columns_are_a_problem_where_the_last_is_no_free_text():
@@ -117,14 +117,28 @@ def test_more_columns_are_a_problem_where_the_last_is_no_free_text():
     assert problems[0].startswith("styles.csv line 2: 6 columns where 5 are expected")
 
 
-def test_a_file_in_another_encoding_names_the_line():
-    with pytest.raises(InvalidData, match=r"styles\.csv line 3 is not UTF-8"):
-        read(ROW, ROW.replace("Turtle", "Türtle"), encoding="latin-1")
+def test_a_line_in_another_encoding_is_left_out_by_its_number():
+    table, problems = read(ROW, ROW.replace("Turtle", "Türtle"), ROW.replace("15970", "3"), encoding="latin-1")
+    assert table["id"].tolist() == [15970, 3]
+    assert problems == ["styles.csv line 3: it is not UTF-8"]
 
 
-def test_a_file_that_is_no_csv_names_the_line():
-    with pytest.raises(InvalidData, match=r"styles\.csv line 3 is no CSV: field larger than field limit"):
-        read(ROW, ROW.replace("Turtle", "x" * 200_000))
+def test_a_line_that_is_no_csv_is_left_out_by_its_number():
+    table, problems = read(ROW, ROW.replace("Turtle", "x" * 200_000), ROW.replace("15970", "3"))
+    assert table["id"].tolist() == [15970, 3]
+    assert problems[0].startswith("styles.csv line 3: it is not a row of a CSV table (field larger than field limit")
+
+
+def test_a_file_whose_first_line_is_not_utf_8_is_refused():
+    with pytest.raises(
+        InvalidData, match=r"styles\.csv line 1: it is not UTF-8. Save the file as a CSV table in UTF-8"
+    ):
+        read_styles(f"{HEADER}\n{ROW}\n".encode("utf-16"), "styles.csv")
+
+
+def test_spaces_around_the_names_of_columns_make_no_difference():
+    table, problems = read_styles(f"{HEADER.replace(',', ' , ')}\n{ROW}\n".encode(), "styles.csv")
+    assert (table["id"].tolist(), problems) == ([15970], [])
 
 
 @pytest.mark.parametrize("data", [b"", b"id;articleType\n1;Shirts\n"])
@@ -155,6 +169,21 @@ def test_of_the_two_copies_in_the_kaggle_zip_the_outer_one_is_read(tmp_path):
     assert Source(tmp_path / "data.zip").read("styles.csv") == b"outer"
 
 
+def test_the_table_alone_is_no_data_set_and_its_folder_is_named(tmp_path):
+    folder = write_catalogue(tmp_path / "folder", [(1, "Jeans")])
+    with pytest.raises(InvalidData, match=rf"styles\.csv is the table of a data set\. Give the folder .*, {folder}\."):
+        Source(folder / "styles.csv")
+
+
+@pytest.mark.parametrize("zip_it", [False, True])
+def test_a_photo_is_found_whatever_the_case_of_its_name(tmp_path, zip_it):
+    folder = write_catalogue(tmp_path / "folder", [(50013, "Jeans")])
+    data = (folder / "images" / "50013.jpg").read_bytes()
+    (folder / "images" / "50013.jpg").rename(folder / "images" / "50013.JPG")
+    source = Source(zipped(folder, tmp_path / "data.zip") if zip_it else folder)
+    assert source.read("images/50013.jpg") == data
+
+
 def test_the_fingerprint_follows_the_content(tmp_path):
     folder = write_catalogue(tmp_path / "folder", small_rows(per_class=1, others=0))
     before = Source(folder).fingerprint()
@@ -168,6 +197,10 @@ def test_what_is_no_data_set_is_told(tmp_path):
         Source(tmp_path / "nowhere")
     with pytest.raises(InvalidData, match=r"has no styles\.csv"):
         Source(tmp_path)
+    with pytest.raises(InvalidData, match=r"no styles\.csv, but another zip: inner/archive\.zip\. Extract outer\.zip"):
+        with zipfile.ZipFile(tmp_path / "outer.zip", "w") as archive:
+            archive.writestr("inner/archive.zip", b"")
+        Source(tmp_path / "outer.zip")
     (tmp_path / "half.zip").write_bytes(b"PK\x03\x04 half a download")
     with pytest.raises(InvalidData, match=r"half\.zip is not a readable zip file .*Download it again"):
         Source(tmp_path / "half.zip")
@@ -212,9 +245,9 @@ def test_rows_of_a_label_table_that_cannot_be_used_are_told_by_line():
     assert table["file"].tolist() == ["b.jpg"]
     assert problems == [
         "labels.csv line 2: the label 'hat' is none of t-shirt, pants",
-        "labels.csv line 3: the file '../a.jpg' is no name of a file in images/",
-        "labels.csv line 4: the file '' is no name of a file in images/",
-        "labels.csv line 6: the file b.jpg stands there twice",
+        "labels.csv line 3: the file '../a.jpg' is not the name of a file in images/",
+        "labels.csv line 4: the file '' is not the name of a file in images/",
+        "labels.csv line 6: the file b.jpg is listed twice",
         "labels.csv line 7: the label '' is none of t-shirt, pants",
     ]
 

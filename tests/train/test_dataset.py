@@ -58,8 +58,8 @@ def test_missing_and_damaged_photos_are_told_and_left_out(catalogue, cache):
     assert index.failed == [1000, 1001, 1002]
     assert not set(index.failed) & set(index.photos["id"])
     assert index.problems[0] == "data: images/1000.jpg: the file is missing"
-    assert index.problems[1].startswith("data: images/1001.jpg: does not decode (")
-    assert index.problems[2].startswith("data: images/1002.jpg: does not decode (")
+    assert index.problems[1].startswith("data: images/1001.jpg: This photo is ")
+    assert index.problems[2].startswith("data: images/1002.jpg: This photo is ")
 
 
 def test_photos_are_verified_once_until_the_data_change(catalogue, cache, monkeypatch):

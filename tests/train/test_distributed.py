@@ -41,7 +41,7 @@ def outcomes(tmp_path_factory):
     for name, command in [("one", []), ("two", torchrun)]:
         done = train(command, base / name, catalogue, recipe)
         assert done.returncode == 0, done.stderr
-        (folder,) = (base / name / "runs").iterdir()
+        (folder,) = (path for path in (base / name / "runs").iterdir() if path.is_dir())
         folders.append(folder)
         printed = done.stdout
     return *folders, printed

@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_curve
 
+from core.artifacts.manifest import TypeCalibration
 from core.artifacts.run import Run
-from core.inference.postprocess import TypeCalibration, energy, softmax
+from core.inference.postprocess import energy, softmax
 from tests.train_cases import CLASSES, settings
 from train import evaluate, export, robustness
 from train.config import parse_recipe
@@ -171,11 +172,22 @@ def test_the_shift_turns_sampled_frequencies_into_natural_ones():
 
 def test_a_correction_is_applied_only_as_far_as_it_serves():
     data = scored(others=0)
-    assert best_strength(data, np.zeros(15)) == 0
+    assert best_strength(data, [], np.zeros(15)) == 0
     wrong = np.linspace(-50, 50, 15)
-    assert best_strength(data, wrong) == 0
+    assert best_strength(data, [], wrong) == 0
     spoiled = Scored(data.rows, data.logits - wrong.astype(np.float32), data.targets)
-    assert best_strength(spoiled, wrong) == 1
+    assert best_strength(spoiled, [], wrong) == 1
+
+
+def test_a_class_of_one_photo_does_not_choose_the_strength():
+    """200 photos are right at any strength; the one of the third class only at full strength, which costs one of the others."""
+    targets = np.repeat([0, 1, 2], [100, 100, 1])
+    logits = np.zeros((201, 3), np.float32)
+    logits[np.arange(201), targets] = 10
+    logits[200] = [1.5, 0, 1.0]  # called 0 without the shift
+    logits[:1] = [1.0, 0, 0.5]  # called 2 with it
+    data = Scored(np.arange(201), logits, targets)
+    assert best_strength(data, [], np.array([0, 0, 0.6])) == 0
 
 
 def test_other_products_are_measured_by_kind(data):
@@ -190,7 +202,7 @@ def coarse(answers: list[str], labels: list[str], scores: list[float]) -> Coarse
     logits = np.array(scores, np.float32)[:, None] * np.eye(15, dtype=np.float32)[[LABELS.index(a) for a in answers]]
     logits[np.array(scores) < 0] = np.min(scores)
     allowed = np.array([np.isin(LABELS.names, CLASS_LIST.classes_of(label)) for label in labels])
-    return Coarse("phone photos", logits, np.array(labels), allowed)
+    return Coarse("phone photos", np.arange(len(labels)), logits, np.array(labels), allowed)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from core.feedback import NONE_OF_THESE, Correction, store
 from core.images.region import Region
 from tests.train_cases import CLASSES, small_rows, write_catalogue
 from train.__main__ import main
-from train.catalogue import COLUMNS
+from train.catalogue import COLUMNS, HASHED_IDS_FROM
 from train.config import load_recipe
 from train.dataset import build_index
 from train.splits import split
@@ -44,8 +44,8 @@ def test_an_agreed_photo_becomes_a_row_and_a_crop(file, tmp_path, capsys):
     assert "1 corrected photos in" in capsys.readouterr().out
     table = pd.read_csv(tmp_path / "out" / "styles.csv", keep_default_na=False)
     assert tuple(table.columns) == COLUMNS
-    assert table.iloc[0].tolist() == [60001, "Skirts", "", "", "Corrected from Shorts, photo aaaaaaaaaaaa"]
-    with Image.open(tmp_path / "out" / "images" / "60001.jpg") as image:
+    assert table.iloc[0].tolist() == [500000001, "Skirts", "", "", "Corrected from Shorts, photo aaaaaaaaaaaa"]
+    with Image.open(tmp_path / "out" / "images" / "500000001.jpg") as image:
         assert image.size == (40, 50)
         assert np.abs(np.asarray(image).astype(int) - (0, 0, 255)).max() < 8
 
@@ -60,9 +60,21 @@ def test_the_trainer_reads_the_export_beside_the_catalogue_and_only_trains_on_it
     ours = index.photos[index.photos["source"] == 1]
     assert not index.problems and not index.failed
     assert dict(zip(ours["id"], ours["articleType"], strict=True)) == {
-        60001 + i: name for i, name in enumerate(CLASSES)
+        500000001 + i: name for i, name in enumerate(CLASSES)
     }
     assert set(split(index, load_recipe("smoke")).loc[ours.index, "split"]) == {"train"}
+
+
+def test_corrections_never_take_the_id_of_a_published_custom_photo(file, tmp_path):
+    """The published custom photos begin at 60001: such a row would have changed its label and kept its hash."""
+    store(file, RIGHT_HALF, red_and_blue())
+    assert export(tmp_path / "out") == 0
+    catalogue = write_catalogue(tmp_path / "catalogue", small_rows())
+    alone = build_index([catalogue], CLASS_LIST, tmp_path / "cache")
+    both = build_index([catalogue, tmp_path / "out"], CLASS_LIST, tmp_path / "cache")
+    assert both.photos["source"].tolist() == [0] * len(alone.photos) + [1]
+    ours = both.photos["id"].iloc[-1]
+    assert load_recipe("default").custom_ids_from <= ours < HASHED_IDS_FROM
 
 
 def test_only_agreed_photos_of_a_class_are_exported_by_their_last_word(file, tmp_path, capsys):
@@ -71,8 +83,10 @@ def test_only_agreed_photos_of_a_class_are_exported_by_their_last_word(file, tmp
     store(file, RIGHT_HALF, red_and_blue())
     store(file, replace(RIGHT_HALF, corrected="Jeans"), red_and_blue())
     assert export(tmp_path / "out") == 0
-    assert pd.read_csv(tmp_path / "out" / "styles.csv")[["id", "articleType"]].to_numpy().tolist() == [[60004, "Jeans"]]
-    assert [path.name for path in (tmp_path / "out" / "images").iterdir()] == ["60004.jpg"]
+    assert pd.read_csv(tmp_path / "out" / "styles.csv")[["id", "articleType"]].to_numpy().tolist() == [
+        [500000004, "Jeans"]
+    ]
+    assert [path.name for path in (tmp_path / "out" / "images").iterdir()] == ["500000004.jpg"]
     assert "Left out: 2 without a photo" in capsys.readouterr().out
 
 

@@ -269,7 +269,7 @@ def test_a_run_gets_a_detector_with_its_hash_and_rows_even_if_killed_between(
     found = Run.load(run)
     assert found.path(DETECTOR).stat().st_size <= 8_000_000
     rows = found.read_json("metrics.json")["detector"]
-    assert rows["test"]["street"]["recall"]["n"] > 0 and rows["validation"]["street"]["photos"] > 0
+    assert rows["test"]["street"]["recall"]["n"] > 0
     assert f"n = {rows['test']['street']['recall']['n']}" in printed
     assert found.manifest["detector"]["groups"][:5] == ["background", "upper", "outer", "lower", "dress"]
     assert before.manifest["files"].items() - found.manifest["files"].items() == {

@@ -13,6 +13,7 @@ from train.folder import (
     has_trainer,
     history_command,
     only_trainer,
+    reason_of,
     replaced,
     write_csv,
     write_json,
@@ -131,3 +132,16 @@ def test_a_run_that_lies_elsewhere_is_seen_with_the_folder_of_runs_named(tmp_pat
     assert history_command(tmp_path / "runs" / "run") == "python -m streamlit run Home.py"
     elsewhere = f"GARMENTS_RUNS='{tmp_path}/my runs' python -m streamlit run Home.py"
     assert history_command(tmp_path / "my runs" / "run") == elsewhere
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (NotADirectoryError(20, "Not a directory", "data/styles.csv/x"), "Not a directory: data/styles.csv/x"),
+        (OSError(28, "No space left on device"), "No space left on device"),
+        (OSError("runs: the disk is full"), "runs: the disk is full"),
+        (ValueError("a reason"), "a reason"),
+    ],
+)
+def test_the_reason_of_an_error_has_no_number(error, words):
+    assert reason_of(error) == words

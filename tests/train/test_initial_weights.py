@@ -52,6 +52,20 @@ def test_a_head_of_other_classes_starts_fresh(network, tmp_path):
     assert initialise(network, str(tmp_path / "w.safetensors")).fresh == ["fc.bias", "fc.weight"]
 
 
+def test_a_head_of_the_same_size_for_other_classes_starts_fresh(random_run, random_network):
+    network = GarmentNet(15)
+    names = tuple(reversed(random_run.labels.names))
+    assert initialise(network, str(random_run.folder), names).fresh == ["fc.bias", "fc.weight"]
+    assert initialise(network, str(random_run.folder), random_run.labels.names).fresh == []
+    assert torch.equal(network.fc.weight, random_network.fc.weight)
+
+
+def test_a_head_of_an_unfinished_run_for_other_classes_starts_fresh(network, tmp_path):
+    save_checkpoint({"network": offered(), "outputs": ["a", "b", "c", "d", "e"]}, tmp_path / "best.safetensors")
+    assert initialise(network, str(tmp_path), ("a", "b", "c", "d", "f")).fresh == ["fc.bias", "fc.weight"]
+    assert initialise(network, str(tmp_path), ("a", "b", "c", "d", "e")).fresh == []
+
+
 def test_a_misfit_anywhere_else_is_refused_by_name(network, tmp_path):
     save_file(offered() | {"layer2.0.conv1.weight": torch.zeros(3, 3)}, tmp_path / "w.safetensors")
     with pytest.raises(InvalidConfig, match=r"does not fit ResNet50: wrong shape of layer2\.0\.conv1\.weight"):

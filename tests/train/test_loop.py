@@ -9,14 +9,16 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from core.analysis.metrics import macro_f1
 from core.artifacts.training import HISTORY_COLUMNS
 from core.errors import TrainingStopped
 from core.inference.model import BLOCKS, block_of
 from tests.train_cases import SmallNet, settings, stage
 from train import loop, meter
-from train.batches import PixelDataset
-from train.checkpoint import load_checkpoint
-from train.config import parse_recipe
+from train.augment import Augment
+from train.batches import Batches, PixelDataset
+from train.checkpoint import Snapshot, Writer, load_checkpoint, save_checkpoint
+from train.config import Augmentation, parse_recipe
 from train.distributed import World
 from train.loop import Splits, Trainer, autocast_type, normalise, positions, predict_logits, validation_score
 from train.targets import Targets
@@ -82,7 +84,7 @@ def test_history_has_a_row_an_epoch_with_what_the_contract_names(undisturbed):
     sizes = {b: sum(p.numel() for n, p in network.named_parameters() if block_of(n) == b) for b in BLOCKS}
     expected = [sizes["head"], sizes["head"] + sizes["layer4"], sum(sizes.values())]
     assert history["trainable_parameters"].tolist() == [count for count in expected for _ in range(2)]
-    assert history["lr"].tolist() == pytest.approx([1e-2, 5e-3, 1e-3, 5e-4, 1e-3 / 3, 8.53553e-4], rel=1e-4)
+    assert history["lr"].tolist() == pytest.approx([1e-2, 5e-3, 1e-3, 5e-4, 1e-3, 8.53553e-4], rel=1e-4)
     assert (history["images"] == 48).all()
     assert history[["train_accuracy", "val_accuracy", "val_macro_f1"]].stack().between(0, 1).all()
     assert (history["device"] == "cpu").all()
@@ -130,12 +132,15 @@ def test_photos_from_elsewhere_are_validated_by_what_their_labels_allow_and_choo
         ("cpu", "bfloat16", False, None),
         ("cpu", "float16", True, None),
         ("cpu", "float32", True, None),
-        ("cuda", "float16", False, torch.float16),
+        ("cuda", "bfloat16", True, torch.bfloat16),
+        ("cuda", "bfloat16", False, torch.float16),
+        ("cuda", "float16", True, torch.float16),
         ("cuda", "float32", True, None),
     ],
 )
-def test_a_processor_computes_in_bfloat16_only_if_it_can(monkeypatch, device, precision, able, expected):
+def test_a_device_computes_in_bfloat16_only_if_it_can(monkeypatch, device, precision, able, expected):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": able})
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (8, 0) if able else (7, 5))
     assert autocast_type(torch.device(device), precision) == expected
 
 
@@ -313,6 +318,91 @@ def test_a_step_whose_scaled_gradients_overflow_is_left_out_and_the_scale_falls(
     assert np.isfinite(one.state.history[-1]["train_loss"])
 
 
+class OverflowsOnce(SmallNet):
+    """Its output overflows at the second training step."""
+
+    steps = 0
+
+    def forward(self, x):
+        OverflowsOnce.steps += self.training
+        logits = super().forward(x)
+        return logits * float("inf") if self.training and OverflowsOnce.steps == 2 else logits
+
+
+def test_where_losses_are_scaled_one_that_overflows_costs_its_step_and_not_the_run(tmp_path):
+    OverflowsOnce.steps = 0
+    one = trainer(tmp_path, OverflowsOnce, **PLAIN, **HEAD_ONLY)
+    one.scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
+    state = one.run()
+    assert state.epoch == 2 and one.scaler.get_scale() == 512.0
+    assert [row["images"] for row in state.history] == [32, 48]  # its photos taught nothing
+    assert all(np.isfinite(row["train_loss"]) for row in state.history)
+    assert all(bool(parameter.isfinite().all()) for parameter in one.network.parameters())
+
+
+def test_where_losses_are_scaled_overflows_without_end_stop_the_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "MOST_OVERFLOWS", 2)
+    Poisoned.steps = 0
+    one = trainer(tmp_path, Poisoned, **PLAIN, stages=[stage(list(BLOCKS), epochs=4)])
+    one.scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
+    with pytest.raises(TrainingStopped, match="no longer finite at epoch 3, step 1 "):
+        one.run()
+
+
+def test_on_a_gpu_no_step_asks_for_the_scale(tmp_path, monkeypatch):
+    one = trainer(tmp_path, **PLAIN, **HEAD_ONLY)
+    one.on_gpu = True
+    one.scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
+    active = one._open_stage(positions(one.recipe)[0], None)
+    monkeypatch.setattr(torch.amp.GradScaler, "get_scale", lambda _: pytest.fail("the device has to be waited for"))
+    for pixels, targets in Batches(active.data.train, [[0, 1, 2, 3]] * 3, CPU):
+        one._step(active, pixels, targets, Augment(Augmentation(), 0, CPU))
+    assert active.schedule.last_epoch == 3
+
+
+def test_the_fused_optimizer_of_a_gpu_continues_what_a_processor_began_and_the_other_way_round(tmp_path):
+    """PyTorch has the fused form for processors, too, so that the way over the checkpoint can be walked here."""
+
+    def epoch(on_gpu: bool) -> Trainer:
+        one = trainer(tmp_path, **PLAIN, stages=[stage(list(BLOCKS), epochs=3, lr=1e-3)])
+        one.on_gpu = on_gpu
+        with pytest.MonkeyPatch.context() as patched, pytest.raises(KeyboardInterrupt):
+            patched.setattr(loop, "epoch_line", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+            one.run()
+        return one
+
+    for number, on_gpu in enumerate((False, True, False), 1):
+        assert epoch(on_gpu).state.epoch == number
+        groups = load_checkpoint(tmp_path / "checkpoint.safetensors")["optimizer"]["param_groups"]
+        assert {group["fused"] for group in groups} == {True if on_gpu else None}
+
+
+def test_files_written_beside_the_next_steps_are_the_same_ones(tmp_path, undisturbed):
+    one = trainer(tmp_path)
+    one.writer = Writer(beside=True)
+    one.run()
+    assert_same_outcome(tmp_path, undisturbed)
+
+
+def test_a_disk_that_is_full_beside_the_next_steps_stops_the_run(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Snapshot, "write", full)
+    one = trainer(tmp_path, **PLAIN, **HEAD_ONLY)
+    one.writer = Writer(beside=True)
+    with pytest.raises(OSError, match="No space left"):
+        one.run()
+
+
+def test_photos_kept_on_the_device_train_the_same_network(tmp_path, monkeypatch):
+    plain, kept = (trainer(tmp_path / name, **HEAD_ONLY) for name in ("plain", "kept"))
+    plain.run()
+    monkeypatch.setattr(PixelDataset, "near", PixelDataset.kept_on)
+    kept.run()
+    assert_same_outcome(tmp_path / "kept", tmp_path / "plain")
+
+
 def test_the_scaler_goes_on_from_the_checkpoint(tmp_path):
     one = trainer(tmp_path, **PLAIN, **HEAD_ONLY)
     one.scaler = torch.amp.GradScaler("cpu", init_scale=8.0, growth_interval=2)
@@ -321,6 +411,42 @@ def test_the_scaler_goes_on_from_the_checkpoint(tmp_path):
     again.scaler = torch.amp.GradScaler("cpu", init_scale=1.0, growth_interval=2)
     again.run()
     assert again.scaler.get_scale() == one.scaler.get_scale() == 64.0  # six steps, doubled every second
+
+
+def test_a_run_begun_without_a_loss_scale_continues_with_one(tmp_path, capsys):
+    """float16 begun on a processor, which has no scale to save, and continued on CUDA, which needs one."""
+    changes = PLAIN | {"stages": [stage(["head"], epochs=3)], "frozen": [block for block in BLOCKS if block != "head"]}
+    one = trainer(tmp_path, **changes)
+    with pytest.MonkeyPatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(loop, "epoch_line", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        one.run()
+    assert load_checkpoint(tmp_path / "checkpoint.safetensors")["scaler"] == {}
+    again = trainer(tmp_path, **changes)
+    again.scaler = torch.amp.GradScaler("cpu", init_scale=256.0)
+    again.world = World(0, 1, CPU)
+    assert again.run().epoch == 3
+    assert again.scaler.get_scale() == 256.0
+
+
+def test_a_run_continued_on_another_device_says_so(tmp_path, capsys):
+    one = trainer(tmp_path, **PLAIN, **HEAD_ONLY)
+    one.run()
+    assert "continues on" not in capsys.readouterr().out
+    saved = load_checkpoint(tmp_path / "checkpoint.safetensors")
+    saved["history"][-1]["device"] = "cuda:0"
+    save_checkpoint(saved, tmp_path / "checkpoint.safetensors")
+    trainer(tmp_path, **PLAIN, **HEAD_ONLY).run()
+    assert "This run was trained on cuda:0 so far and continues on cpu: rounding differs" in capsys.readouterr().out
+
+
+def test_macro_f1_of_the_history_is_that_of_the_metrics_over_classes_with_photos(tmp_path, monkeypatch):
+    one = trainer(tmp_path, **PLAIN, **HEAD_ONLY)
+    targets = one.splits[32, 32].val.targets
+    targets[targets == 2] = 0  # nothing shows c, which is predicted once
+    predicted = np.where(np.arange(24) == 5, 2, targets)
+    monkeypatch.setattr(loop, "predict_logits", lambda *_: np.eye(3, dtype=np.float32)[predicted])
+    one.run()
+    assert one.state.history[-1]["val_macro_f1"] == macro_f1(targets, predicted)
 
 
 def test_the_cpu_computes_in_float32_uncompiled_whatever_the_recipe_says(tmp_path, monkeypatch):
@@ -351,7 +477,7 @@ def test_under_autocast_the_loss_and_the_weights_stay_in_float32(tmp_path):
 def test_on_cuda_the_forward_pass_is_compiled_if_the_recipe_asks(tmp_path, monkeypatch, asked):
     monkeypatch.setattr(torch, "compile", lambda network: ("compiled", network))
     one = trainer(tmp_path, **PLAIN, **HEAD_ONLY, compile=asked)
-    one.world = World(0, 1, torch.device("cuda", 0))
+    one.on_gpu = True
     assert one._parallel() == (("compiled", one.network) if asked else one.network)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 from PIL import Image
 
 from core.analysis.model_card import robustness_table
+from core.artifacts.measures import Robustness
 from core.inference.engine import Activations
 from train.catalogue import Source
 from train.dataset import decoded_product
@@ -60,12 +62,12 @@ def test_shares_are_of_the_photos_and_the_worst_loss_names_its_condition():
     assert (first["name"], first["accuracy"]["value"], first["in_scope"]["value"]) == (AS_THEY_ARE, 1.0, 0.75)
     assert first["accuracy"]["low"] < 1 == first["accuracy"]["high"]
     assert measured["worst_loss"]["accuracy"] == {"name": "light at 0.3", "value": 0.75}
-    table = robustness_table({"robustness": measured})
+    table = robustness_table(msgspec.convert(measured, Robustness))
     assert "75.0 points (light at 0.3)" in table and table.count("\n| ") == len(CONDITIONS) + 2
 
 
 def test_a_run_without_these_figures_has_no_table():
-    assert robustness_table({}) == ""
+    assert robustness_table(None) == ""
 
 
 def test_a_product_comes_from_the_last_data_set_that_has_it_at_its_true_proportions(tmp_path):

@@ -9,6 +9,7 @@ from core.errors import BrokenRun, InvalidData
 from tests.run_factory import write_run
 from train import ship as module
 from train.__main__ import main
+from train.folder import write_json
 from train.ship import RECORD, ship, validation_score
 
 
@@ -45,9 +46,60 @@ def test_a_run_made_in_the_folder_of_runs_ships_where_it_is(runs):
 @pytest.mark.parametrize("validation", [0.80, 0.79])
 def test_a_run_that_is_no_better_does_not_ship(runs, tmp_path, validation):
     new = write_run(tmp_path / "elsewhere", "new", weights=b"new weights", validation=validation)
-    with pytest.raises(InvalidData, match=rf"new is not shipped: .* {validation:.3f}, and 0.800 for old"):
+    with pytest.raises(InvalidData, match=rf"new is not shipped: .* {validation:.3f}, and old, .*, 0.800"):
         ship(new.folder, runs)
     assert current_run(runs).run_id == "old" and not (runs / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"groups": {"Tops": ["Tshirts"], "Bottoms": ["Jeans"]}}, "classes"),
+        ({"data_fingerprint": "f" * 64}, "data"),
+        ({"data_fingerprint": "f" * 64, "groups": {"Tops": ["Tshirts"], "Bottoms": ["Jeans"]}}, "classes and data"),
+    ],
+)
+def test_runs_of_other_photos_or_classes_are_not_compared(runs, tmp_path, changes, named):
+    new = write_run(tmp_path / "elsewhere", "new", weights=b"new weights", validation=0.99)
+    write_json(new.folder / "manifest.json", new.manifest | changes)
+    with pytest.raises(InvalidData, match=rf"cannot be compared with old, .* they differ in their {named}, so"):
+        ship(new.folder, runs)
+    assert current_run(runs).run_id == "old"
+
+
+def test_runs_of_other_splits_are_not_compared(runs, tmp_path):
+    new = write_run(tmp_path / "elsewhere", "new", weights=b"new weights", validation=0.99)
+    (new.folder / "splits.csv").write_text("id,split\n1,test\n")
+    files = new.manifest["files"] | {"splits.csv": sha256_of(new.folder / "splits.csv")}
+    write_json(new.folder / "manifest.json", new.manifest | {"files": files})
+    with pytest.raises(InvalidData, match="differ in their splits"):
+        ship(new.folder, runs)
+
+
+def test_the_run_that_ships_is_not_shipped_again(runs):
+    with pytest.raises(InvalidData, match="old ships already"):
+        ship(runs / "old", runs)
+    assert current_run(runs).has_network
+
+
+def test_in_a_fresh_folder_of_runs_the_first_one_ships_without_a_comparison(tmp_path):
+    new = write_run(tmp_path / "elsewhere", "new", weights=b"new weights")
+    assert "new ships now; no run of" in ship(new.folder, tmp_path / "fresh")
+    assert current_run(tmp_path / "fresh").path("model.safetensors").read_bytes() == b"new weights"
+
+
+def test_phone_photos_and_worn_garments_have_their_say_in_the_choice(tmp_path):
+    run = write_run(tmp_path, "new", validation=0.8)
+    metrics = run.folder / "metrics.json"
+    measures = json.loads(metrics.read_text())
+    labels = [{"label": "pants", "n": 6, "value": 0.8}, {"label": "shirt", "n": 3, "value": 0.0}]
+    phone = {"photos": 9, "exact": {"n": 3, "value": 0.0}, "allowed_set": {"n": 9, "value": 0.6}, "labels": labels}
+    nothing = {"n": 0, "value": None}
+    measures["phone"] = {"validation": phone}
+    measures["worn"] = {"validation": {"photos": 2, "exact": nothing, "allowed_set": nothing, "labels": []}}
+    metrics.write_text(json.dumps(measures))
+    run.manifest["files"]["metrics.json"] = sha256_of(metrics)
+    assert validation_score(Run(run.folder, run.manifest)) == pytest.approx((0.8 + 0.8 + 0.6 + 0.4) / 4)
 
 
 def test_one_photo_of_a_rare_class_does_not_choose_the_network(tmp_path):
@@ -59,7 +111,8 @@ def test_one_photo_of_a_rare_class_does_not_choose_the_network(tmp_path):
         {"class": "Skirts", "support": 10, "f1": None},
     ]
     metrics.write_text(json.dumps(measures))
-    run.manifest["files"]["metrics.json"] = sha256_of(metrics)
+    files = run.facts.files | {"metrics.json": sha256_of(metrics)}
+    run = Run(run.folder, run.manifest | {"files": files})
     assert validation_score(run) == pytest.approx((0.8 + 3 * 0.8 / 4) / 2)
 
 

@@ -24,6 +24,7 @@ from train.splits import (
     LEFT_OUT,
     NEAR_DUPLICATE_BITS,
     SplitData,
+    earlier_splits,
     near_duplicate_groups,
     report,
     split,
@@ -131,6 +132,38 @@ def test_other_data_sets_move_no_photo(catalogue, tmp_path, cache):
     without_phone = by_id(build_index([catalogue, street], CLASSES, cache))
     assert together[alone.index].tolist() == alone.tolist()
     assert together[without_phone.index].tolist() == without_phone.tolist()
+
+
+def test_a_run_that_continues_from_another_keeps_its_splits_whatever_its_seed(catalogue, cache):
+    index = build_index([catalogue], CLASSES, cache)
+    before = by_id(index)
+    other = parse_recipe(settings(seed=8), "test")
+    assert (by_id(index, other) != before).any()
+    kept = split(index, other, before.to_dict())["split"][index.main]
+    assert kept.tolist() == before.tolist()
+
+
+def test_no_photo_that_trained_the_ancestor_is_held_out_and_its_near_duplicates_train_with_it(tmp_path, cache):
+    """The ancestor trained on custom photos that are near-duplicates of photos the catalogue got since."""
+    folder = write_catalogue(tmp_path / "data", small_rows(per_class=10, others=0))
+    index = build_index([folder], CLASSES, cache)
+    held_out = [int(photo_id) for photo_id, part in by_id(index).items() if part != "train"]
+    for i, photo_id in enumerate(held_out[:3]):
+        photo(photo_id).save(folder / "images" / f"{60001 + i}.jpg", quality=95)
+    index = build_index([folder], CLASSES, cache)
+    ids = index.photos["id"].to_numpy()
+    parts = pd.Series(split(index, RECIPE, {60001 + i: "train" for i in range(3)})["split"].to_numpy(), ids)
+    assert (parts[held_out[:3]] == "train").all() and (parts[[60001, 60002, 60003]] == "train").all()
+    assert (parts[held_out[3:]] != "train").all()
+
+
+def test_splits_of_an_earlier_run_are_read_from_its_table(tmp_path):
+    assert earlier_splits(tmp_path / "splits.csv") == {}
+    (tmp_path / "splits.csv").write_text("id,kind,split,duplicate_group\n7,product,test,0\n9,phone,train,1\n")
+    assert earlier_splits(tmp_path / "splits.csv") == {7: "test", 9: "train"}
+    (tmp_path / "splits.csv").write_text("nothing")
+    with pytest.raises(InvalidData, match=r"splits\.csv is damaged"):
+        earlier_splits(tmp_path / "splits.csv")
 
 
 def test_photos_of_one_sender_share_a_split(catalogue, tmp_path, cache):

@@ -10,7 +10,8 @@ from core.errors import InvalidConfig
 from core.inference.model import BLOCKS, block_of
 from tests.train_cases import SmallNet, settings, stage
 from train.config import load_recipe, parse_recipe
-from train.stages import cosine_schedule, freeze, parameter_groups, train_mode, trainable_blocks
+from train.distributed import shared_statistics
+from train.stages import check_warmup, cosine_schedule, freeze, parameter_groups, train_mode, trainable_blocks
 
 
 @pytest.fixture
@@ -138,3 +139,26 @@ def test_warm_up_is_linear_then_the_cosine_falls_to_zero():
     assert values[:5] == pytest.approx([0.06, 0.12, 0.18, 0.24, 0.3])
     assert values[4:] == pytest.approx(rates(0, 16))
     assert values[-1] == pytest.approx(0, abs=1e-12)
+
+
+def test_batch_norm_over_several_gpus_has_the_same_names_and_stays_frozen_like_any_other(network):
+    shared = shared_statistics(copy.deepcopy(network))
+    assert shared.state_dict().keys() == network.state_dict().keys()
+    layers = [module for module in shared.modules() if isinstance(module, nn.SyncBatchNorm)]
+    assert layers and not any(isinstance(module, nn.BatchNorm2d) for module in shared.modules())
+    train_mode(shared, ("layer4", "head"))
+    training = {
+        name.partition(".")[0] for name, module in shared.named_modules() if module in layers and module.training
+    }
+    assert training == {"layer4"}
+    images = torch.randn(2, 3, 32, 32)
+    torch.testing.assert_close(shared.eval()(images), network.eval()(images))
+
+
+def test_a_warm_up_that_takes_a_whole_stage_is_refused_with_what_is_possible():
+    recipe = parse_recipe(
+        settings(stages=[stage(["head"]), stage(list(BLOCKS)[:-1], epochs=2, warmup_steps=20)], batch_size=16), "test"
+    )
+    check_warmup(recipe, photos=176)  # 22 steps
+    with pytest.raises(InvalidConfig, match=r"Stage 2 .* warms up for 20 steps, and has 20 in all with 160 photos"):
+        check_warmup(recipe, photos=160)

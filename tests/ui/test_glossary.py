@@ -12,6 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.analysis.glossary import TERMS
 from core.analysis.model_card import model_card
+from core.artifacts.measures import Metrics, Split
 from core.artifacts.run import current_run
 from core.samples import garments
 from core.ui import home
@@ -69,7 +70,7 @@ PAGES = {
     "Classify": (classify, {"Grad-CAM"}),
     "History": (lambda: opened(ROOT / "pages" / "2_Training_history.py"), {"Macro-F1", "Loss"}),
     "Confusion, classes": (lambda: confusion("Classes"), {"Recall", "Precision", "F1", "Average precision"}),
-    "Confusion, trust": (lambda: confusion("Trust"), {"Calibration", "Calibration error", "Temperature"}),
+    "Confusion, calibration": (lambda: confusion("Calibration"), {"Calibration", "Calibration error", "Temperature"}),
 }
 
 
@@ -92,7 +93,8 @@ def test_a_term_without_explanation_is_seen():
 
 
 def test_macro_f1_is_explained_on_home_where_a_run_has_no_phone_photos():
-    assert TERMS["Macro-F1"] in home._of_rare_kinds({"macro_f1": 0.9})
+    (figure,) = home._figures(Metrics(test=Split(macro_f1=0.9)), Metrics())
+    assert figure.explanation == TERMS["Macro-F1"]
 
 
 def test_the_model_card_explains_its_own_terms():

@@ -6,7 +6,7 @@ import zipfile
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.artifacts.labels import NO_KIND
+from core.artifacts.labels import OUT_OF_SCOPE
 from core.images.decode import display_name
 from core.inference.engine import Engine
 from core.samples import garments
@@ -87,19 +87,19 @@ def test_a_zip_beside_a_photo_gives_a_table_with_thumbnails_and_counts(page):
     assert metrics(page)["Classified"] == "3" and not page.error and not page.exception
 
 
-def test_no_refused_photo_has_a_kind_or_a_bar(shipped_page):
+def test_no_photo_out_of_scope_has_a_class_or_a_bar(shipped_page):
     shipped_page.button[0].click().run()
     shown = shipped_page.dataframe[0].value.set_index("file")
     other = shown.loc[[file for file in shown.index if file.startswith("Something else")]]
-    assert len(other) == 3 and set(other["kind"]) == {NO_KIND} and other["probability"].isna().all()
-    assert other["guess"].str.fullmatch(r"\D+ \d+%").all()
-    assert metrics(shipped_page)[NO_KIND] == str((shown["kind"] == NO_KIND).sum())
+    assert len(other) == 3 and set(other["class"]) == {OUT_OF_SCOPE} and other["probability"].isna().all()
+    assert other["next"].str.fullmatch(r"\D+ \d+%").all()
+    assert metrics(shipped_page)[OUT_OF_SCOPE] == str((shown["class"] == OUT_OF_SCOPE).sum())
 
 
 def test_what_cannot_be_read_is_named_with_the_reason_and_the_rest_goes_on(page):
     upload(page, ("notes.jpg", b"just some text"), ("shirt.png", photo()), ("bad.zip", b"no zip"))
     assert "bad.zip is no readable zip file" in page.error[0].value
-    assert metrics(page)["Classified"] == "1" and metrics(page)["Not readable"] == "1"
+    assert metrics(page)["Classified"] == "1" and metrics(page)["Unreadable"] == "1"
     assert "notes.jpg is a text file, not a photo" in page.dataframe[0].value["error"].iloc[0]
 
 
@@ -111,7 +111,7 @@ def test_nothing_but_unreadable_files_is_no_crash(page):
 def test_what_is_classified_is_not_classified_again(page, monkeypatch):
     upload(page, ("shirt.png", photo()))
     monkeypatch.setattr("core.inference.engine.Engine.run", lambda *_: pytest.fail("a forward pass"))
-    page.segmented_control("batch_shown").set_value("Worth a look").run()
+    page.segmented_control("batch_shown").set_value("To check").run()
     assert len(page.dataframe) == 1 and not page.error and not page.exception
 
 

@@ -13,6 +13,7 @@ from sklearn.metrics import accuracy_score
 from streamlit.testing.v1 import AppTest
 
 from core.artifacts.run import current_run
+from core.errors import BrokenRun
 from core.images.decode import MAX_BYTES, decode_photo
 from core.images.region import Region
 from core.inference.classifier import Answer, Classifier, Found
@@ -289,7 +290,7 @@ def exported(page: AppTest) -> list[dict[str, Any]]:
     from core.ui.classify.export import all_records
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(st, "session_state", page.session_state.filtered_state)
+        patch.setattr(st, "session_state", {name: page.session_state[name] for name in ("photos", "boxes", "readings")})
         classifier = page.session_state["classifier"][1]
         return all_records(classifier, Controls("tops", 0.6), datetime.now())
 
@@ -340,6 +341,17 @@ def test_one_garment_is_boxed_without_a_click_only_where_the_whole_is_out_of_sco
     monkeypatch.setattr(classifier, "threshold", 1e9)
     upload(page, ("other.png", photo("Jeans")))
     assert boxes(page) == [LEFT]
+
+
+def test_a_damaged_detector_is_named_and_the_prediction_stands(page, monkeypatch):
+    def broken(*_: object) -> None:
+        raise BrokenRun("detector.safetensors is damaged.")
+
+    monkeypatch.setattr(Classifier, "finds", True)
+    monkeypatch.setattr(Classifier, "find", broken)
+    upload(page, ("shirt.png", photo()))
+    assert "Garments cannot be found. detector.safetensors is damaged" in page.toast[0].value.replace("\\", "")
+    assert len(headlines(page)) == 1 and not page.error
 
 
 def test_no_garment_is_boxed_without_a_click_where_that_is_turned_off(page, monkeypatch):
@@ -394,7 +406,7 @@ def test_a_reload_says_that_photos_must_be_added_again(random_runs):
     page.run()
     assert any("Photos are not kept when the page is reloaded" in info.value for info in page.info)
     upload(page, ("a.png", photo()))
-    assert not page.info and page.query_params["photos"] == ["1"]
+    assert not page.info and page.query_params["photos"] == "1"
 
 
 def test_a_link_opens_its_sample_with_its_settings(random_runs):

@@ -15,7 +15,12 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
+from starlette.exceptions import HTTPException
+from streamlit import net_util
+from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
+from streamlit.runtime.uploaded_file_manager import UploadedFileRec
 from streamlit.testing.v1 import AppTest
+from streamlit.web.server import server_util
 
 from core.artifacts.labels import LabelSet
 from core.artifacts.run import current_run, sha256_of
@@ -23,7 +28,7 @@ from core.images.decode import display_name
 from core.ui import markdown, server, shell
 from tests.conftest import GROUPS, ROOT
 from tests.prediction_tables import prediction_table
-from tests.ui.test_page_classify import headlines, photo, upload
+from tests.ui.test_page_classify import component, headlines, photo, upload
 
 
 @pytest.fixture
@@ -59,7 +64,7 @@ def page(runs) -> AppTest:
 def test_a_new_run_is_offered_and_the_old_one_works_until_it_is_taken(page, runs):
     ship(runs, "new")
     page.run()
-    assert "Another run is shipped now: “the new run”" in page.info[0].value
+    assert "A new run is available: “the new run”" in page.info[0].value
     assert answered(page) == "random" and len(headlines(page)) == 1
     page.button("use_new_run").click().run()
     assert answered(page) == "new" and len(headlines(page)) == 1 and not page.error
@@ -85,7 +90,7 @@ def test_a_new_run_is_offered_and_the_old_one_works_until_it_is_taken(page, runs
 def test_a_session_goes_on_when_its_artifacts_go(page, runs, fault, message):
     fault(runs)
     page.run()
-    assert "this session goes on with “random weights”" in page.warning[0].value and message in page.warning[0].value
+    assert "this session keeps using “random weights”" in page.warning[0].value and message in page.warning[0].value
     upload(page, ("b.png", photo("Jeans")))
     assert len(headlines(page)) == 1 and not page.error and not page.exception
 
@@ -148,7 +153,42 @@ def test_the_server_is_set_up_to_be_safe():
     config = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text(encoding="utf-8"))
     assert config["server"]["enableXsrfProtection"] is True and config["server"]["enableCORS"] is True
     assert config["server"]["maxUploadSize"] == 200
+    assert (
+        config["browser"]["serverAddress"] == "localhost"
+    )  # else it asks an address service when it starts on 0.0.0.0
     assert config["browser"]["gatherUsageStats"] is False and config["client"]["showErrorDetails"] == "none"
+
+
+def test_a_request_from_another_site_makes_the_server_ask_nobody(monkeypatch):
+    def asked(*_: object, **__: object) -> None:
+        raise AssertionError("an address service was asked")
+
+    monkeypatch.setattr(net_util, "_make_blocking_http_get", asked)
+    server.guard()
+    assert not server_util.is_url_from_allowed_origins("https://another-site.example")
+    assert server_util.is_url_from_allowed_origins("http://localhost:8501")
+
+
+def test_what_a_session_and_all_sessions_upload_together_is_limited(monkeypatch):
+    monkeypatch.setattr(server, "UPLOADS_OF_ONE", 100)
+    monkeypatch.setattr(server, "UPLOADS_OF_ALL", 250)
+    server.guard()
+    uploads = MemoryUploadedFileManager("upload")
+
+    def upload(session: str, file: str, size: int) -> None:
+        uploads.add_file(session, UploadedFileRec(file, "a.zip", "", bytes(size)))
+
+    for session in ("a", "b"):
+        upload(session, "1", 60)
+        upload(session, "2", 40)
+        with pytest.raises(HTTPException, match="413"):
+            upload(session, "3", 1)
+    with pytest.raises(HTTPException, match="413"):
+        upload("c", "1", 60)
+    uploads.remove_file("a", "1")
+    upload("a", "3", 60)
+    uploads.remove_session_files("b")
+    upload("c", "1", 100)
 
 
 @pytest.mark.parametrize(
@@ -163,11 +203,13 @@ def test_the_server_is_set_up_to_be_safe():
 )
 def test_a_hostile_file_name_makes_no_html_and_no_second_line(page, name):
     upload(page, ("second.png", photo("Jeans")), (name, photo("Skirts")), (name, b"no photo"))
-    page.button("show-" + hashlib.sha256(photo("Skirts")).hexdigest()).click().run()
+    page.session_state["selected_photo"] = hashlib.sha256(photo("Skirts")).hexdigest()
+    page.run()
     assert not page.exception and len(page.error) == 1
     shown = page.session_state["photos"][page.session_state["selected_photo"]].name
     assert shown == display_name(name) and "\n" not in shown and "\u202e" not in shown and len(shown) <= 80
-    assert f"3 of 3 · {shown}" in [text.value for text in page.text]
+    strip = component(page, "photo_strip")
+    assert strip and strip["tiles"][2]["name"] == shown
     assert page.error[0].value.startswith(markdown.literal(shown))
     assert not any(shown in html.proto.body for html in page.get("html"))
 

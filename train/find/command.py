@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 
 from core.artifacts.run import Run, sha256_of
 from core.errors import InvalidData
+from core.files import replaced
 from core.inference.classifier import Classifier
 from core.inference.detector_graph import DETECTOR, DetectorSettings
 from train.config import DetectorTraining
@@ -20,7 +21,7 @@ from train.find.examples import Examples
 from train.find.features import Network, cached, loaded, projection
 from train.find.fit import fit
 from train.find.head import DetectorHead
-from train.folder import replaced, write_json
+from train.folder import write_json
 from train.meter import meter
 
 MOST_BYTES = 8_000_000  # of the detector's file
@@ -132,13 +133,9 @@ def _close(
     """Measure, and write the metrics and then the manifest; returns the rows of the test split."""
     classifier = Classifier(run)
     photos = [examples.street_photo(*file)[0] for file in examples.street_files("val")[:TIMED_PHOTOS]]
-    rows = {part: measured(classifier, examples, part) for part in ("test", "val")}
     metrics = run.read_json("metrics.json")
-    metrics["detector"] = {
-        "test": rows["test"],
-        "validation": rows["val"],
-        "milliseconds": milliseconds(classifier, photos),
-    }
+    rows = measured(classifier, examples, "test")
+    metrics["detector"] = {"test": rows, "milliseconds": milliseconds(classifier, photos)}
     write_json(run.folder / "metrics.json", metrics)
     files = run.manifest["files"] | {"metrics.json": sha256_of(run.folder / "metrics.json")}
     described = {
@@ -149,7 +146,7 @@ def _close(
         "training": training.model_dump(),
     }
     write_json(run.folder / "manifest.json", run.manifest | {"files": files, "detector": described})
-    return rows["test"]
+    return rows
 
 
 def in_words(rows: dict[str, Any]) -> str:

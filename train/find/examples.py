@@ -32,11 +32,13 @@ class Examples:
         data: the photos, in the splits of the run.
         classes: with the finder's groups.
         seed: of what is drawn at random.
+        scenes: that are learned from, at most.
     """
 
     data: SplitData
     classes: ClassList
     seed: int = 0
+    scenes: int = 1250
 
     @cached_property
     def group_of(self) -> dict[str, int]:
@@ -65,7 +67,7 @@ class Examples:
         rows = self.phone_rows("train")
         chosen = np.random.default_rng(self.seed).permutation(rows)[: round(PHONE_PHOTOS * len(files))]
         plan = [*wholes, *parts, *crowds, *sheets, *(partial(self._phone, row) for row in chosen)]
-        return [plan[i] for i in np.random.default_rng(self.seed).permutation(len(plan))]
+        return [plan[i] for i in np.random.default_rng(self.seed).permutation(len(plan))[: self.scenes]]
 
     def targets(self, number: int) -> Targets | None:
         """The scene of that number in the plan, always the same."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -13,21 +15,20 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from core.artifacts.run import Run
+from core.files import replaced
 from core.inference.detector_graph import layers_graph
 from core.inference.providers import CPU
 from train.find.examples import Examples
 from train.find.scenes import Targets
-from train.folder import replaced
 from train.meter import meter
 
-KEPT = (128, 256, 512)  # directions of most variance of the maps of layer2, layer3 and layer4
-SAMPLED_SCENES, SAMPLED_CELLS = 60, 100  # from which those directions are found
+KEPT = (96, 192, 384)  # directions of most variance of the maps of layer2, layer3 and layer4
+SAMPLED_SCENES, SAMPLED_CELLS = 40, 150  # from which those directions are found
 SCENES_A_FILE = 32
-THREADS = 1  # of the processor, others may be training on it
 
 
 class Network:
-    """The frozen network as the detector serves it, on one thread: what it says of a photo trains the head, roundings included.
+    """The frozen network as the detector serves it, a photo a thread: what it says of a photo trains the head, roundings included.
 
     Args:
         run: with a network.
@@ -35,7 +36,7 @@ class Network:
 
     def __init__(self, run: Run):
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = THREADS
+        options.intra_op_num_threads = 1
         self._session = onnxruntime.InferenceSession(layers_graph(run).SerializeToString(), options, providers=[CPU])
 
     def maps(self, scene: Targets) -> list[Tensor]:
@@ -61,9 +62,9 @@ class Projection:
         means = [cells.mean(dim=0) for cells in samples]
         directions: list[Tensor] = []
         for cells, mean, n in zip(samples, means, kept, strict=True):
-            values, vectors = torch.linalg.eigh(torch.cov((cells - mean).T.double()))
+            values, vectors = torch.linalg.eigh(torch.cov((cells - mean).T))
             values, vectors = values[-n:].clamp_min(1e-6 * values[-1]), vectors[:, -n:]
-            directions.append((vectors / values.sqrt()).T.float())
+            directions.append((vectors / values.sqrt()).T)
         return cls(means, directions)
 
     def __call__(self, maps: Sequence[Tensor]) -> list[Tensor]:
@@ -97,15 +98,20 @@ def _cells(maps: Sequence[Tensor]) -> list[Tensor]:
 
 def cached(network: Network, project: Projection, examples: Examples, folder: Path) -> list[Path]:
     """Files with the projected maps and targets of the scenes of the plan, those that are missing made first."""
-    paths: list[Path] = []
-    for start in meter(range(0, len(examples.plan), SCENES_A_FILE), "computing features", "files"):
-        paths.append(folder / f"scenes-{start:05}.safetensors")
-        if not paths[-1].exists():
-            numbers = range(start, min(start + SCENES_A_FILE, len(examples.plan)))
-            scenes = ((number, scene) for number in numbers if (scene := examples.targets(number)))
-            tensors = {f"{n}.{name}": t for n, scene in scenes for name, t in stored(network, project, scene).items()}
-            with replaced(paths[-1]) as partial:
-                save_file(tensors, partial)
+    starts = range(0, len(examples.plan), SCENES_A_FILE)  # the plan is made here, before threads share it
+    paths = [folder / f"scenes-{start:05}.safetensors" for start in starts]
+
+    def of_scene(number: int) -> dict[str, Tensor]:
+        scene = examples.targets(number)
+        found = scene and stored(network, project, scene)
+        return {f"{number}.{name}": tensor for name, tensor in (found or {}).items()}
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for start, path in zip(meter(starts, "computing features", "files"), paths, strict=True):
+            if not path.exists():
+                scenes = pool.map(of_scene, range(start, min(start + SCENES_A_FILE, len(examples.plan))))
+                with replaced(path) as partial:
+                    save_file({name: tensor for scene in scenes for name, tensor in scene.items()}, partial)
     return paths
 
 

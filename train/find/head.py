@@ -15,7 +15,7 @@ from train.find.features import Projection
 from train.find.scenes import UNKNOWN
 
 CHANNELS = (512, 1024, 2048)  # of the maps of layer2, layer3 and layer4
-CONTEXT, FINE = 128, 64  # channels at 1/16 and at 1/8 of the input's size
+CONTEXT, FINE = 96, 48  # channels at 1/16 and at 1/8 of the input's size
 
 SPAN = 8.0  # cells from a cell to the sides of its garment's box, where the head says 0
 SIDES = 4

@@ -4,34 +4,26 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import streamlit as st
-import streamlit.components.v2 as components
 
 from core.artifacts.labels import ALL
 from core.images import encode
 from core.images.decode import spreadsheet_name
+from core.inference.attributes import ATTRIBUTES
 from core.inference.classifier import Answer, Classifier
 from core.inference.postprocess import Controls
 from core.inference.verdict import group_name
 from core.plots.snapshot import Card, HeatView, snapshot
-from core.ui.classify import boxes, intake, keys, photos, readings
+from core.ui.classify import boxes, keys, photos, readings
 from core.ui.classify.boxes import Marked
 from core.ui.classify.controls import CONTOUR
 from core.ui.classify.viewer import Seen, Shown
 from core.ui.session import shown_since
+from core.ui.share import copy_link
 from core.ui.shell import APP_NAME
-
-ASSETS = Path(__file__).parent / "assets"
-_copy_link = components.component(
-    "copy_link",
-    html='<button type="button">Copy link</button>',
-    css=(ASSETS / "copy_link.css").read_text(encoding="utf-8"),
-    js=(ASSETS / "copy_link.js").read_text(encoding="utf-8"),
-)
 
 
 def downloads(classifier: Classifier, shown: Shown, answers: dict[str, Answer]) -> None:
@@ -67,7 +59,7 @@ def downloads(classifier: Classifier, shown: Shown, answers: dict[str, Answer]) 
             icon=":material/data_object:",
             on_click="ignore",
         )
-        _copy_link(key="copy-link", data={"drop": [intake.PHOTOS_PARAMETER]}, width="content")
+        copy_link("copy-link")
         st.button(
             "Close photo",
             icon=":material/close:",
@@ -101,7 +93,7 @@ def record(
 ) -> dict[str, Any]:
     """The result of one box."""
     region = mark.region
-    probabilities = dict(answer.ranking)
+    probabilities, said = dict(answer.ranking), {item.name: item.value for item in answer.attributes}
     return {
         "photo": photo.name,
         "box": mark.name,
@@ -114,6 +106,8 @@ def record(
         "probability": answer.probability,
         "in_scope": answer.in_scope,
         "in_scope_score": answer.score,
+        "looks_like": answer.looks_like[0] if answer.looks_like else "",
+        **{name: said.get(name, "") for name in ATTRIBUTES},
         "filter": controls.group,
         "upper_body_bias": controls.upper_body_bias,
         "without_controls": answer.without_controls[0],

@@ -15,6 +15,8 @@ from core.settings import feedback_file
 from core.ui.classify.boxes import Marked
 from core.ui.markdown import told
 
+MOST = 200  # corrections of one visit
+
 
 def correct(run: Run, photo: Photo, mark: Marked, answer: Answer) -> None:
     """Ask what a photo or box really shows."""
@@ -44,11 +46,16 @@ def correct(run: Run, photo: Photo, mark: Marked, answer: Answer) -> None:
 
 def _store(correction: Correction, photo: Photo | None) -> bool:
     """Save a correction and say what became of it; whether it is saved."""
+    given = st.session_state.get("corrections_given", 0)
+    if given >= MOST:
+        st.error(f"Not saved. A visit can save {MOST} corrections. Reload the page to continue.")
+        return False
     try:
         aside = store(feedback_file(), correction, photo and photo.image)
     except FeedbackUnavailable as error:
         st.error(f"Not saved. {told(error)}", icon=":material/error:")
         return False
+    st.session_state["corrections_given"] = given + 1
     st.success(f"Saved: {class_name(correction.corrected)}{', with the photo' if photo else ''}. Thank you.")
     if aside:
         st.warning(f"The file of earlier corrections was damaged. It is kept as {aside.name}, and a new one was begun.")

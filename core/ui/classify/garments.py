@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import streamlit as st
 
+from core.errors import GarmentError
 from core.images.decode import Photo
 from core.images.region import Region
 from core.inference.classifier import Answer, Classifier, Found, found_at
 from core.ui.classify import boxes
+from core.ui.markdown import told
 
 SEVERAL = 2  # garments from which on boxes are proposed without a click
 SAME = 0.5  # intersection over union from which on a box stands for a garment already
@@ -21,8 +23,17 @@ def garments_in(classifier: Classifier, photo: Photo) -> list[Found]:
     key = classifier.run.run_id, photo.sha256
     if key not in kept:
         with st.spinner("Looking for garments…"):
-            kept[key] = classifier.find(photo)
+            kept[key] = _found(classifier, photo)
     return kept[key]
+
+
+def _found(classifier: Classifier, photo: Photo) -> list[Found]:
+    """The garments of a photo; none, with a message, where the run's detector is damaged: the prediction goes on without it."""
+    try:
+        return classifier.find(photo)
+    except GarmentError as error:
+        st.toast(f"Garments cannot be found. {told(error)}", icon=":material/warning:")
+        return []
 
 
 def known_garments(classifier: Classifier, photo: Photo) -> list[Found]:

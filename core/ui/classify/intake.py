@@ -14,6 +14,7 @@ from core.images import sandbox
 from core.images.decode import MAX_BYTES
 from core.images.encode import data_url, jpeg, png
 from core.samples import garments
+from core.ui import server, session
 from core.ui.classify import keys
 from core.ui.classify.photos import add_photo, photos, select
 from core.ui.handover import LabelledPhoto, arriving
@@ -31,7 +32,14 @@ _intake = components.component(
 )
 
 
-def take_in() -> None:
+def intake() -> None:
+    """Add the photos that have come, and show the field for more."""
+    with server.turns.taken(session.visitor()):
+        _take_in()
+        _head()
+
+
+def _take_in() -> None:
     """Add what has come since the last run; what cannot be read is named, and the rest goes on."""
     problems: list[str] = st.session_state.setdefault("upload_problems", [])
     before = set(photos())
@@ -72,7 +80,7 @@ def _try_to_add(data: bytes, name: str, origin: LabelledPhoto | None = None) -> 
     return []
 
 
-def head() -> None:
+def _head() -> None:
     """The page's title, and the field for photos: large while there is none, beside the title otherwise."""
     st.html(STYLE)
     empty = st.session_state["field_is_large"] = not photos()
@@ -119,8 +127,7 @@ def _toggle_camera() -> None:
 
 
 def _camera() -> None:
-    address = urlsplit(st.context.url or "")
-    if address.scheme == "http" and address.hostname not in LOCAL:
+    if not allows_camera(st.context.url or ""):
         st.info(
             "Browsers allow the camera only on pages served over HTTPS, and this one is not. Choose a photo instead: "
             "a phone offers its camera there."
@@ -128,6 +135,12 @@ def _camera() -> None:
         return
     with st.container(width=480):
         st.camera_input("Take a photo", key=_camera_key(), resolution="1080p", label_visibility="collapsed")
+
+
+def allows_camera(address: str) -> bool:
+    """Whether browsers let a page at this address use the camera: served over HTTPS, or from this machine."""
+    parts = urlsplit(address)
+    return parts.scheme != "http" or parts.hostname in LOCAL
 
 
 @st.cache_data(max_entries=64, show_spinner=False)

@@ -34,7 +34,7 @@ def nearest(run: Run, reading: Reading) -> None:
         st.caption(why_not)
         return
     rows = index.nearest(reading.pooled)
-    st.caption("The training photos that are most similar to the network")
+    st.caption("Most similar training photos, as the network sees them")
     st.html(strip(rows, _thumbnails(rows["id"].tolist())))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import streamlit as st
+from cachetools import LRUCache
 
 from core.artifacts.run import Run
 from core.errors import InvalidRegion
@@ -11,7 +12,7 @@ from core.inference.classifier import Classifier
 from core.inference.faithfulness import DeletionCurve, deletion_curve
 from core.inference.verdict import class_name
 from core.ui.classify import boxes, compare, feedback, neighbours
-from core.ui.classify.viewer import Seen, Shown
+from core.ui.classify.viewer import Shown
 from core.ui.markdown import told
 
 SIMILAR, COMPARE, FAITHFULNESS, MISTAKE, TYPE = PANELS = (
@@ -28,6 +29,7 @@ ICONS = {
     MISTAKE: ":material/flag:",
     TYPE: ":material/keyboard_alt:",
 }
+CURVES = 100  # of a session
 PANEL, TYPED, NOT_TYPED = "panel", "typed_box", "typed_box_problem"
 
 
@@ -37,7 +39,7 @@ def curve_if_asked(classifier: Classifier, shown: Shown) -> DeletionCurve | None
         return None
     seen = shown.selected
     name, _ = shown.heat.classes(seen.answer.label)
-    kept = st.session_state.setdefault("curves", {})
+    kept = st.session_state.setdefault("curves", LRUCache(CURVES))
     key = classifier.run.run_id, shown.photo.sha256, seen.mark.region, name
     if key not in kept:
         with st.spinner("Testing the heat map…"):
@@ -100,11 +102,3 @@ def _add_typed(sha256: str, size: tuple[int, int]) -> None:
         st.session_state[NOT_TYPED] = str(error)
         return
     st.session_state[TYPED] = ""
-
-
-def forget_unseen(seen: list[Seen]) -> None:
-    """Forget curves of boxes that are gone."""
-    regions = {item.mark.region for item in seen}
-    kept = st.session_state.get("curves", {})
-    for key in [key for key in kept if key[2] not in regions]:
-        del kept[key]

@@ -8,6 +8,7 @@ from typing import Any
 import streamlit as st
 import streamlit.components.v2 as components
 
+from core.artifacts.labels import OUT_OF_SCOPE
 from core.inference.classifier import Answer
 from core.inference.verdict import class_name
 from core.ui.classify.photos import ID, by_id, close, photos, select, thumbnail_url
@@ -33,7 +34,7 @@ def strip(answers: dict[str, Answer], selected: str) -> None:
         {
             "id": sha256[:ID],
             "name": photos()[sha256].name,
-            "label": class_name(answer.label) if answer.in_scope else "Out of scope",
+            "label": class_name(answer.label) if answer.in_scope else OUT_OF_SCOPE,
             "url": thumbnail_url(sha256),
         }
         for sha256, answer in answers.items()

@@ -16,10 +16,11 @@ import streamlit as st
 import streamlit.components.v2 as components
 from streamlit_drawable_canvas import st_canvas
 
-from core.artifacts.labels import LabelSet
+from core.artifacts.labels import OUT_OF_SCOPE, LabelSet
 from core.images.decode import Photo
 from core.images.outline import Outline
 from core.images.region import STROKE_WIDTH, Region
+from core.inference.attributes import in_words
 from core.inference.classifier import Answer, Found, Reading
 from core.inference.faithfulness import DeletionCurve
 from core.inference.postprocess import Controls
@@ -69,6 +70,7 @@ class Shown:
     Args:
         photo: itself.
         seen: the whole photo, then its boxes.
+        selected: the one whose card is shown.
         labels: the network's classes.
         controls: filter and bias.
         heat: how heat maps are shown.
@@ -77,16 +79,11 @@ class Shown:
 
     photo: Photo
     seen: list[Seen]
+    selected: Seen
     labels: LabelSet
     controls: Controls
     heat: HeatSettings
     offers: list[Found]
-
-    @property
-    def selected(self) -> Seen:
-        """What is seen in the selected box."""
-        number = boxes.selected(self.photo.sha256).number
-        return next(seen for seen in self.seen if seen.mark.number == number)
 
 
 def viewer(shown: Shown, curve: DeletionCurve | None, on_acts: Callable[[], None]) -> None:
@@ -172,10 +169,10 @@ def _mark(seen: Seen, shown: Shown) -> dict[str, Any]:
         "label": answer.label,
         "headline": words.headline,
         "probability": words.probability,
-        "short": words.short if answer.in_scope else "Out of scope",
+        "short": words.short if answer.in_scope else OUT_OF_SCOPE,
         "confidence": words.confidence,
         "level": LEVELS.get(words.confidence),
-        "line": "",
+        "line": in_words(answer.attributes),
         "note": words.note,
         "size": f"{box.width} × {box.height} px",
         "at": f"At ({box.left}, {box.top})",

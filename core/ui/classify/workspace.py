@@ -71,7 +71,9 @@ def _photo(
     if proposing:
         garments.propose(classifier, photo, classifier.answer(wholes[[*everywhere].index(sha256)]))
     seen = _seen(classifier, sha256, boxes.marked(sha256), controls, top_k)
-    shown = Shown(photo, seen, classifier.labels, controls, heat, garments.known_garments(classifier, photo))
+    selected = next(item for item in seen if item.mark.number == boxes.selected(sha256).number)
+    offers = garments.known_garments(classifier, photo)
+    shown = Shown(photo, seen, selected, classifier.labels, controls, heat, offers)
     viewer(shown, panels.curve_if_asked(classifier, shown), _acts_done)
     if problem := st.session_state.pop("box_problem", None):
         st.toast(told(problem), icon=":material/crop_free:")

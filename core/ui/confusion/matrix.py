@@ -1,4 +1,4 @@
-"""The confusion page's main column: headline, matrix and the photos behind a cell. The tabs below are in `core.ui.confusion.tabs`."""
+"""The confusion page's headline, its controls and the matrix itself."""
 
 from __future__ import annotations
 
@@ -11,32 +11,40 @@ import streamlit as st
 import streamlit.components.v2 as components
 
 from core.analysis import confusion
+from core.analysis.glossary import TERMS
 from core.artifacts.labels import LabelSet
+from core.inference.verdict import class_name
 from core.plots import confusion as figures
 from core.plots.confusion import View
 from core.ui.confusion.source import Selection, Source
 from core.ui.markdown import literal
 
 LAST_SOURCE = "matrix_last_source"  # where the session keeps the key of what it analysed last
-SHOW = {"true": "% of truth", "predicted": "% of answers", "all": "% of all", "counts": "Counts"}
-ORDER = {"group": "Group", "size": "Size", "alphabet": "Alphabet", "similarity": "What is confused"}
+LASSO = "matrix_lasso"  # query parameter, and place in the session, of the polygon drawn on the map
+SHOW = {"true": "Recall (row %)", "predicted": "Precision (column %)", "all": "All %", "counts": "Counts"}
+ORDER = {"group": "Group", "size": "Size", "alphabet": "Alphabet", "similarity": "Similarity"}
 CHART_CONFIG = {"displayModeBar": False}
 
 
+def class_names(labels: LabelSet) -> tuple[str, ...]:
+    """The classes as people read them."""
+    return tuple(map(class_name, labels.names))
+
+
 def headline(source: Source, selection: Selection, counts: np.ndarray) -> None:
-    """How much is right, how certain that is, and what is confused most; ends the page where no photo is left."""
+    """Accuracy, its interval, and the most frequent mistake; ends the page where no photo is left."""
     total = int(selection.chosen.sum())
     if not total:
         _end("No photo passes these filters. Loosen them in the sidebar.")
     if not counts.any():
-        _end(f"The network is nowhere as sure as {selection.threshold:.2f}. Lower the threshold in the sidebar.")
+        _end(f"No prediction has a confidence of {selection.threshold:.2f}. Lower the threshold in the sidebar.")
     st.subheader(confusion.accuracy_words(counts, total, selection.threshold), anchor=False)
-    names = source.predictions.labels.names
+    names = class_names(source.predictions.labels)
     st.markdown(literal(confusion.detail_words(counts, names, total)))
     classes = np.flatnonzero(counts.sum(axis=1))
     if len(classes) == 1:
         st.warning(
-            f"All these photos are {literal(names[classes[0]])}, so only that class's row and recall say anything.",
+            f"All these photos are {literal(names[classes[0]])}: only that class's row and recall mean anything.",
             icon=":material/looks_one:",
         )
 
@@ -46,22 +54,23 @@ def _end(message: str) -> None:
     st.stop()
 
 
-def cell_choice(source: Source) -> tuple[int, int] | None:
-    """The chosen cell as class indices (true, predicted): by click, by keyboard here, or by link; None unless both are chosen."""
-    names = source.predictions.labels.names
-    with st.container(horizontal=True, wrap=False, vertical_alignment="bottom"):
-        true = st.selectbox("They are", names, index=None, key="matrix_true", bind="query-params", placeholder="any")
-        called = st.selectbox(
-            "They were called", names, index=None, key="matrix_called", bind="query-params", placeholder="any"
-        )
-        if true or called:
-            st.button("Clear", key="matrix_clear", on_click=clear_cell, width="content")
-    return (names.index(true), names.index(called)) if true and called else None
-
-
-def controls(source: Source, counts: np.ndarray, cell: tuple[int, int] | None) -> View:
-    """What the cells show, and in which order."""
+def controls(source: Source, counts: np.ndarray) -> View:
+    """Which cell is chosen (by click, by keyboard here, or by link), what the cells show, and in which order."""
+    labels = source.predictions.labels
     with st.container(horizontal=True, vertical_alignment="bottom"):
+        true, called = (
+            st.selectbox(
+                title,
+                labels.names,
+                index=None,
+                format_func=class_name,
+                key=key,
+                bind="query-params",
+                placeholder="Any",
+                width=140,
+            )
+            for title, key in (("True class", "matrix_true"), ("Predicted class", "matrix_called"))
+        )
         by = st.segmented_control(
             "Show",
             list(SHOW),
@@ -70,30 +79,36 @@ def controls(source: Source, counts: np.ndarray, cell: tuple[int, int] | None) -
             required=True,
             key="matrix_show",
             bind="query-params",
+            help=f"{TERMS['Recall']}\n\n{TERMS['Precision']}",
         )
         order = st.selectbox(
-            "Order", list(ORDER), format_func=ORDER.__getitem__, key="matrix_order", bind="query-params", width=180
+            "Order", list(ORDER), format_func=ORDER.__getitem__, key="matrix_order", bind="query-params", width=120
         )
-        diagonal = st.toggle("Right answers", value=True, key="matrix_diagonal", bind="query-params")
-    indices = confusion.class_order(counts, source.predictions.labels, order)
-    return View(indices, by, diagonal, cell, st.context.theme.type or "light")
+        diagonal = st.toggle(
+            "Correct", value=True, key="matrix_diagonal", bind="query-params", help="Show the diagonal."
+        )
+    cell = (labels.index(true), labels.index(called)) if true and called else None
+    return View(confusion.class_order(counts, labels, order), by, diagonal, cell, st.context.theme.type or "light")
 
 
 def matrix(counts: np.ndarray, source: Source, view: View) -> None:
-    """The matrix; a click on a cell chooses it, a click on the chosen one lets it go."""
+    """The matrix; a click or tap on a cell chooses it, one on the chosen cell clears it."""
     labels = source.predictions.labels
     grid(
         figures.matrix_figure(counts, labels, view),
         labels,
+        view,
         "matrix_chart",
-        "Confusion matrix: true classes in rows, predicted classes in columns. The lists beside it choose a cell by keyboard.",
+        "Confusion matrix: true classes in rows, predicted classes in columns. The lists above it choose a cell by keyboard.",
         lambda: _choose_clicked(labels.names),
+        counts.sum(axis=1),
     )
 
 
-# What scrolls is to be reached by keyboard too; where nothing does it is no stop on the way.
-_scroll_by_keyboard = components.component(
-    "scroll_by_keyboard",
+# What scrolls is to be reached by keyboard too; where nothing does it is no stop on the way. And Plotly selects only what the pointer
+# rested on before the click (plotly.js, `hover` before `click`), so that a first tap would select nothing: a touch moves the pointer first.
+_matrix_box = components.component(
+    "matrix_box",
     html="<div></div>",
     js="""
 export default function({ data }) {
@@ -108,7 +123,16 @@ export default function({ data }) {
   };
   const observer = new ResizeObserver(update);
   for (const element of [box, ...box.children]) observer.observe(element);
-  return () => observer.disconnect();
+  const point = event => {
+    if (event.pointerType !== "touch") return;
+    const at = { bubbles: true, clientX: event.clientX, clientY: event.clientY };
+    box.querySelector(".nsewdrag")?.dispatchEvent(new MouseEvent("mousemove", at));
+  };
+  box.addEventListener("pointerdown", point, true);
+  return () => {
+    observer.disconnect();
+    box.removeEventListener("pointerdown", point, true);
+  };
 }
 """,
 )
@@ -117,16 +141,20 @@ export default function({ data }) {
 def grid(
     figure: go.Figure,
     labels: LabelSet,
+    view: View,
     key: str,
     alt: str,
     on_select: Callable[[], None] | Literal["ignore"] = "ignore",
+    sizes: np.ndarray | None = None,
 ) -> None:
-    """A matrix as wide as its column, or scrolling in it where the numbers would not fit into their cells."""
+    """A matrix as wide as its column, or scrolling in it where the numbers would not fit; the rows' names stay where they are."""
     box = f"{key}_box"
     st.html(f"<style>.st-key-{box} > * {{min-width: {figures.least_width(labels)}px}}</style>")
-    with st.container(horizontal=True, wrap=False, key=box):
-        st.plotly_chart(figure, key=key, on_select=on_select, selection_mode="points", config=CHART_CONFIG, alt=alt)
-    _scroll_by_keyboard(key=f"{key}_scroll", data=box, height=1)
+    with st.container(horizontal=True, wrap=False, gap="xxsmall"):
+        st.html(figures.row_names(labels, view.order, sizes), width="content")
+        with st.container(horizontal=True, wrap=False, key=box):
+            st.plotly_chart(figure, key=key, on_select=on_select, selection_mode="points", config=CHART_CONFIG, alt=alt)
+    _matrix_box(key=f"{key}_scroll", data=box, height=1)
 
 
 def _choose_clicked(names: tuple[str, ...]) -> None:
@@ -137,19 +165,21 @@ def _choose_clicked(names: tuple[str, ...]) -> None:
 
 
 def choose_cell(true: str, called: str) -> None:
-    """Choose a cell by class names, or let it go if it is chosen already; for callbacks."""
+    """Choose a cell by class names, or clear it if it is chosen already; for callbacks."""
     state = st.session_state
     chosen_already = (state["matrix_true"], state["matrix_called"]) == (true, called)
     state["matrix_true"], state["matrix_called"] = (None, None) if chosen_already else (true, called)
 
 
 def clear_cell() -> None:
-    """Let the chosen cell go; for callbacks, or before `cell_choice`."""
+    """Clear the chosen cell; for callbacks, or before `controls`."""
     st.session_state["matrix_true"] = st.session_state["matrix_called"] = None
 
 
 def clear_cell_of_other(source: Source) -> None:
-    """Let a cell go that was chosen in other predictions; to be called before `cell_choice`."""
+    """Clear a cell or lasso that was chosen in other predictions; to be called before `controls`."""
     if st.session_state.get(LAST_SOURCE, source.key) != source.key:
         clear_cell()
+        st.session_state.pop(LASSO, None)
+        st.query_params.pop(LASSO, None)
     st.session_state[LAST_SOURCE] = source.key

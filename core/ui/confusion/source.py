@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -16,12 +17,29 @@ import streamlit as st
 
 from core.analysis.text import unfinished
 from core.artifacts import training
+from core.artifacts.facets import FACET_LABELS
 from core.artifacts.labels import LabelSet
-from core.artifacts.predictions import Predictions, prediction_file, predictions_from_table, read_predictions
-from core.artifacts.run import Run, distinct_names, find_runs, sha256_of
-from core.bulk.test_set import classify_folder, offered_test_sets
+from core.artifacts.predictions import (
+    Predictions,
+    prediction_file,
+    predictions_from_table,
+    predictions_of,
+    read_predictions,
+)
+from core.artifacts.run import Run, distinct_names, find_runs
+from core.artifacts.tables_apart import read_table_apart
+from core.bulk.test_set import (
+    LabelledPhoto,
+    ZippedPhotos,
+    classify_labelled,
+    offered_test_sets,
+    photos_of_folder,
+    photos_of_zip,
+)
 from core.errors import BrokenRun, GarmentError, InvalidData
+from core.images import sandbox
 from core.images.dataset import PhotoFiles, catalogue_path
+from core.inference.verdict import group_name
 from core.settings import TEST_SETS, runs_folder
 from core.ui import markdown, session
 from core.ui.thumbnails import catalogue
@@ -30,13 +48,6 @@ OWN = "own"  # the choice of run that stands for the visitor's own test set
 OWN_SOURCE = "matrix_own_source"  # where the session keeps it
 OWN_ERROR = "matrix_own_error"
 FEW_VALUES = 6  # a filter with more gets a list to search instead of buttons
-FACETS = {
-    "group": "Group",
-    "usage": "Usage",
-    "gender": "Word in the name",
-    "duplicates": "Near-duplicates",
-    "colour": "Colour",
-}
 
 
 @dataclass(frozen=True)
@@ -44,7 +55,7 @@ class Source:
     """What the page analyses.
 
     Args:
-        name: what to call it.
+        name: as shown.
         key: changes with its content; caches go by it.
         predictions: the rows.
         run: the run they are from; None for the visitor's own test set.
@@ -65,9 +76,9 @@ class Selection:
     Args:
         values: facet name to the values chosen; empty for all.
         confidence: lowest and highest confidence chosen.
-        threshold: the network answers from this confidence on, in [0, 1).
+        threshold: confidence from which on a prediction counts, in [0, 1).
         chosen: bool (n,), rows that pass the filters.
-        answered: bool (n,), those of them that the network answers.
+        answered: bool (n,), those of them whose prediction counts.
     """
 
     values: dict[str, list[str]]
@@ -91,9 +102,9 @@ def choose_source() -> Source:
         for name, message in broken.items():
             st.caption(_left_out(runs_folder() / name, message))
     own: Source | None = st.session_state.get(OWN_SOURCE)
-    names = names_of(runs) | ({OWN: f"{own.name} (yours)"} if own else {})
+    names = names_of(runs) | ({OWN: f"{own.name} (your test set)"} if own else {})
     if not names:
-        _end("There is no run yet. Train one with `python -m train`, and its test predictions are shown here.")
+        _end("There is no run yet. Train one with `python -m train` to see its test predictions here.")
     first = _first_choice(runs)  # the default: with an index beside it Streamlit warns of a choice made by `_keep`
     with above:
         chosen = st.selectbox(
@@ -104,6 +115,8 @@ def choose_source() -> Source:
             bind="query-params",
         )
     if chosen == OWN and own:
+        for note in own.predictions.notes:
+            st.caption(f":material/info: {markdown.literal(note)}")
         return own
     return run_source(next(run for run in runs if run.run_id == chosen))
 
@@ -136,12 +149,12 @@ def _first_choice(runs: Sequence[Run]) -> str:
 
 
 def run_source(run: Run) -> Source:
-    """A run's test predictions; ends the page with a message if the run has none."""
+    """A run's test predictions. Ends the page with a message if the run has none."""
     file = prediction_file(run)
     if file is None:
         _end(
-            f"The run “{run.name}” has no predictions of single photos, so there is no matrix to draw. Choose another "
-            "run in the sidebar, or analyse your own test set."
+            f"The run “{run.name}” has no predictions of single photos, so there is no matrix. Choose another run or your "
+            "own test set in the sidebar."
         )
     return Source(run.name, run.facts.files[file], run_predictions(run, file), run, _catalogue())
 
@@ -173,13 +186,13 @@ def _run_predictions(_run: Run, folder: str, file: str, sha256: str) -> Predicti
 
 
 def _own_test_set(runs: Sequence[Run]) -> None:
-    """Predictions by upload, or a test set on the server; whichever it is becomes the choice of run."""
+    """Predictions or photos by upload, or a test set on the server; whichever it is becomes the choice of run."""
     upload = st.file_uploader(
-        "Predictions, CSV or Parquet",
-        type=["csv", "parquet"],
+        "Predictions (CSV, Parquet) or photos (zip)",
+        type=["csv", "parquet", "zip"],
         key="matrix_upload",
-        help="Columns id, label and one column of probabilities for each class; product, colour, usage and duplicate_group where "
-        "you have them.",
+        help="A table needs the columns id and label, and a column of probabilities for each class or one column prediction. Optional: "
+        "product, colour, usage, duplicate_group. A zip file needs photos in folders named after their classes.",
     )
     if upload and st.session_state.get("matrix_uploaded") != upload.file_id:
         st.session_state["matrix_uploaded"] = upload.file_id
@@ -197,11 +210,11 @@ def _test_set_on_the_server(runs: Sequence[Run]) -> None:
         return
     if not offered:
         st.caption(
-            f"Larger tables, and photos in folders named after their classes: put them into one folder and start the dashboard "
-            f"with its path in `{TEST_SETS}`; they can be chosen here then."
+            f"To offer larger test sets here, put tables, zip files or folders of photos sorted by class into one folder, and start the "
+            f"dashboard with its path in `{TEST_SETS}`."
         )
         return
-    name = st.selectbox("Or one on the server", list(offered), index=None, key="matrix_test_set")
+    name = st.selectbox("Test set on the server", list(offered), index=None, key="matrix_test_set")
     if st.button("Analyse", disabled=name is None, icon=":material/play_arrow:") and name:
         _keep(lambda: _at(offered[name], runs))
 
@@ -223,45 +236,56 @@ def _expected_labels(runs: Sequence[Run]) -> LabelSet:
 
 
 def _uploaded(data: bytes, name: str, labels: LabelSet) -> Source:
-    return Source(name, hashlib.sha256(data).hexdigest(), read_predictions(data, name, labels), None, None)
+    if name.lower().endswith(".zip"):
+        sandbox.start()
+        photos = photos_of_zip(data, name, session.classifier().labels)
+        return _classified(name, photos, ZippedPhotos({photo.id: photo.file for photo in photos}))
+    predictions = predictions_of(read_table_apart(data, name, session.visitor()), name, labels)
+    return Source(name, hashlib.sha256(data).hexdigest(), predictions, None, None)
 
 
 def _at(path: Path, runs: Sequence[Run]) -> Source:
-    if path.is_file():
-        predictions = read_predictions(path, path.name, _expected_labels(runs))
-        return Source(path.name, sha256_of(path), predictions, None, None)
-    return _classified(path)
+    if path.is_dir():
+        photos = photos_of_folder(path, session.classifier().labels)
+        return _classified(path.name, photos, PhotoFiles(path, {photo.id: photo.id for photo in photos}))
+    return _uploaded(path.read_bytes(), path.name, _expected_labels(runs))
 
 
-def _classified(folder: Path) -> Source:
+def _classified(name: str, photos: list[LabelledPhoto], files: PhotoFiles) -> Source:
+    """A test set of photos, classified by the session's network."""
     bar = st.progress(0.0, "Classifying…")
     classifier = session.classifier()
-    table, failures = classify_folder(classifier, folder, lambda share: bar.progress(share, "Classifying…"))
+    decode = partial(sandbox.decode_apart, visitor=session.visitor())
+    table, failures = classify_labelled(classifier, photos, lambda share: bar.progress(share, "Classifying…"), decode)
     bar.empty()
-    for name, message in failures.items():
-        st.warning(f"{markdown.literal(name)} is left out. {markdown.told(message)}", icon=":material/broken_image:")
-    photos = PhotoFiles(folder, {name: name for name in table["id"]})
-    predictions = predictions_from_table(table, str(folder), classifier.labels)
+    for photo, message in failures.items():
+        st.warning(f"{markdown.literal(photo)} is left out. {markdown.told(message)}", icon=":material/broken_image:")
+    predictions = predictions_from_table(table, name, classifier.labels)
     key = hashlib.sha256(predictions.probabilities.tobytes()).hexdigest()
-    return Source(folder.name, key, predictions, None, photos)
+    return Source(name, key, predictions, None, files)
 
 
 def select_rows(predictions: Predictions) -> Selection:
-    """The sidebar's threshold and filters."""
+    """The sidebar's threshold and filters; those of confidence only where there are probabilities."""
+    threshold, confidence = 0.0, (0.0, 1.0)
     with st.sidebar:
-        threshold = st.slider(
-            "Answer only above",
-            0.0,
-            0.99,
-            0.0,
-            0.01,
-            key="matrix_above",
-            bind="query-params",
-            help="Confidence from which on the network answers. The matrix counts answered photos only.",
-        )
-        st.markdown("**Photos to look at**")
-        values = {name: _facet(name, predictions) for name in FACETS if name in predictions.facets}
-        confidence = st.slider("Confidence", 0.0, 1.0, (0.0, 1.0), 0.01, key="matrix_confidence", bind="query-params")
+        if predictions.has_probabilities:
+            threshold = st.slider(
+                "Confidence threshold",
+                0.0,
+                0.99,
+                0.0,
+                0.01,
+                key="matrix_above",
+                bind="query-params",
+                help="Only predictions of at least this confidence are counted.",
+            )
+        st.markdown("**Filters**")
+        values = {name: _facet(name, predictions) for name in FACET_LABELS if name in predictions.facets}
+        if predictions.has_probabilities:
+            confidence = st.slider(
+                "Confidence", 0.0, 1.0, (0.0, 1.0), 0.01, key="matrix_confidence", bind="query-params"
+            )
         st.button("Reset filters", on_click=_reset, icon=":material/filter_alt_off:")
     chosen = predictions.mask(values, confidence)
     return Selection(values, confidence, threshold, chosen, chosen & (predictions.confidence >= threshold))
@@ -269,14 +293,21 @@ def select_rows(predictions: Predictions) -> Selection:
 
 def _facet(name: str, predictions: Predictions) -> list[str]:
     values = list(predictions.facets[name].categories)
-    widget: dict[str, Any] = {"label": FACETS[name], "options": values, "key": f"matrix_{name}", "bind": "query-params"}
+    shown = group_name if name == "group" else str
+    widget: dict[str, Any] = {
+        "label": FACET_LABELS[name],
+        "options": values,
+        "format_func": shown,
+        "key": f"matrix_{name}",
+        "bind": "query-params",
+    }
     if len(values) <= FEW_VALUES:
         return st.pills(**widget, selection_mode="multi")
-    return st.multiselect(**widget, placeholder="all")
+    return st.multiselect(**widget, placeholder="All")
 
 
 def _reset() -> None:
-    for name in FACETS:
+    for name in FACET_LABELS:
         st.session_state[f"matrix_{name}"] = []
     st.session_state["matrix_confidence"] = (0.0, 1.0)
     st.session_state["matrix_above"] = 0.0

@@ -1,4 +1,4 @@
-"""The confusion page's tabs: when to answer, classes, pairs, trust, label errors, stages, comparison."""
+"""The confusion page's tabs. Only the open one is computed."""
 
 from __future__ import annotations
 
@@ -8,17 +8,20 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core.analysis import confusion, metrics, slices
+from core.analysis import confusion, metrics
 from core.analysis.comparison import compare, comparison_words, disagreements, photos_in_common
 from core.analysis.glossary import TERMS
 from core.artifacts.labels import LabelSet
 from core.artifacts.predictions import Predictions, prediction_file, stage_files
 from core.artifacts.run import Run, find_runs
 from core.errors import GarmentError
+from core.inference.verdict import class_name
 from core.plots import confusion as figures
 from core.plots.confusion import View
-from core.ui.confusion.matrix import CHART_CONFIG, choose_cell, grid
-from core.ui.confusion.source import FACETS, Selection, Source, names_of, run_predictions
+from core.ui.confusion import cell, cohorts, elsewhere, embedding, slicing
+from core.ui.confusion.matrix import CHART_CONFIG, choose_cell, class_names, grid, matrix
+from core.ui.confusion.photos import download
+from core.ui.confusion.source import Selection, Source, names_of, run_predictions
 from core.ui.markdown import literal, told
 from core.ui.thumbnails import thumbnail_url
 
@@ -26,31 +29,51 @@ MEASURES = {"recall": "Recall", "precision": "Precision", "f1": "F1"}
 TARGETS = (0.95, 0.98, 0.99)
 LISTED = 200
 PERCENT = "%.1f%%"
+COLUMNS = (9, 5)  # widths of a chart and of the photos beside it
+NOTICEABLE = 0.001  # of the calibration error: below this, temperature changed nothing
 BARS = {
     name: st.column_config.ProgressColumn(format=PERCENT, min_value=0, max_value=100, help=TERMS[name])
     for name in MEASURES.values()
 }
 DETAILS_LAST = ("colour", "usage")
+DETAIL_TITLES = {"id": "Id", "product": "Product", "colour": "Colour", "usage": "Usage"}
 
 
 def tabs(source: Source, selection: Selection, counts: np.ndarray, view: View) -> None:
-    """The tabs; only the open one is computed."""
+    """All tabs; those that need probabilities, or another run's files, only where there are any."""
     drawn: dict[str, Callable[[], None]] = {
-        "When to answer": lambda: when_to_answer(source, selection),
+        "Matrix": lambda: matrix_and_photos(source, selection, counts, view),
         "Classes": lambda: classes(source, selection, counts, view),
-        "Confused pairs": lambda: pairs(source, counts),
-        "Trust": lambda: trust(source, selection),
+        "Confused pairs": lambda: pairs(source, selection, counts, view),
+        "Slices": lambda: slicing.tab(source, selection),
+        "Map": lambda: embedding.tab(source, selection),
+        "Phone and worn": lambda: elsewhere.tab(source, view.theme),
+        "Threshold": lambda: threshold(source, selection),
+        "Calibration": lambda: calibration(source, selection),
         "Label errors": lambda: label_errors(source, selection),
+        "Cohorts": lambda: cohorts.tab(source, selection, view),
         "Stages": lambda: stages(source, selection, view),
         "Compare runs": lambda: comparison(source, selection, view),
     }
+    if not source.predictions.has_probabilities:
+        for name in ("Threshold", "Calibration", "Label errors"):
+            del drawn[name]
     for tab, draw in zip(st.tabs(list(drawn), key="matrix_tab", bind="query-params"), drawn.values(), strict=True):
         if tab.open:
             with tab:
                 draw()
 
 
-def when_to_answer(source: Source, selection: Selection) -> None:
+def matrix_and_photos(source: Source, selection: Selection, counts: np.ndarray, view: View) -> None:
+    """The matrix, and the photos of the chosen cell beside it."""
+    left, right = st.columns(COLUMNS, gap="medium")
+    with left:
+        matrix(counts, source, view)
+    with right:
+        cell.photos_of_cell(source, selection, counts, view)
+
+
+def threshold(source: Source, selection: Selection) -> None:
     """The risk-coverage curve, and the thresholds that reach round accuracies."""
     curve = _risk_coverage(source.predictions, source.key, selection.chosen.tobytes())
     coverage = selection.answered.sum() / selection.chosen.sum()
@@ -58,18 +81,16 @@ def when_to_answer(source: Source, selection: Selection) -> None:
     left, right = st.columns([3, 2], gap="large")
     with left:
         figure = figures.risk_coverage_figure(confusion.thinned(curve), float(coverage), float(accuracy))
-        st.plotly_chart(
-            figure, key="matrix_risk", config=CHART_CONFIG, alt="Accuracy against the share of photos answered"
-        )
+        st.plotly_chart(figure, key="matrix_risk", config=CHART_CONFIG, alt="Accuracy against coverage")
     with right:
-        st.markdown("“Answer only above” in the sidebar moves the point. To be right at least this often:")
+        st.markdown("The point is the confidence threshold set in the sidebar. Thresholds for a target accuracy:")
         st.dataframe(
             confusion.thresholds_for(curve, TARGETS) * [100, 1, 100],
             hide_index=True,
             column_config={
-                "accuracy": st.column_config.NumberColumn("Right", format="%.0f%%"),
-                "threshold": st.column_config.NumberColumn("Answer above", format="%.3f"),
-                "coverage": st.column_config.NumberColumn("Photos answered", format=PERCENT),
+                "accuracy": st.column_config.NumberColumn("Accuracy", format="%.0f%%"),
+                "threshold": st.column_config.NumberColumn("Confidence threshold", format="%.3f"),
+                "coverage": st.column_config.NumberColumn("Coverage", format=PERCENT),
             },
         )
 
@@ -84,7 +105,13 @@ def classes(source: Source, selection: Selection, counts: np.ndarray, view: View
     """Precision, recall and F1 of every class, and the precision-recall curve of one."""
     labels = source.predictions.labels
     table = metrics.classification_table_from_counts(counts, labels.names)
-    st.dataframe(_readable(table), hide_index=True, column_config=BARS)
+    few_last = np.argsort(table["support"] < figures.FEW, kind="stable")
+    shown = _readable(table).assign(**elsewhere.class_columns(source)).iloc[few_last]
+    st.dataframe(shown, hide_index=True, column_config=BARS)
+    if table["support"].between(1, figures.FEW - 1).any():
+        st.caption(
+            f"Classes with fewer than {figures.FEW} photos are last, and hatched in the chart: their rates are mostly chance."
+        )
     left, right = st.columns(2, gap="large")
     with left:
         measure = st.segmented_control(
@@ -106,56 +133,54 @@ def classes(source: Source, selection: Selection, counts: np.ndarray, view: View
 def _readable(table: pd.DataFrame) -> pd.DataFrame:
     def interval(measure: str) -> list[str]:
         ends = zip(table[f"{measure}_low"], table[f"{measure}_high"], strict=True)
-        return ["" if np.isnan(low) else f"{100 * low:.1f} to {high:.1%}" for low, high in ends]
+        return ["" if np.isnan(low) else f"{100 * low:.1f}–{high:.1%}" for low, high in ends]
 
     return pd.DataFrame(
         {
-            "Class": table["class"],
+            "Class": table["class"].map(class_name),
             "Photos": table["support"],
             "Recall": 100 * table["recall"],
-            "Recall, 95%": interval("recall"),
+            "Recall, 95% CI": interval("recall"),
             "Precision": 100 * table["precision"],
-            "Precision, 95%": interval("precision"),
+            "Precision, 95% CI": interval("precision"),
             "F1": 100 * table["f1"],
-            "Called so": table["predicted"],
+            "Predicted": table["predicted"],
         }
     )
 
 
 def _class_choice(labels: LabelSet, key: str) -> int:
-    name = st.selectbox("Class", labels.names, key=key, bind="query-params")
+    name = st.selectbox("Class", labels.names, format_func=class_name, key=key, bind="query-params")
     return labels.index(name)
 
 
 def _precision_recall(source: Source, selection: Selection) -> None:
     index = _class_choice(source.predictions.labels, "matrix_class")
     curve, average = confusion.class_precision_recall(source.predictions, selection.chosen, index)
-    name = literal(source.predictions.labels.names[index])
-    if np.isnan(average):
-        st.markdown(f"There are no {name} among these photos (n=0).")
+    name = literal(class_names(source.predictions.labels)[index])
+    if np.isnan(average) or not source.predictions.has_probabilities:
+        st.caption(f"No {name} (n = 0)." if np.isnan(average) else "A precision-recall curve needs probabilities.")
         return
     st.markdown(f"Average precision of {name}: **{average:.3f}**", help=TERMS["Average precision"])
     figure = figures.precision_recall_figure(confusion.thinned(curve))
     st.plotly_chart(figure, key="matrix_pr", config=CHART_CONFIG, alt="Precision against recall of one class")
 
 
-def pairs(source: Source, counts: np.ndarray) -> None:
-    """All mistakes ranked, and both sides of one class."""
+def pairs(source: Source, selection: Selection, counts: np.ndarray, view: View) -> None:
+    """All mistakes ranked, the photos of the chosen one, and both sides of one class."""
     labels = source.predictions.labels
     table = confusion.confused_pairs(counts, labels.names)
-    left, right = st.columns(2, gap="large")
+    left, right = st.columns(COLUMNS, gap="medium")
     with left:
-        st.markdown("Choose a row to see its photos beside the matrix.")
+        st.caption("Choose a row to see its photos.")
         st.dataframe(
             pd.DataFrame(
                 {
-                    "They are": [labels.names[i] for i in table["true"]],
-                    "They were called": [labels.names[i] for i in table["predicted"]],
+                    "True class": [class_name(labels.names[i]) for i in table["true"]],
+                    "Predicted class": [class_name(labels.names[i]) for i in table["predicted"]],
                     "Photos": table["count"],
                     "Of the class": 100 * table["rate"],
-                    "95% interval": [
-                        f"{100 * row['low']:.1f} to {row['high']:.1%}" for row in table.to_dict("records")
-                    ],
+                    "95% CI": [f"{100 * row['low']:.1f}–{row['high']:.1%}" for row in table.to_dict("records")],
                 }
             ),
             hide_index=True,
@@ -164,15 +189,20 @@ def pairs(source: Source, counts: np.ndarray) -> None:
             on_select=lambda: _choose_pair(table, labels),
             selection_mode="single-row",
         )
+        _both_ways(counts, labels)
     with right:
-        index = _class_choice(labels, "matrix_sides")
-        sides = confusion.mistaken_both_ways(counts, labels.names, index)
-        name = labels.names[index]
-        if sides.empty:
-            st.markdown(f"{literal(name)} are confused with nothing here.")
-        else:
-            alt = f"What {name} are taken for, and what is mistaken for {name}"
-            st.plotly_chart(figures.two_sided_figure(sides, name), key="matrix_two_sided", config=CHART_CONFIG, alt=alt)
+        cell.photos_of_cell(source, selection, counts, view)
+
+
+def _both_ways(counts: np.ndarray, labels: LabelSet) -> None:
+    index = _class_choice(labels, "matrix_sides")
+    sides = confusion.mistaken_both_ways(counts, labels.names, index)
+    name = class_name(labels.names[index])
+    if sides.empty:
+        st.caption(f"{literal(name)} are confused with no other class here.")
+    else:
+        alt = f"What {name} are predicted as, and what is predicted as {name}"
+        st.plotly_chart(figures.two_sided_figure(sides, name), key="matrix_two_sided", config=CHART_CONFIG, alt=alt)
 
 
 def _choose_pair(table: pd.DataFrame, labels: LabelSet) -> None:
@@ -182,43 +212,40 @@ def _choose_pair(table: pd.DataFrame, labels: LabelSet) -> None:
         choose_cell(labels.names[pair["true"]], labels.names[pair["predicted"]])
 
 
-def trust(source: Source, selection: Selection) -> None:
-    """Top-k accuracy, calibration, and the filter value on which the network does worst. Filters apply, the threshold does not."""
+def calibration(source: Source, selection: Selection) -> None:
+    """Top-k accuracy and calibration. Filters apply, the threshold does not."""
     predictions, chosen = source.predictions, selection.chosen
-    rank, correct, confidence = (
-        predictions.true_rank[chosen],
-        predictions.correct[chosen],
-        predictions.confidence[chosen],
-    )
+    correct, confidence = predictions.correct[chosen], predictions.confidence[chosen]
     confidences = {"calibrated": confidence}
     temperature = source.run.facts.temperature if source.run else None
     if temperature:
-        confidences = {"before temperature": _uncalibrated(predictions, source.key, temperature)[chosen], **confidences}
+        before = _uncalibrated(predictions, source.key, temperature)[chosen]
+        confidences = {"before temperature scaling": before, **confidences}
     errors = [metrics.expected_calibration_error(values, correct) for values in confidences.values()]
-    _top_k(rank, errors)
-    left, right = st.columns(2, gap="large")
-    with left:
-        st.markdown("**Is it as sure as it is right?**", help=TERMS["Calibration"])
-        figure = figures.reliability_figure(
-            {name: metrics.reliability_table(values, correct) for name, values in confidences.items()}
-        )
-        st.plotly_chart(figure, key="matrix_reliability", config=CHART_CONFIG, alt="Accuracy against confidence")
-        if temperature:
-            st.caption(f"Temperature {temperature:.3f}, fitted on the validation photos.", help=TERMS["Temperature"])
-    with right:
-        _worst(source, selection)
+    _top_k(predictions.true_rank[chosen], errors)
+    if len(errors) > 1 and abs(errors[0] - errors[1]) < NOTICEABLE:
+        del confidences["before temperature scaling"]
+    st.markdown("**Accuracy by confidence**", help=TERMS["Calibration"])
+    figure = figures.reliability_figure(
+        {name: confusion.calibration_bins(values, correct) for name, values in confidences.items()}
+    )
+    st.plotly_chart(figure, key="matrix_reliability", config=CHART_CONFIG, alt="Accuracy against confidence")
+    note = "Bins with fewer than 10 photos are merged with their neighbours."
+    if temperature:
+        changed = "" if len(confidences) > 1 else ", which changes the calibration error by less than 0.1 points"
+        note += f" Temperature {temperature:.3f}{changed}."
+    st.caption(note, help=TERMS["Temperature"] if temperature else None)
 
 
 def _top_k(rank: np.ndarray, errors: list[float]) -> None:
     columns = st.columns(4)
     for k, column in zip((1, 2, 3), columns, strict=False):
         right = int((rank < k).sum())
-        low, high = metrics.wilson_interval(right, len(rank))
-        column.metric("Right" if k == 1 else f"Right among the first {k}", f"{right / len(rank):.1%}", border=True)
-        column.caption(f"95% interval {100 * low:.1f} to {high:.1%}")
+        column.metric("Accuracy" if k == 1 else f"Top-{k} accuracy", f"{right / len(rank):.1%}", border=True)
+        column.caption(confusion.interval_words(*metrics.wilson_interval(right, len(rank))))
     columns[3].metric("Calibration error", f"{errors[-1]:.1%}", border=True, help=TERMS["Calibration error"])
     if len(errors) > 1:
-        columns[3].caption(f"before temperature {errors[0]:.1%}")
+        columns[3].caption(f"{errors[0]:.1%} before temperature scaling")
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
@@ -226,49 +253,22 @@ def _uncalibrated(_predictions: Predictions, key: str, temperature: float) -> np
     return confusion.uncalibrated_confidence(_predictions.probabilities, temperature)
 
 
-def _worst(source: Source, selection: Selection) -> None:
-    st.markdown("**On which photos does it do worst?**")
-    table = slices.slices(source.predictions, selection.chosen)
-    worst = slices.worst_slice(table)
-    if worst is None:
-        st.markdown(
-            "No filter value is significantly less accurate than the rest, corrected for the number of values looked at."
-        )
-    else:
-        st.markdown(
-            f"{FACETS[worst['facet']]} “{literal(worst['value'])}”: {worst['accuracy']:.1%} right on {worst['n']:,} photos, the "
-            f"rest {worst['rest']:.1%} (Fisher's exact test, corrected by Holm for {len(table)} looks: p = {worst['p_corrected']:.2g})."
-        )
-    if len(table):
-        accuracy = float(source.predictions.correct[selection.chosen].mean())
-        figure = figures.slices_figure(table.head(15), accuracy, FACETS)
-        st.plotly_chart(
-            figure, key="matrix_slices", config=CHART_CONFIG, alt="Accuracy of each filter value, the lowest on top"
-        )
-
-
 def label_errors(source: Source, selection: Selection) -> None:
     """Photos whose label may be wrong, for review."""
     predictions = source.predictions
-    suspects = _suspects(predictions, source.key)
+    suspects = cell.suspects(predictions, source.key)
     suspects = suspects.iloc[np.flatnonzero(selection.chosen[suspects["row"]])]
     if suspects.empty:
-        st.markdown("No label is suspect: no photo reaches another class's usual confidence.")
+        st.markdown("No suspect labels: no photo looks more like another class.")
         return
     st.markdown(
-        f"{len(suspects):,} photos are as confidently another class as that class's own photos usually are (confident learning, "
-        "Northcutt et al. 2021). They may be labelled wrongly, or be hard: look before you change anything."
+        f"{len(suspects):,} photos look more like another class; their labels may be wrong.",
+        help="Confident learning (Northcutt et al. 2021): another class is as probable as it usually is on its own photos.",
     )
     table = suspect_table(predictions, suspects)
-    st.download_button(
-        "All as CSV",
-        lambda: table.to_csv(index=False),
-        "suspected_label_errors.csv",
-        "text/csv",
-        icon=":material/download:",
-        on_click="ignore",
-    )
-    _photo_table(table, source, {"label": "labelled", "p_label": "sure of that", "p_suggested": "sure of this"})
+    download(table, "suspected_label_errors.csv", label="All as CSV")
+    titles = {"label": "Label", "p_label": "Its probability", "suggested": "Suggested", "p_suggested": "Probability"}
+    _photo_table(table, source, titles)
 
 
 def suspect_table(predictions: Predictions, suspects: pd.DataFrame) -> pd.DataFrame:
@@ -284,19 +284,17 @@ def suspect_table(predictions: Predictions, suspects: pd.DataFrame) -> pd.DataFr
     )
 
 
-@st.cache_data(max_entries=8, show_spinner="Looking for suspect labels…")
-def _suspects(_predictions: Predictions, key: str) -> pd.DataFrame:
-    return slices.suspected_label_errors(_predictions.probabilities, _predictions.true)
-
-
 def _photo_table(table: pd.DataFrame, source: Source, titles: dict[str, str]) -> None:
     """The first photos of a table, with thumbnails where the photos are here; probabilities are columns that begin with p_."""
     shown = table.head(LISTED).drop(columns="duplicate_group", errors="ignore")
     shares = [name for name in shown if name.startswith("p_")]
     shown = shown.assign(**{name: 100 * shown[name] for name in shares})
+    named = [name for name in ("label", "suggested", "first", "second") if name in shown]
+    shown = shown.assign(**{name: shown[name].map(class_name) for name in named})
     last = [name for name in DETAILS_LAST if name in shown]
     order = [*shown.columns.drop(last), *last]
     config = {name: st.column_config.NumberColumn(titles.get(name), format=PERCENT) for name in shares}
+    titles = {name: title for name, title in {**DETAIL_TITLES, **titles}.items() if name in shown}
     config |= {name: st.column_config.Column(title) for name, title in titles.items() if name not in shares}
     if source.photos:
         found = source.photos.read(list(shown["id"]))
@@ -314,7 +312,7 @@ def stages(source: Source, selection: Selection, view: View) -> None:
     """The matrix of the validation photos after each stage of training, or what changed since the first."""
     files = stage_files(source.run) if source.run else {}
     if not files or source.run is None:
-        st.markdown("No validation predictions were kept for the stages of this run.")
+        st.caption("This run has no validation predictions of its stages.")
         return
     run = source.run
     numbers = list(files)
@@ -323,7 +321,7 @@ def stages(source: Source, selection: Selection, view: View) -> None:
         stage = numbers[0]
         if len(numbers) > 1:
             stage = st.select_slider(
-                "After stage",
+                "Stage",
                 numbers,
                 value=numbers[-1],
                 format_func=lambda k: stage_name(run, k),
@@ -334,20 +332,20 @@ def stages(source: Source, selection: Selection, view: View) -> None:
         change = st.toggle(f"Change since stage {numbers[0]}", key="matrix_change", bind="query-params")
     first, now = (_stage_counts(run, files[k], selection) for k in (numbers[0], stage))
     if not now.any() or not first.any():
-        st.markdown("No validation photo passes these filters.")
+        st.caption("No validation photo passes these filters.")
         return
     labels = run.labels
     st.markdown(
         f"After {literal(stage_name(run, stage))}: {literal(confusion.accuracy_words(now, int(now.sum()), 0))}. "
-        f"{literal(confusion.detail_words(now, labels.names, int(now.sum())))}"
+        f"{literal(confusion.detail_words(now, class_names(labels), int(now.sum())))}"
     )
-    st.caption("Validation, at the end of the stage (not at the best epoch), in floating point.")
+    st.caption("Validation photos, at the end of the stage (not at its best epoch), in floating point.")
     if change:
-        st.caption("Points of percentage by true class. Blue is better than before, orange is worse.")
+        st.caption("Change of recall in percentage points. Blue: better, orange: worse.")
         figure = figures.difference_figure(first, now, labels, view, (f"stage {numbers[0]}", f"stage {stage}"))
     else:
         figure = figures.matrix_figure(now, labels, view)
-    grid(figure, labels, "matrix_stage_chart", "Confusion matrix of the validation photos")
+    grid(figure, labels, view, "matrix_stage_chart", "Confusion matrix of the validation photos", sizes=now.sum(axis=1))
 
 
 def stage_name(run: Run, number: int) -> str:
@@ -368,9 +366,9 @@ def comparison(source: Source, selection: Selection, view: View) -> None:
     others, refused = _comparable(source, [run for run in runs if prediction_file(run) and run != source.run])
     if refused:
         reasons = " ".join(f"{literal(called[run_id])}: {literal(reason)}" for run_id, reason in refused.items())
-        st.caption(f"Not to be compared with this one. {reasons}")
+        st.caption(f"Not comparable: {reasons}")
     if not others:
-        st.markdown("There is no other run with predictions to compare with.")
+        st.caption("There is no other run with predictions to compare with.")
         return
     other = st.selectbox(
         "Compare with", list(others), format_func=called.__getitem__, key="matrix_with", bind="query-params"
@@ -384,21 +382,27 @@ def comparison(source: Source, selection: Selection, view: View) -> None:
         return
     in_common = len(compared.rows_a)
     st.markdown(
-        f"On {in_common:,} photo{'' if in_common == 1 else 's'} in common. {literal(comparison_words(compared, *names))}"
+        f"{in_common:,} photo{'' if in_common == 1 else 's'} in common. {literal(comparison_words(compared, *names))}"
     )
     labels = source.predictions.labels
     a, b = source.predictions, second
     before = metrics.confusion_counts(a.true[compared.rows_a], a.predicted[compared.rows_a], len(labels))
     after = metrics.confusion_counts(b.true[compared.rows_b], b.predicted[compared.rows_b], len(labels))
     st.caption(
-        f"{literal(names[1])} minus {literal(names[0])}, points of percentage by true class. Blue: {literal(names[1])} is better."
+        f"Recall of {literal(names[1])} minus {literal(names[0])}, in percentage points. Blue: {literal(names[1])} is better."
     )
     figure = figures.difference_figure(before, after, labels, view, names)
-    grid(figure, labels, "matrix_difference", "Difference of two confusion matrices")
+    grid(figure, labels, view, "matrix_difference", "Difference of two confusion matrices", sizes=before.sum(axis=1))
     which = st.segmented_control(
-        "Photos right only in", [0, 1], format_func=lambda i: names[i], default=0, required=True, key="matrix_which"
+        "Correct only in", [0, 1], format_func=lambda i: names[i], default=0, required=True, key="matrix_which"
     )
-    titles = {"label": "in truth", "first": names[0], "p_first": "sure", "second": names[1], "p_second": "sure "}
+    titles = {
+        "label": "True class",
+        "first": names[0],
+        "p_first": "Confidence",
+        "second": names[1],
+        "p_second": "Confidence ",
+    }
     _photo_table(disagreements(compared, a, b, first_right=which == 0), source, titles)
 
 

@@ -43,7 +43,7 @@ def _report(training: Training, found: list[Training], kind: str) -> str | bytes
     from core.plots.report import html_report, report
     from core.plots.report_pdf import pdf_report
 
-    published = next((other for other in found if other.manifest.get("origin") == "published"), None)
+    published = next((other for other in found if other.is_published), None)
     blocks = report(training, published, _photos())
     return html_report(blocks) if kind == "HTML" else pdf_report(blocks)
 

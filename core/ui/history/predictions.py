@@ -14,7 +14,7 @@ def stage_predictions(training: Training) -> dict[int, Predictions]:
     run = training.run
     files = stage_files(run) if run else {}
     return (
-        {stage: _read(run, str(run.folder), name, run.manifest["files"][name]) for stage, name in files.items()}
+        {stage: _read(run, str(run.folder), name, run.facts.files[name]) for stage, name in files.items()}
         if run
         else {}
     )
@@ -24,7 +24,7 @@ def predictions_on_test_photos(training: Training) -> Predictions | None:
     """Test predictions; None where the run has none. Raises BrokenRun or InvalidData."""
     run = training.run
     name = prediction_file(run) if run else None
-    return _read(run, str(run.folder), name, run.manifest["files"][name]) if run and name else None
+    return _read(run, str(run.folder), name, run.facts.files[name]) if run and name else None
 
 
 @st.cache_resource(max_entries=24, show_spinner="Reading predictions…")

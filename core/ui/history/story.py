@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 import streamlit as st
@@ -11,6 +11,7 @@ from core.analysis import history
 from core.analysis import text as words
 from core.analysis.glossary import TERMS
 from core.analysis.stages import changes_table
+from core.artifacts.measures import Rate
 from core.artifacts.training import Training
 from core.plots import history as figures
 from core.ui.history.predictions import stage_predictions
@@ -61,13 +62,13 @@ def summary(training: Training) -> None:
 
 def notes(training: Training) -> None:
     """How the training went, and what its run folder notes."""
-    facts = [words.circumstances(training), words.total_in_words(training), *training.manifest.get("notes", [])]
+    facts = [words.circumstances(training), words.total_in_words(training), *training.notes]
     st.caption(literal(" ".join(fact for fact in facts if fact)))
 
 
 def _figures(training: Training) -> list[tuple[str, str, str]]:
     test = training.test_accuracy
-    interval = f" 95% interval: {test['low']:.2%} to {test['high']:.2%}." if "value" in test else ""
+    interval = f" 95% interval: {test.low:.2%} to {test.high:.2%}." if test.value is not None else ""
     shown = [
         ("Best validation", f"{training.best_accuracy:.2%}", words.which_validation(training)),
         (
@@ -76,14 +77,14 @@ def _figures(training: Training) -> list[tuple[str, str, str]]:
             f"On photos used neither for training nor for choosing an epoch.{interval}",
         ),
     ]
-    for key, label in (("phone", "Phone photos"), ("worn", "Worn garments")):
-        share = training.metrics.get(key, {}).get("test", {}).get("allowed_set", {})
-        if share.get("value") is not None:
+    metrics = training.metrics
+    for measured, label in ((metrics.phone.test, "Phone photos"), (metrics.worn.test, "Worn garments")):
+        if measured and (share := measured.allowed_set).value is not None:
             explanation = (
-                f"Share of {share['n']:,} test photos predicted as a class that their label allows. "
-                f"95% interval: {share['low']:.2%} to {share['high']:.2%}."
+                f"Share of {share.n:,} test photos predicted as a class that their label allows. "
+                f"95% interval: {share.low:.2%} to {share.high:.2%}."
             )
-            shown.append((label, f"{share['value']:.2%}", explanation))
+            shown.append((label, f"{share.value:.2%}", explanation))
     gain = history.gain_by_unfreezing(training)
     return [
         *shown,
@@ -96,10 +97,12 @@ def _figures(training: Training) -> list[tuple[str, str, str]]:
     ]
 
 
-def _test_accuracy(test: dict[str, Any]) -> str:
-    if "value" in test:
-        return f"{test['value']:.2%}"
-    return f"≈ {100 * test['low']:.0f}–{test['high']:.0%}" if test else "not yet"  # as published
+def _test_accuracy(test: Rate) -> str:
+    if test.value is not None:
+        return f"{test.value:.2%}"
+    if test.low is None or test.high is None:
+        return "not yet"
+    return f"≈ {100 * test.low:.0f}–{test.high:.0%}"  # as published
 
 
 def compare(chosen: list[Training]) -> None:

@@ -3,15 +3,20 @@
 // New boxes are drawn on the drawable canvas that lies over the photo: pointers of every kind are played to it as a mouse that never
 // leaves it, because it knows no touch and forgets a drag that crosses its edge.
 
+const LONG = 20; // letters of a headline from which on it is set smaller on a phone
 const STRAY = 5; // pixels; a pointer that moved less selects
 const LEAST_SIDE = 150, MOST_SIDE = 12000; // pixels of the photo's shorter and longer side on the page
 const LEAST_ROOM = 240; // pixels of height for the photo, however small the window
 const VERDICT_ROOM = 96; // pixels below the photo on a phone
 const WIDE = 700; // pixels of the page from which on the card stands beside the photo
+const RAIL = 58 + 2 * 16; // pixels of the tools and the gaps beside the photo
+const CARD = 0.27, LEAST_CARD = 250, MOST_CARD = 360; // share of the page, and pixels, that the photo leaves to the card
+const LEAST_STAGE = 560, MAT = 96, GAP = 8; // pixels round the photo, and between two of them
+const BLEED = 16; // pixels on either side that a phone's photo takes of the page's margin
 const REACH = { mouse: 9, pen: 16, touch: 24 }; // pixels round a handle
 const EDGE = 2; // pixels that a line keeps from the photo's edge
 const LEAST_BOX = 8; // pixels on the screen
-const SMOOTH = 6; // contour lines are drawn so many times finer than the map comes
+const SMOOTH = 12; // contour lines are drawn at most so many times finer than the map comes
 const LEVELS = [0.25, 0.5, 0.75]; // of contour lines, as in core.plots.heatmap
 const RIM = "#1c2430";
 const ICONS = {
@@ -30,7 +35,8 @@ const TOOLS = [
   ["find", "Find", "Find garments"],
   ["heat", "Heat map", "Heat map on or off"],
 ];
-const TYPING = "input, textarea, select, [contenteditable=true], [role=combobox], [role=slider], [role=option], [role=radio], [role=tab]";
+const TYPING = "input, textarea, select, [contenteditable=true], [role=combobox], [role=slider], [role=option]";
+const CHOOSING = "[role=radio], [role=tab]"; // arrows and Enter are theirs
 
 /** An element with attributes (functions become listeners) and children. */
 function h(name, attributes = {}, ...children) {
@@ -147,14 +153,20 @@ class Viewer {
     const top = frame.getBoundingClientRect().top + (scroller?.scrollTop ?? 0);
     const below = wide ? 14 : VERDICT_ROOM + rail.offsetHeight + 8;
     const room = Math.max(LEAST_ROOM, window.innerHeight - top - below);
-    const width = this.twin ? (stage.clientWidth - 8) / 2 : stage.clientWidth;
+    const width = wide ? frame.clientWidth - RAIL - Math.min(MOST_CARD, Math.max(LEAST_CARD, frame.clientWidth * CARD)) : frame.clientWidth + 2 * BLEED;
     const ratio = this.data.photo.width / this.data.photo.height;
-    let w = Math.min(width, room * ratio), high = w / ratio;
+    const fitting = (across, down) => Math.min((width - GAP * (across - 1)) / across, ((room - GAP * (down - 1)) / down) * ratio);
+    const stacked = this.twin && fitting(1, 2) > fitting(2, 1);
+    let w = this.twin ? Math.max(fitting(1, 2), fitting(2, 1)) : fitting(1, 1), high = w / ratio;
     const grow = Math.max(1, LEAST_SIDE / Math.min(w, high));
     if (grow > 1) [w, high] = [Math.min(w * grow, MOST_SIDE), Math.min(high * grow, MOST_SIDE)];
     this.size = [Math.round(w), Math.round(high)];
     stage.style.maxHeight = `${Math.max(room, LEAST_SIDE + 20)}px`;
-    stage.style.justifyContent = w * (this.twin ? 2 : 1) > stage.clientWidth ? "flex-start" : "center";
+    const across = this.twin && !stacked ? 2 * w + GAP : w;
+    frame.style.setProperty("--stage", `${Math.round(Math.min(width, Math.max(LEAST_STAGE, across + MAT)))}px`);
+    stage.style.flexDirection = stacked ? "column" : "row";
+    stage.style.alignItems = stacked ? "center" : "flex-start";
+    stage.style.justifyContent = stacked || across > width ? "flex-start" : "center";
     for (const paper of [this.paper, this.find(".twin")]) paper.style.cssText = `width:${this.size[0]}px;height:${this.size[1]}px`;
     this.find(".twin").hidden = !this.twin;
     this.alignPen();
@@ -245,7 +257,7 @@ class Viewer {
     const level = mark.confidence && h("p", { class: "confidence", style: `--level:${mark.level}` }, mark.confidence);
     this.find(".verdict").replaceChildren(...[
       h("p", { class: "name", title: mark.at }, dot, `${mark.name} · ${mark.size}`),
-      h("h2", {}, mark.headline, mark.probability && h("span", {}, mark.probability)),
+      h("h2", { class: mark.headline.length > LONG ? "long" : "" }, mark.headline, mark.probability && h("span", {}, mark.probability)),
       level,
       mark.line && h("p", { class: "line" }, mark.line),
       mark.note && h("p", { class: "note" }, mark.note),
@@ -294,14 +306,14 @@ class Viewer {
       canvas.hidden = !here;
       if (!here) continue;
       canvas.style.cssText = `left:${box[0] * w}px;top:${box[1] * high}px;width:${(box[2] - box[0]) * w}px;height:${(box[3] - box[1]) * high}px`;
-      this.paint(canvas, bytes(map), heat.size, this.contrast);
+      this.paint(canvas, bytes(map), heat.size, this.contrast, (box[2] - box[0]) * w);
     }
     this.drawLegend(shown && heat.of === mark.n);
   }
 
-  paint(canvas, values, [columns, rows], contrast) {
+  paint(canvas, values, [columns, rows], contrast, width) {
     const { heat } = this.data, colours = bytes(contrast ? heat.colours.contrast : heat.colours.heat);
-    if (heat.view === "Contour") return this.paintContour(canvas, values, [columns, rows], contrast, colours);
+    if (heat.view === "Contour") return this.paintContour(canvas, values, [columns, rows], contrast, colours, width);
     [canvas.width, canvas.height] = [columns, rows];
     const picture = new ImageData(columns, rows);
     values.forEach((value, i) => {
@@ -311,8 +323,9 @@ class Viewer {
     canvas.getContext("2d").putImageData(picture, 0, 0);
   }
 
-  paintContour(canvas, values, [columns, rows], contrast, colours) {
-    const [w, high] = [columns * SMOOTH, rows * SMOOTH], draw = canvas.getContext("2d", { willReadFrequently: true });
+  paintContour(canvas, values, [columns, rows], contrast, colours, width) {
+    const fineness = Math.min(SMOOTH, Math.max(1, width / columns)); // a pixel is one of the window, so that lines keep their width
+    const [w, high] = [Math.round(columns * fineness), Math.round(rows * fineness)], draw = canvas.getContext("2d", { willReadFrequently: true });
     const small = new OffscreenCanvas(columns, rows), grey = new ImageData(columns, rows);
     values.forEach((value, i) => grey.data.set([value, value, value, 255], 4 * i));
     small.getContext("2d").putImageData(grey, 0, 0);
@@ -408,6 +421,7 @@ class Viewer {
     const undo = (event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "z";
     if ((event.ctrlKey || event.metaKey) && !undo) return;
     const name = undo ? "undo" : this.data.pressed[event.key.length === 1 ? event.key.toLowerCase() : event.key];
+    if (target.closest?.(CHOOSING) && (event.key === "Enter" || event.key.startsWith("Arrow"))) return;
     if (!name || (name === "answer" && target.closest?.("button, a, [role=button], summary"))) return;
     event.preventDefault();
     if (name === "undo" && !this.data.undo) return;
@@ -550,7 +564,7 @@ class Viewer {
       return;
     }
     const inner = holder.firstElementChild, area = this.paper.getBoundingClientRect(), around = stage.getBoundingClientRect();
-    holder.style.cssText = `position:absolute;overflow:hidden;pointer-events:none;opacity:0;left:${area.left - around.left}px;top:${area.top - around.top}px;width:${this.size[0]}px;height:${this.size[1]}px`;
+    holder.style.cssText = `position:absolute;overflow:hidden;pointer-events:none;left:${area.left - around.left}px;top:${area.top - around.top}px;width:${this.size[0]}px;height:${this.size[1]}px`;
     inner.style.cssText = `width:${canvas.width}px;transform-origin:0 0;transform:scale(${this.size[0] / canvas.width},${this.size[1] / canvas.height})`;
   }
 
