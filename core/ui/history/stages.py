@@ -138,7 +138,7 @@ def earlier_runs(parts: list[Training]) -> None:
         title = f"{names[before.run_id]} → {names[after.run_id]}"
         with st.expander(literal(title), expanded=len(parts) == 2):
             changed = history.changes(before, after)
-            table(changed, list(changed.columns))
+            table(changed, list(changed.columns), before="Before", after="After")
             _test_photos(before, after, names)
 
 
