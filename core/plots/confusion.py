@@ -567,19 +567,19 @@ def coarse_figure(
         figure.add_shape(_frame(column, row, column + 1, row + 1, GOOD, 2))
     axis = {"showgrid": False, "zeroline": False, "fixedrange": True, "ticks": "", "tickfont": {"color": INK[theme]}}
     figure.update_xaxes(
-        **axis,
+        **axis,  # pyright: ignore[reportArgumentType]
         tickvals=list(range(len(columns))),
         ticktext=list(map(escape, columns)),
         side="top",
-        tickangle=-60,  # pyright: ignore[reportArgumentType]
+        tickangle=-60,
     )
     names = [f"{escape(name)} (n={total:,})" for name, total in zip(rows, totals[:, 0], strict=True)]
     figure.update_yaxes(
-        **axis,
+        **axis,  # pyright: ignore[reportArgumentType]
         tickvals=list(range(len(rows))),
         ticktext=names,
         automargin=True,
-        range=[len(rows) - 0.5, -0.5],  # pyright: ignore[reportArgumentType]
+        range=[len(rows) - 0.5, -0.5],
     )
     figure.update_layout(
         height=30 * len(rows) + TOP + 20,
