@@ -67,7 +67,9 @@ def test_every_attempt_fails_and_nothing_of_the_server_changes(tmp_path: Path):
 def test_without_the_filter_the_same_attempts_succeed_and_the_log_says_what_is_missing(tmp_path: Path):
     found = taken_over(tmp_path, "tests.confinement.unfiltered", "dumpable")
     assert {name for name, told in found["told"].items() if told == "done"} >= WITHOUT_THE_FILTER
-    assert found["secret"] != "what it knows..." and "feedback.sqlite3" not in found["files"]
+    assert (
+        found["secret"] != "what it knows..." and "feedback.sqlite3" not in found["files"]
+    )  # pragma: allowlist secret
     assert "confined by limits\n" in found["log"]
 
 
