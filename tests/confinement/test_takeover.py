@@ -68,7 +68,7 @@ def test_without_the_filter_the_same_attempts_succeed_and_the_log_says_what_is_m
     found = taken_over(tmp_path, "tests.confinement.unfiltered", "dumpable")
     assert {name for name, told in found["told"].items() if told == "done"} >= WITHOUT_THE_FILTER
     assert (
-        found["secret"] != "what it knows..." and "feedback.sqlite3" not in found["files"]
+        found["secret"] != "what it knows..." and "feedback.sqlite3" not in found["files"]  # pragma: allowlist secret
     )  # pragma: allowlist secret
     assert "confined by limits\n" in found["log"]
 
@@ -76,4 +76,4 @@ def test_without_the_filter_the_same_attempts_succeed_and_the_log_says_what_is_m
 def test_the_servers_memory_stays_its_own_without_the_filter_too(tmp_path: Path):
     found = taken_over(tmp_path, "tests.confinement.unfiltered")
     assert found["told"]["read the server's memory"] == found["told"]["trace the server"] == "EPERM"
-    assert found["secret"] == "what it knows..."
+    assert found["secret"] == "what it knows..."  # pragma: allowlist secret
