@@ -276,7 +276,7 @@ def _carry_out(folder: Path, recipe: Recipe, job: Job, network: GarmentNet, data
         state = trainer.run()
         if trainer.progress:
             run = finish(folder, recipe, job.init, data, state, trainer.progress)
-            choose_first(run, folder.parent)
+            _let_classify(run)
             if data.index.pack and recipe.detector:
                 print("The detector needs photos at their own size, so it is not trained from packed ones.", flush=True)
             elif recipe.detector and len(data.rows("train", WORN)):
@@ -287,6 +287,15 @@ def _carry_out(folder: Path, recipe: Recipe, job: Job, network: GarmentNet, data
                 sep="\n",
                 flush=True,
             )
+
+
+def _let_classify(run: Run) -> None:
+    """Make a run the one that classifies if its folder of runs has none; a disk that is full now costs no run that is complete."""
+    try:
+        choose_first(run, run.folder.parent)
+    except OSError as error:
+        command = f"python -m train --runs {run.folder.parent} ship {run.folder}"
+        print(f"{reason_of(error)}. The run is complete; `{command}` makes it the one that classifies.", flush=True)
 
 
 def _note_data(folder: Path, recipe: Recipe, data: SplitData) -> None:

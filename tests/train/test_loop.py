@@ -560,5 +560,5 @@ def test_history_has_what_the_machine_did_and_how_far_the_last_step_moved_the_we
 def test_the_heartbeat_carries_points_of_the_epoch_in_progress(undisturbed):
     progress = json.loads((undisturbed / "progress.json").read_text())
     steps, losses, accuracies = zip(*progress["points"], strict=True)
-    assert steps[-1] == progress["steps"] and losses[-1] == progress["train_loss"]
+    assert steps[-1] == progress["step"] and losses[-1] == progress["train_loss"]
     assert list(steps) == sorted(steps) and all(0 <= accuracy <= 1 for accuracy in accuracies)

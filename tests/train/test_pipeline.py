@@ -385,7 +385,7 @@ def test_every_file_may_fail_to_be_written_once_and_the_run_ends_the_same(
         arguments = shlex.split(re.search(r"`python -m train (.*)`", message)[1])
         assert arguments == ["--resume", str(folder)]
         assert list(folder.glob(".*.part")) == []
-    assert len(failed) >= 14
+    assert len(failed) >= 14 and ".current.json.part" in failed  # a complete run is not lost for it
     assert differences(folder, undisturbed) == []
 
 
