@@ -28,6 +28,7 @@ from core.errors import InvalidConfig
 from core.feedback import Correction, store
 from core.images.region import Region
 from core.inference import model, onnx_graph
+from core.inference.detect import has_detector
 from core.plots import confusion as figures_confusion
 from core.samples.garments import sample
 from tests.conftest import ROOT
@@ -67,7 +68,12 @@ def zipped(folder: Path, path: Path) -> None:
 def with_photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working directory with the photos that the documents speak of."""
     monkeypatch.chdir(tmp_path)
-    for name, path in (("Shirts", Path("photo.jpg")), ("Jeans", Path("folder/jeans.png"))):
+    for name, path in (
+        ("Shirts", Path("photo.jpg")),
+        ("Skirts", Path("street.jpg")),
+        ("Tops", Path("shoe.jpg")),
+        ("Jeans", Path("folder/jeans.png")),
+    ):
         path.parent.mkdir(exist_ok=True)
         sample(name).save(path)
     with zipfile.ZipFile("photos.zip", "w") as archive:
@@ -80,6 +86,9 @@ def with_photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("arguments", CORE)
 def test_a_command_of_core_runs(arguments: str, capsys):
     words = shlex.split(arguments)
+    if words[0] == "find" and not has_detector(current_run()):
+        assert core(words) != 0 and "cannot find garments" in capsys.readouterr().err
+        return
     assert core(words) == 0
     named = zip(words, words[1:], strict=False)
     written = [Path(file) for option, file in named if option in ("--csv", "--parquet", "--onnx", "--heatmap")]

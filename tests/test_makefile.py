@@ -39,7 +39,7 @@ def test_make_run_serves_the_dashboard_from_an_environment_that_is_there(tmp_pat
             wait_for(f"http://127.0.0.1:{port}/_stcore/health")
         finally:
             os.killpg(server.pid, signal.SIGTERM)
-        assert f"http://127.0.0.1:{port}" in server.stdout.read().decode()
+        assert f"http://localhost:{port}" in server.stdout.read().decode()
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ def corrected(rows: pd.DataFrame, path: Path, known: set[str]) -> tuple[pd.DataF
     unknown = sorted({label for label in corrections.values() if label not in types})
     if unknown:
         raise InvalidData(f"{path.name} has labels that are no article type: {', '.join(unknown[:5])}.")
-    new = rows["id"].map(corrections).where(of_catalogue)
+    new = rows["id"].map(corrections).where(of_catalogue)  # pyright: ignore[reportArgumentType]
     kept = rows.assign(articleType=new.fillna(rows["articleType"])).loc[new != ""]
     absent = sorted(set(corrections) - set(rows.loc[of_catalogue, "id"]))
     return kept.reset_index(drop=True), [f"{path.name}: there is no photo with id {photo}" for photo in absent]

@@ -27,8 +27,8 @@ from core.errors import GarmentError, InvalidData
 from core.files import replaced
 from core.images.decode import decode_photo
 from core.images.letterbox import network_input
-from train.catalogue import PRODUCT, SQUASHED, WHOLE, WORN, Source
-from train.corrections import SUFFIX, corrected, digest
+from train.catalogue import PRODUCT, SQUASHED, TABLES, WHOLE, WORN, Source
+from train.corrections import SUFFIX, corrected, digest, read_corrections
 from train.folder import write_json
 from train.meter import meter
 from train.packed import SUFFIX as PACKED
@@ -103,7 +103,7 @@ def build_index(paths: list[Path], classes: ClassList, cache: Path) -> Index:
     """
     if _packed(paths):
         return _packed_index(paths[0], classes)
-    corrections = [path for path in paths if path.suffix.lower() == SUFFIX]
+    corrections = [path for path in paths if _corrects(path)]
     sources = [Source(path) for path in paths if path not in corrections]
     labels, coarse = classes.labels, sorted(classes.coarse.items())
     fingerprint = _digest(
@@ -127,9 +127,17 @@ def build_index(paths: list[Path], classes: ClassList, cache: Path) -> Index:
 
 
 def check_sources(paths: list[Path]) -> None:
-    """Raise InvalidData unless there is a data set at each path, or one pack alone."""
+    """Raise InvalidData unless there is a data set or a file of corrections at each path, or one pack alone."""
     for path in [] if _packed(paths) else paths:
-        Source(path)
+        if _corrects(path):
+            read_corrections(path)
+        else:
+            Source(path)
+
+
+def _corrects(path: Path) -> bool:
+    """Whether a path is that of a file of corrections, rather than of a data set."""
+    return path.suffix.lower() == SUFFIX and path.name not in TABLES
 
 
 def _packed(paths: list[Path]) -> bool:

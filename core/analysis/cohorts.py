@@ -118,7 +118,7 @@ def compared(predictions: Predictions, first: np.ndarray, second: np.ndarray) ->
     neither."""
     both = np.intersect1d(first, second)
     sides = [predictions.correct[np.setdiff1d(rows, both)] for rows in (first, second)]
-    return float(fisher_exact([[side.sum(), (~side).sum()] for side in sides]).pvalue)
+    return float(fisher_exact([[side.sum(), (~side).sum()] for side in sides]).pvalue)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def cohort_table(predictions: Predictions, cohorts: Mapping[str, np.ndarray]) -> pd.DataFrame:

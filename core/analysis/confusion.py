@@ -213,8 +213,8 @@ def calibration_bins(confidence: np.ndarray, correct: np.ndarray, least: int = 1
         merged[merged == merged[-1]] = max(0, merged[-1] - 1)
     edges = table.groupby(merged).agg(low=("low", "min"), high=("high", "max"), count=("count", "sum"))
     weighted = table[["confidence", "accuracy"]].mul(table["count"], axis=0).fillna(0).groupby(merged).sum()
-    shares = weighted.div(edges["count"].where(edges["count"] > 0), axis=0)
-    low, high = wilson_interval(weighted["accuracy"].round(), edges["count"])
+    shares = weighted.div(edges["count"].where(edges["count"] > 0), axis=0)  # pyright: ignore[reportAttributeAccessIssue]
+    low, high = wilson_interval(weighted["accuracy"].round(), edges["count"])  # pyright: ignore[reportArgumentType, reportAttributeAccessIssue, reportCallIssue, reportIndexIssue]
     return edges.assign(**shares, accuracy_low=low, accuracy_high=high).reset_index(drop=True)
 
 

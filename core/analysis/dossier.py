@@ -85,7 +85,7 @@ def marks(predictions: Predictions, rows: np.ndarray, class_rows: np.ndarray) ->
         p_corrected=benjamini_hochberg(p),
     )
     table = table[(table["p_corrected"] < SIGNIFICANCE) & (len(others) > 0)].drop(columns="others")
-    return table.sort_values("p_corrected", kind="stable").reset_index(drop=True)
+    return table.sort_values("p_corrected", kind="stable").reset_index(drop=True)  # pyright: ignore[reportCallIssue]
 
 
 def _counts(

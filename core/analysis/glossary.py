@@ -3,8 +3,6 @@
 TERMS = {
     "Grad-CAM": "Grad-CAM shows how strongly each part of the photo speaks for a class. The network's own grid is coarse (a cell is 16 or "
     "32 pixels of its small input) and is stretched over the photo.",
-    "In scope": "A photo is in scope if it looks like any of the classes. If its score is too low for that, the probabilities of the "
-    "classes mean little.",
     "Calibration": "Probabilities are calibrated if they match the accuracy: of the predictions made with 80%, about 80% are correct.",
     "Calibration error": "Calibration error is the average gap between confidence and accuracy, over bins of predictions with similar "
     "confidence (expected calibration error, ECE). 0 is perfect.",

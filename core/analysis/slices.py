@@ -110,7 +110,7 @@ def clusters(places: np.ndarray, count: int) -> pd.Categorical:
     count = min(count, len(known))
     codes = np.full(len(places), -1)
     if count:
-        codes[known] = KMeans(count, n_init=1, random_state=0).fit_predict(places[known])
+        codes[known] = KMeans(count, n_init=1, random_state=0).fit_predict(places[known])  # pyright: ignore[reportArgumentType]
     return pd.Categorical.from_codes(codes, [str(number) for number in range(1, count + 1)])
 
 
@@ -125,7 +125,7 @@ def benjamini_hochberg(p: np.ndarray) -> np.ndarray:
 
 def worst_slice(table: pd.DataFrame) -> dict[str, Any] | None:
     """Column name to value of the row of `slices` that is most certainly below the rest, at 5% at least; None if none is."""
-    if table.empty or not (table["p_corrected"] < SIGNIFICANCE).any():
+    if table.empty or not (table["p_corrected"] < SIGNIFICANCE).any():  # pyright: ignore[reportGeneralTypeIssues]
         return None
     return table.iloc[int(np.lexsort([table["accuracy"], table["p_corrected"]])[0])].to_dict()
 
@@ -174,8 +174,8 @@ def predictable_errors(properties: pd.DataFrame, correct: np.ndarray) -> Rate | 
     ranks = properties[known].rank(pct=True).to_numpy() - 0.5
     features = np.hstack([ranks, np.abs(ranks)])
     folds = StratifiedKFold(5, shuffle=True, random_state=0)
-    scores = cross_val_predict(LogisticRegression(), features, wrong, cv=folds, method="predict_proba")[:, 1]
-    value = auroc(scores[wrong], scores[~wrong])
+    scores = cross_val_predict(LogisticRegression(), features, wrong, cv=folds, method="predict_proba")[:, 1]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    value = auroc(scores[wrong], scores[~wrong])  # pyright: ignore[reportArgumentType]
     return Rate(value, *_hanley_mcneil(value, int(wrong.sum()), int((~wrong).sum())))
 
 

@@ -189,7 +189,7 @@ class _Rows:
         ids = pd.Series(self.table.frame["id"])
         self._refuse(ids.isna(), "no id")
         if pc.call_function("count_distinct", [texts(ids)]).as_py() < len(ids):
-            repeated = ids[ids.duplicated()].unique()
+            repeated = ids[ids.duplicated()].unique()  # pyright: ignore[reportAttributeAccessIssue]
             example, count = repeated[0], len(repeated)
             where = self._places(np.asarray(ids == example))
             which = f"id “{example}”" if count == 1 else f"each of {count:,} ids, such as “{example}”"

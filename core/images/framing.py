@@ -57,7 +57,7 @@ def _inside_border(pixels: np.ndarray) -> Box:
         return 0, 0, columns, rows
     near = (np.abs(pixels - border) <= TOLERANCE).all(axis=2)  # (h, w)
     top, bottom = _without_ends(near.mean(axis=1))
-    left, right = _without_ends(near[top:bottom].mean(axis=0)) if top < bottom else (0, 0)
+    left, right = _without_ends(near[top:bottom].mean(axis=0)) if top < bottom else (0, 0)  # pyright: ignore[reportIndexIssue]
     return left, top, right, bottom
 
 

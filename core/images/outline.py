@@ -33,7 +33,7 @@ def outline_of(mask: np.ndarray, tolerance: float = 1.0) -> Outline:
     sizes = np.bincount(parts.ravel(), minlength=2)[1:]
     order = [number for number in np.argsort(-sizes, kind="stable") if sizes[number] >= LEAST_PART * sizes.sum()]
     polygon: list[Point] = []
-    for number in order[: count or 0]:
+    for number in order[: count or 0]:  # pyright: ignore[reportArgumentType, reportCallIssue]
         polygon = _joined(polygon, _simplified(_border(parts == number + 1), tolerance))
     return tuple(polygon)
 

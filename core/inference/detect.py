@@ -189,7 +189,7 @@ def _distinct(found: list[Garment]) -> list[Garment]:
 
 def _same(one: Garment, other: Garment) -> bool:
     alike = one.groups.argmax() == other.groups.argmax()
-    return box_iou(one.box, other.box) >= (SAME if alike else SAME_OF_OTHER_GROUPS)
+    return box_iou(one.box, other.box) >= (SAME if alike else SAME_OF_OTHER_GROUPS)  # pyright: ignore[reportReturnType]
 
 
 def _proposal(garment: Garment, settings: DetectorSettings, photo: Photo) -> Proposal:

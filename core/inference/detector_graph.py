@@ -51,7 +51,7 @@ class DetectorSettings:
         """Those of a detector's file."""
         with safe_open(path, framework="numpy") as file:
             found: dict[str, Any] = json.loads(file.metadata()["settings"])
-        return cls(**found | {"groups": tuple(found["groups"])})
+        return cls(**found | {"groups": tuple(found["groups"])})  # pyright: ignore[reportArgumentType]
 
 
 def detector_graph(run: Run, quantised: bool = True) -> tuple[onnx.ModelProto, DetectorSettings]:
@@ -95,7 +95,7 @@ def _graph(run: Run, quantised: bool, head: dict[str, np.ndarray] | None = None)
 
 
 def _layers(graph: Graph, run: Run) -> list[str]:
-    _, *deeper = graph.layers("pixels", run.input.mean, run.input.std)
+    _, *deeper = graph.layers("pixels", run.input.mean, run.input.std)  # pyright: ignore[reportArgumentType]
     return deeper
 
 

@@ -223,7 +223,7 @@ def build_graph(
     """
     weights = {name: np.asarray(value, np.float32) for name, value in load_file(weights_file).items()}
     graph = Graph(weights) if ranges is None else QuantisedGraph(weights, ranges)
-    *_, x = graph.layers("pixels", mean, std, output_stride)
+    *_, x = graph.layers("pixels", mean, std, output_stride)  # pyright: ignore[reportArgumentType]
     features = graph.node("Identity", [x], "features")
     pooled = graph.node("Flatten", [graph.node("GlobalAveragePool", [features], "pooled")], "pooled.flat")
     graph.logits(pooled, n_classes)

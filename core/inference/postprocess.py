@@ -49,7 +49,9 @@ def apply_controls(probability: np.ndarray, labels: LabelSet, controls: Controls
     if not weights.any():  # only bottoms are asked for and their factor is 0: the factor then changes nothing
         weights = labels.mask(controls.group).astype(float)
     weighted = probability * weights
-    return weighted / weighted.sum(axis=-1, keepdims=True)
+    total = weighted.sum(axis=-1, keepdims=True)
+    # Where the network gives all that is allowed a probability of 0, they are equally likely.
+    return np.where(total > 0, weighted, weights) / np.where(total > 0, total, weights.sum())
 
 
 def type_probabilities(outputs: np.ndarray, n_classes: int, calibration: TypeCalibration) -> np.ndarray:

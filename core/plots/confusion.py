@@ -509,7 +509,7 @@ def map_figure(places: pd.DataFrame, colours: Mapping[str, str]) -> go.Figure:
             x=of["x"],
             y=of["y"],
             customdata=of["row"].tolist(),
-            text=of["words"].map(escape).tolist(),
+            text=of["words"].map(escape).tolist(),  # pyright: ignore[reportAttributeAccessIssue]
             mode="markers",
             marker={"color": colour, "size": 5, "opacity": 0.75},
             unselected={"marker": {"opacity": 0.15}},
@@ -567,11 +567,19 @@ def coarse_figure(
         figure.add_shape(_frame(column, row, column + 1, row + 1, GOOD, 2))
     axis = {"showgrid": False, "zeroline": False, "fixedrange": True, "ticks": "", "tickfont": {"color": INK[theme]}}
     figure.update_xaxes(
-        **axis, tickvals=list(range(len(columns))), ticktext=list(map(escape, columns)), side="top", tickangle=-60
+        **axis,  # pyright: ignore[reportArgumentType]
+        tickvals=list(range(len(columns))),
+        ticktext=list(map(escape, columns)),
+        side="top",
+        tickangle=-60,
     )
     names = [f"{escape(name)} (n={total:,})" for name, total in zip(rows, totals[:, 0], strict=True)]
     figure.update_yaxes(
-        **axis, tickvals=list(range(len(rows))), ticktext=names, automargin=True, range=[len(rows) - 0.5, -0.5]
+        **axis,  # pyright: ignore[reportArgumentType]
+        tickvals=list(range(len(rows))),
+        ticktext=names,
+        automargin=True,
+        range=[len(rows) - 0.5, -0.5],
     )
     figure.update_layout(
         height=30 * len(rows) + TOP + 20,

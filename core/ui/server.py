@@ -67,7 +67,7 @@ def guard() -> None:
     Uploads are limited together. And it never asks a service on the internet for its own address, which it does, while all wait, for each
     request from another site.
     """
-    MemoryUploadedFileManager.add_file = _LimitedUploads.add_file
+    MemoryUploadedFileManager.add_file = _LimitedUploads.add_file  # pyright: ignore[reportAttributeAccessIssue]
     net_util.get_external_ip = lambda: None
 
 

@@ -216,9 +216,9 @@ def test_slices_are_fishers_exact_test_of_each_value(table, predictions):
 def test_pairs_of_values_are_fishers_exact_test_too(table, predictions):
     found = slices.slices(predictions.facets, predictions.correct)
     correct = (table["label"] == table["prediction"]).to_numpy()
-    of = found[(found["facet"] == "colour") & (found["facet_2"] == "usage")]
+    of = found[found[["facet", "facet_2"]].isin(["colour", "usage"]).all(axis=1)]
     for row in of.itertuples():
-        inside = ((table["colour"] == row.value) & (table["usage"] == row.value_2)).to_numpy()
+        inside = ((table[row.facet] == row.value) & (table[row.facet_2] == row.value_2)).to_numpy()
         square = [
             [(inside & correct).sum(), (inside & ~correct).sum()],
             [(~inside & correct).sum(), (~inside & ~correct).sum()],

@@ -11,6 +11,7 @@ import pytest
 from core.analysis import model_card as cards
 from core.analysis.metrics import wilson_interval
 from core.analysis.model_card import accuracy_by, model_card
+from core.analysis.text import duration
 from core.artifacts.run import Run, current_run, sha256_of
 from core.errors import BrokenRun
 from tests.conftest import ROOT
@@ -99,7 +100,7 @@ def test_energy_is_estimated_for_processors_only(tmp_path):
     on_cpu = model_card(write_run(tmp_path, "cpu", history=history, weights=b"weights"))
     on_gpu = model_card(write_run(tmp_path, "gpu", history=history.assign(device="cuda (H100)"), weights=b"weights"))
     assert f"that is {hours * cards.CPU_WATTS / 1000:.2f} kWh" in on_cpu
-    assert "Training took 2.0 h on `cuda (H100)`" in on_gpu and "kWh" not in on_gpu
+    assert f"Training took {duration(3600 * hours)} on `cuda (H100)`" in on_gpu and "kWh" not in on_gpu
 
 
 def test_each_colour_belongs_to_one_group():

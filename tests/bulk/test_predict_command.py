@@ -274,7 +274,7 @@ def test_other_products_are_named_among_all_types_and_as_what_a_refused_photo_lo
     assert (among_all["label"], among_all["group"], among_all["probability"]) == ("Flats", "", 1.0)
     assert len(among_all["top_k"]) == 17 and among_all["in_scope"] is False
     assert main(["predict", photo, "--top-k", "1"]) == 0
-    assert "shoe.png: Out of scope; looks like Flats 100.0%; nearest: " in capsys.readouterr().out
+    assert "shoe.png: Out of scope; looks like Flats 100.0%; closest: " in capsys.readouterr().out
     assert main(["predict", photo, "--all-types", "--top-k", "1"]) == 0
     assert capsys.readouterr().out.rstrip().endswith("shoe.png: Flats 100.0%")
 

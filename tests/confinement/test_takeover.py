@@ -59,7 +59,8 @@ def test_every_attempt_fails_and_nothing_of_the_server_changes(tmp_path: Path):
     found = taken_over(tmp_path, "tests.confinement.attacks")
     assert found["told"].keys() == ATTEMPTS.keys()
     assert {name: told for name, told in found["told"].items() if told not in ERRORS} == {}
-    assert found["secret"] == "what it knows..." and found["files"] == {"feedback.sqlite3": "corrections"}
+    assert found["secret"] == "what it knows..."  # pragma: allowlist secret
+    assert found["files"] == {"feedback.sqlite3": "corrections"}
     assert Layer.LIMITS | Layer.SECCOMP in Layer(found["level"])
 
 

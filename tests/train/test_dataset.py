@@ -21,7 +21,7 @@ from tests.train_cases import (
 )
 from train import dataset
 from train.config import parse_recipe
-from train.dataset import build_index, cached_pixels
+from train.dataset import build_index, cached_pixels, check_sources
 
 RECIPE = parse_recipe(settings(), "test")
 CLASSES = RECIPE.class_list()
@@ -70,6 +70,16 @@ def test_photos_are_verified_once_until_the_data_change(catalogue, cache, monkey
     assert again.photos.equals(first.photos)
     (catalogue / "images" / "1000.jpg").unlink()
     assert build_index([catalogue], CLASSES, cache).failed == [1000]
+
+
+def test_data_sets_and_corrections_are_checked_without_reading_any_photo(catalogue, tmp_path):
+    (tmp_path / "fixes.csv").write_text("id,label\n1000,Shirts\n")
+    check_sources([catalogue, tmp_path / "fixes.csv"])
+    (tmp_path / "fixes.csv").write_text("id\n1000\n")
+    with pytest.raises(InvalidData, match=r"fixes\.csv lacks the column label"):
+        check_sources([catalogue, tmp_path / "fixes.csv"])
+    with pytest.raises(InvalidData, match=r"styles\.csv is the table of a data set\. Give the folder"):
+        check_sources([catalogue / "styles.csv"])
 
 
 def test_a_data_set_without_any_photo_of_the_classes_says_so(tmp_path, cache):

@@ -137,7 +137,7 @@ def test_a_network_out_of_memory_fails_the_one_request_and_the_next_works(page, 
     with monkeypatch.context() as full:
         full.setattr("core.inference.engine.Engine.run", lambda *_: (_ for _ in ()).throw(MemoryError("17 GB")))
         upload(page, ("b.png", photo("Waistcoat")))
-        assert "Something went wrong" in page.error[0].value and "17 GB" not in page.error[0].value
+        assert "Unexpected error" in page.error[0].value and "17 GB" not in page.error[0].value
     page.run()
     assert not page.error and len(headlines(page)) == 1
 

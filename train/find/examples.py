@@ -78,7 +78,7 @@ class Examples:
         """Source and file name of each street photo of a split."""
         photos = self.data.index.photos
         chosen = photos[(photos["kind"] == WORN) & (self.data.splits["split"] == part)]
-        files = chosen[["source", "file"]].drop_duplicates().sort_values("file")
+        files = chosen[["source", "file"]].drop_duplicates().sort_values("file")  # pyright: ignore[reportAttributeAccessIssue, reportCallIssue]
         return [(self.data.index.sources[source], file) for source, file in files.itertuples(index=False)]
 
     def street_photo(self, source: Source, file: str) -> tuple[Image.Image, np.ndarray]:
@@ -146,7 +146,7 @@ class Examples:
     def phone_rows(self, part: str) -> np.ndarray:
         """Positions of the phone photos of a split whose label is of one of the finder's groups of garments."""
         photos = self.data.index.photos
-        known = photos["articleType"].map(self.group_of).isin(self.garment_groups).to_numpy()
+        known = photos["articleType"].map(self.group_of).isin(self.garment_groups).to_numpy()  # pyright: ignore[reportArgumentType]
         return np.array([row for row in self.data.rows(part, PHONE) if known[row]], int)
 
     def phone_scene(self, row: int) -> Scene | None:

@@ -128,7 +128,7 @@ def _comparison(source: Source, members: dict[str, np.ndarray]) -> None:
 def _actions(source: Source, members: dict[str, np.ndarray], name: str) -> None:
     labels = photo_rows(source.predictions, members[name])[["id", "label"]]
     with st.container(horizontal=True):
-        download(labels, f"{name}, labels.csv", label="Export labels", key="matrix_export_labels")
+        download(labels, f"{name}, labels.csv", label="Export labels", key="matrix_export_labels")  # pyright: ignore[reportArgumentType]
         download(
             labels.assign(label=""), f"{name}, excluded.csv", label="Export as excluded", key="matrix_export_excluded"
         )

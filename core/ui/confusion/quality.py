@@ -66,4 +66,4 @@ def evenly(n: int, most: int) -> np.ndarray:
 
 def property_facets(table: pd.DataFrame) -> dict[str, pd.Categorical]:
     """Properties that differ between photos as facets, each in quarters."""
-    return {name: binned(table[name].to_numpy(), QUARTERS) for name in PROPERTIES if table[name].nunique() > 1}
+    return {name: binned(table[name].to_numpy(), QUARTERS) for name in PROPERTIES if table[name].nunique() > 1}  # pyright: ignore[reportGeneralTypeIssues]
