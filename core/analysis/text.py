@@ -135,7 +135,7 @@ def total_in_words(training: Training) -> str:
     """How a published total relates to the epochs that are known; empty where nothing is unknown."""
     seconds = training.column("seconds")
     unknown, known = training.column("epoch")[seconds.isna()], seconds[seconds.notna()]
-    if unknown.empty or known.empty or math.isnan(training.seconds):  # pyright: ignore[reportAttributeAccessIssue]
+    if not len(unknown) or not len(known) or math.isnan(training.seconds):
         return ""
     epochs = enumerated([f"{epoch:.0f}" for epoch in unknown])
     are = "epoch {} is" if len(unknown) == 1 else "epochs {} are"

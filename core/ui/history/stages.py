@@ -80,7 +80,7 @@ def changed_photos(change: Comparison, predictions: dict[int, Predictions], befo
     rows["probability"] = probabilities.astype(object).where(probabilities.notna(), None).values.tolist()
     columns = [
         *["photo"] * bool(found),
-        "product" if rows["product"].any() else "id",  # pyright: ignore[reportGeneralTypeIssues]
+        "product" if any(rows["product"]) else "id",
         "label",
         "before",
         "after",
