@@ -33,12 +33,14 @@ def main() -> None:
     options = line.parse_args()
     run = Run.load(options.run) if options.run else current_run()
     print(f"run {run.run_id}")
+    rows = run.read_json("metrics.json").get("detector")
     if not has_detector(run):
         print("has no detector; `python -m train find --data … RUN` teaches it one")
     elif options.data:
         _measure(run, options.data, options.cache)
+    elif rows is None:
+        print("its detector was not measured; give the --data that it was taught with")
     else:
-        rows = run.read_json("metrics.json")["detector"]
         _show(rows["test"], rows["milliseconds"])
 
 

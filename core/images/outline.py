@@ -29,11 +29,11 @@ def outline_of(mask: np.ndarray, tolerance: float = 1.0) -> Outline:
     from scipy import ndimage  # the first page, which finds nothing, need not wait for it
 
     parts = np.empty(mask.shape, np.int32)
-    count = ndimage.label(ndimage.binary_fill_holes(mask), output=parts)
-    sizes = np.bincount(parts.ravel(), minlength=2)[1:]
-    order = [number for number in np.argsort(-sizes, kind="stable") if sizes[number] >= LEAST_PART * sizes.sum()]
+    ndimage.label(np.asarray(ndimage.binary_fill_holes(mask), bool), output=parts)
+    sizes = np.bincount(parts.ravel())[1:]
+    order = [int(i) for i in np.argsort(-sizes, kind="stable") if sizes[i] >= LEAST_PART * sizes.sum()]
     polygon: list[Point] = []
-    for number in order[: count or 0]:  # pyright: ignore[reportArgumentType, reportCallIssue]
+    for number in order:
         polygon = _joined(polygon, _simplified(_border(parts == number + 1), tolerance))
     return tuple(polygon)
 

@@ -31,10 +31,7 @@ SIDES = 4
 # These were chosen on validation street photos; docs/experiments.md has the figures.
 GARMENT = 0.45  # probability of any garment from which on a cell belongs to one
 AGREEMENT = 0.5  # IoU of the boxes of two cells of one garment, at least
-SAME, SAME_OF_OTHER_GROUPS = (
-    0.5,
-    0.8,
-)  # IoU of the boxes of two finds, of one group or of two, from which on they are one
+SAME, SAME_OF_OTHER_GROUPS = 0.5, 0.65  # IoU of two finds' boxes, of one group or of two, from which on they are one
 LEAST_CELLS = 0.003  # share of the cells below which a garment is too small
 FILLED = 0.3  # share of its box that a garment's cells take, from which on the score is that of its cells
 FINER = 4  # times the cells, for outlines
@@ -189,7 +186,7 @@ def _distinct(found: list[Garment]) -> list[Garment]:
 
 def _same(one: Garment, other: Garment) -> bool:
     alike = one.groups.argmax() == other.groups.argmax()
-    return box_iou(one.box, other.box) >= (SAME if alike else SAME_OF_OTHER_GROUPS)  # pyright: ignore[reportReturnType]
+    return bool(box_iou(one.box, other.box) >= (SAME if alike else SAME_OF_OTHER_GROUPS))
 
 
 def _proposal(garment: Garment, settings: DetectorSettings, photo: Photo) -> Proposal:

@@ -51,7 +51,8 @@ class DetectorSettings:
         """Those of a detector's file."""
         with safe_open(path, framework="numpy") as file:
             found: dict[str, Any] = json.loads(file.metadata()["settings"])
-        return cls(**found | {"groups": tuple(found["groups"])})  # pyright: ignore[reportArgumentType]
+        found["groups"] = tuple(found["groups"])
+        return cls(**found)
 
 
 def detector_graph(run: Run, quantised: bool = True) -> tuple[onnx.ModelProto, DetectorSettings]:

@@ -94,7 +94,7 @@ class Graph:
             x = self.convolution(x, f"{name}.downsample.0", f"{name}.downsample.1", stride)
         return self.relu(self.node("Add", [y, x], f"{name}.sum"))
 
-    def normalised(self, pixels: str, mean: list[float], std: list[float]) -> str:
+    def normalised(self, pixels: str, mean: Sequence[float], std: Sequence[float]) -> str:
         """uint8 (B, H, W, 3) -> float32 (B, 3, H, W), `(pixel / 255 - mean) / std`."""
         x = self.node("Cast", [pixels], "pixels.float", to=TensorProto.FLOAT)
         x = self.node("Transpose", [x], "pixels.channels_first", perm=[0, 3, 1, 2])
@@ -103,7 +103,7 @@ class Graph:
         x = self.node("Mul", [x, self.constant("input.scale", scale.reshape(1, 3, 1, 1))], "input.scaled")
         return self.node("Add", [x, self.constant("input.shift", shift.reshape(1, 3, 1, 1))], "input.normalised")
 
-    def layers(self, pixels: str, mean: list[float], std: list[float], output_stride: int = 32) -> list[str]:
+    def layers(self, pixels: str, mean: Sequence[float], std: Sequence[float], output_stride: int = 32) -> list[str]:
         """Lay the network up to its head; names of the outputs of layer1 to layer4."""
         x = self.normalised(pixels, mean, std)
         x = self.max_pool(self.relu(self.convolution(x, "conv1", "bn1", stride=2)))
@@ -155,7 +155,7 @@ class QuantisedGraph(Graph):
         self.scales[y], self.steps[y] = scale, step
         return y
 
-    def normalised(self, pixels: str, mean: list[float], std: list[float]) -> str:
+    def normalised(self, pixels: str, mean: Sequence[float], std: Sequence[float]) -> str:
         """As of `Graph`, rounded."""
         ends = [(colour - m) / s for m, s in zip(mean, std, strict=True) for colour in (0, 1)]
         return self.rounded(super().normalised(pixels, mean, std), min(ends), max(ends))

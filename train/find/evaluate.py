@@ -20,8 +20,8 @@ from train.meter import meter
 
 MATCH = 0.5  # IoU from which on a box is a garment's
 CLOSE = 0.7  # IoU from which on it is closely the garment's
-SHEETS = 100
-PHONE_PHOTOS = 150  # at most
+SHEETS = 60
+PHONE_PHOTOS = 60  # at most
 ROUNDS = 20  # of the time a photo takes
 
 

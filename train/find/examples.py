@@ -77,9 +77,9 @@ class Examples:
     def street_files(self, part: str) -> list[tuple[Source, str]]:
         """Source and file name of each street photo of a split."""
         photos = self.data.index.photos
-        chosen = photos[(photos["kind"] == WORN) & (self.data.splits["split"] == part)]
-        files = chosen[["source", "file"]].drop_duplicates().sort_values("file")  # pyright: ignore[reportAttributeAccessIssue, reportCallIssue]
-        return [(self.data.index.sources[source], file) for source, file in files.itertuples(index=False)]
+        rows = np.flatnonzero((photos["kind"] == WORN) & (self.data.splits["split"] == part))
+        places = zip(photos["file"].iloc[rows].tolist(), photos["source"].iloc[rows].tolist(), strict=True)
+        return [(self.data.index.sources[source], file) for file, source in sorted(set(places))]
 
     def street_photo(self, source: Source, file: str) -> tuple[Image.Image, np.ndarray]:
         """The photo and its mask."""
@@ -128,7 +128,7 @@ class Examples:
         photos = self.data.index.photos
         usable = (photos["kind"] == PRODUCT) & (photos["view"] == WHOLE) & photos["articleType"].isin(self.group_of)
         rows = np.flatnonzero(usable & (self.data.splits["split"] == part))
-        groups = photos["articleType"].iloc[rows].map(self.group_of).to_numpy()
+        groups = np.array([self.group_of[label] for label in photos["articleType"].iloc[rows]], int)
         return [rows[groups == group] for group in self.garment_groups if (groups == group).any()]
 
     def product_photo(self, row: int) -> Image.Image:
@@ -146,8 +146,8 @@ class Examples:
     def phone_rows(self, part: str) -> np.ndarray:
         """Positions of the phone photos of a split whose label is of one of the finder's groups of garments."""
         photos = self.data.index.photos
-        known = photos["articleType"].map(self.group_of).isin(self.garment_groups).to_numpy()  # pyright: ignore[reportArgumentType]
-        return np.array([row for row in self.data.rows(part, PHONE) if known[row]], int)
+        groups = [self.group_of.get(label) for label in photos["articleType"]]
+        return np.array([row for row in self.data.rows(part, PHONE) if groups[row] in self.garment_groups], int)
 
     def phone_scene(self, row: int) -> Scene | None:
         """A phone photo by the colours of its border; None if they do not tell."""

@@ -117,10 +117,10 @@ def street(image: Image.Image, mask: np.ndarray, group_of: dict[int, int], garme
 def product(image: Image.Image, group: int) -> Scene:
     """A product by what is not white; what a person wears is not taught, for there is more than one garment."""
     pixels = np.asarray(image)
-    area = ndimage.binary_fill_holes(pixels.min(axis=2) < WHITE)
-    if _skin(pixels)[area].mean() > SKIN_SHARE if area.any() else True:  # pyright: ignore[reportArgumentType, reportCallIssue, reportOptionalMemberAccess]
-        return Scene(image, np.where(area, UNKNOWN, BACKGROUND).astype(np.uint8), np.zeros(area.shape, np.int16))  # pyright: ignore[reportArgumentType, reportCallIssue, reportOptionalMemberAccess]
-    return Scene(image, np.where(area, group, BACKGROUND).astype(np.uint8), area.astype(np.int16))  # pyright: ignore[reportArgumentType, reportCallIssue, reportOptionalMemberAccess]
+    area = np.asarray(ndimage.binary_fill_holes(pixels.min(axis=2) < WHITE), bool)
+    if _skin(pixels)[area].mean() > SKIN_SHARE if area.any() else True:
+        return Scene(image, np.where(area, UNKNOWN, BACKGROUND).astype(np.uint8), np.zeros(area.shape, np.int16))
+    return Scene(image, np.where(area, group, BACKGROUND).astype(np.uint8), area.astype(np.int16))
 
 
 def _skin(pixels: np.ndarray) -> np.ndarray:
@@ -146,17 +146,17 @@ def _unlike_border(colours: np.ndarray) -> np.ndarray:
     strip = max(2, round(BORDER * max(height, width)))
     area = np.zeros((height, width), bool)
     area[strip:-strip, strip:-strip] = True
-    position = ndimage.distance_transform_edt(np.pad(area, 1))[1:-1, 1:-1]  # pyright: ignore[reportArgumentType, reportCallIssue, reportOptionalSubscript]
+    position = np.asarray(ndimage.distance_transform_edt(np.pad(area, 1)))[1:-1, 1:-1]
     area = position > 0.25 * position.max()
     for _ in range(4):
-        inside, outside = (_likelihood(colours, part) for part in (area, ~area))  # pyright: ignore[reportArgumentType, reportOperatorIssue, reportOptionalOperand]
-        evidence = ndimage.gaussian_filter(np.clip(inside - outside, -6, 6), 1.5)
-        found = ndimage.binary_fill_holes(evidence > 0)
-        found[[0, -1]] = found[:, [0, -1]] = False  # pyright: ignore[reportOptionalSubscript]
-        if found.sum() < TONES * 10 or (~found).sum() < TONES * 10:  # pyright: ignore[reportOperatorIssue, reportOptionalMemberAccess, reportOptionalOperand]
-            return found  # pyright: ignore[reportReturnType]
+        inside, outside = (_likelihood(colours, part) for part in (area, ~area))
+        evidence = np.asarray(ndimage.gaussian_filter(np.clip(inside - outside, -6, 6), 1.5))
+        found = np.asarray(ndimage.binary_fill_holes(evidence > 0), bool)
+        found[[0, -1]] = found[:, [0, -1]] = False
+        if found.sum() < TONES * 10 or (~found).sum() < TONES * 10:
+            return found
         area = found
-    return _largest(ndimage.binary_opening(area, iterations=1))
+    return _largest(np.asarray(ndimage.binary_opening(area, iterations=1), bool))
 
 
 def _likelihood(colours: np.ndarray, part: np.ndarray) -> np.ndarray:
