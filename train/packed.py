@@ -47,7 +47,7 @@ def read_pack(path: Path, classes: ClassList) -> tuple[pd.DataFrame, dict[str, A
         photos = pyarrow.parquet.read_table(path, columns=columns).to_pandas()
     except (OSError, KeyError, ValueError) as error:
         raise InvalidData(
-            f"{path} was not written by `python -m train pack`, or is damaged ({error!r:.100})."
+            f"{path} is damaged, or no pack of photos ({error!r:.100}). Write it with the trainer's command `pack`."
         ) from None
     if about["classes"] != list(classes.labels.names):
         raise InvalidData(f"{path} was packed for other classes than the recipe has. Pack it again with that recipe.")

@@ -275,7 +275,10 @@ def _received(connection: socket.socket, size: int, deadline: float) -> bytearra
     view, place = memoryview(data), 0
     while place < size:
         connection.settimeout(_left(deadline))
-        got = connection.recv_into(view[place:])
+        try:
+            got = connection.recv_into(view[place:])
+        except ConnectionResetError:  # it was killed with words of ours unread
+            got = 0
         if not got:
             raise BrokenPipeError(f"{place} of {size} bytes")
         place += got

@@ -17,7 +17,7 @@ from PIL import Image
 from core.artifacts.run import Run
 from core.images.decode import Photo
 from core.images.outline import Outline, outline_of
-from core.images.region import Region
+from core.images.region import MIN_SIDE, Region
 from core.inference.detector_graph import DETECTOR, OUTPUT, DetectorSettings, detector_graph
 from core.inference.postprocess import softmax
 from core.inference.providers import CPU
@@ -110,6 +110,7 @@ class Detector:
         cells = self.cells(photo.image)
         found = [garment for garment in garments(cells, self.settings) if garment.score >= self.settings.least_score]
         proposals = [_proposal(garment, self.settings, photo) for garment in found]
+        proposals = [one for one in proposals if min(one.region.width, one.region.height) >= MIN_SIDE]
         return sorted(proposals, key=lambda proposal: (proposal.region.top, proposal.region.left))
 
     def cells(self, image: Image.Image) -> np.ndarray:

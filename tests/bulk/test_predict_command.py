@@ -211,7 +211,7 @@ def test_a_disk_that_fills_up_says_so_and_the_same_command_continues(tmp_path):
     command = [sys.executable, "-m", "core", "predict", str(photos), "--csv", str(out)]
 
     def files_are_small() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (16_000, 16_000))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (24_000, 24_000))
 
     full = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, preexec_fn=files_are_small)
     assert full.returncode == 1

@@ -92,7 +92,10 @@ def test_an_unreadable_photo_is_named_and_the_others_keep_their_classes(folder, 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda path: None, "photos has no photos in folders named after classes, such as Tshirts"),
+        (
+            lambda path: None,
+            "photos has (no photos in folders named after classes, such as Tshirts|folders that are no class)",
+        ),
         (lambda path: Image.new("RGB", (9, 9)).save(path / "a.png"), "no photos in folders named after classes"),
     ],
 )

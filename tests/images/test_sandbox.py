@@ -50,7 +50,7 @@ def none_is_given_up(caplog):
 
 def same(one, other) -> bool:
     return one.image.tobytes() == other.image.tobytes() and all(
-        getattr(one, field) == getattr(other, field) for field in ("size", "scale", "name", "format", "sha256")
+        getattr(one, field) == getattr(other, field) for field in ("size", "name", "format", "sha256")
     )
 
 

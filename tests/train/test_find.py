@@ -99,12 +99,12 @@ def trained(data, cache, tmp_path_factory) -> Path:
         "cpu",
     ]
     assert main([*data, *arguments]) == 0
-    return next(runs.iterdir())
+    return next(filter(Path.is_dir, runs.iterdir()))
 
 
 def copied(run: Path, to: Path) -> Path:
     to.mkdir()
-    for path in run.iterdir():
+    for path in filter(Path.is_file, run.iterdir()):
         (to / path.name).write_bytes(path.read_bytes())
     return to
 

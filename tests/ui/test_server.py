@@ -83,7 +83,7 @@ def test_a_zip_file_may_be_larger_than_a_photo(server):
         file.writestr("notes.bin", bytes(MAX_BYTES + 2**20))
     with Session(server.address, "Batch") as session:
         session.upload("batch_upload", "photos.zip", archive.getvalue())
-        assert "shirt.jpg" in download(session, "CSV")
+        assert "shirt.jpg" in download(session, "Export CSV")
 
 
 def test_nothing_is_left_behind_on_the_disk(tmp_path, monkeypatch):
