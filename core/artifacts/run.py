@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections import Counter
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -58,7 +59,7 @@ class Run:
             raise BrokenRun(f"{path} cannot be read ({error}). {RESTORE_HINT}") from None
         _check_schema(path, manifest)
         run = cls(folder, manifest)
-        _ = run.facts  # the manifest is checked now, not where a field is first needed
+        _check_facts(path, run.facts)  # now, not where a field is first needed
         return run
 
     @cached_property
@@ -164,6 +165,21 @@ def _check_schema(path: Path, manifest: Any) -> None:
             f"{path} is of schema {manifest['schema']}; this version of the product reads schema {SCHEMA}. "
             f"Install {writer} or a later one of the same schema, or train the run again."
         )
+
+
+def _check_facts(path: Path, facts: Manifest) -> None:
+    """Refuse what is of the right type and means nothing, which would end whatever reads it. Raises BrokenRun."""
+    outside = [name for name in facts.files if Path(name).name != name]
+    if outside:
+        raise BrokenRun(
+            f"{path} does not hold what it should: {outside[0]!r:.80} is no file of the run. {RESTORE_HINT}"
+        )
+    try:
+        datetime.fromisoformat(facts.created)
+    except ValueError:
+        raise BrokenRun(
+            f"{path} does not hold what it should: {facts.created!r:.80} is no time - at `created`. {RESTORE_HINT}"
+        ) from None
 
 
 def find_runs(folder: str | Path | None = None) -> tuple[list[Run], dict[str, str]]:

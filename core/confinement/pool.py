@@ -158,6 +158,11 @@ class _Slot:
         deadline = time.monotonic() + PATIENCE * seconds
         try:
             answer = _exchange(connection, asked, data, largest, deadline)
+        except BrokenPipeError as error:
+            if self._template.poll() is None:
+                raise self._ended(error, seconds) from error
+            self._replace()  # it was killed with its template, which says nothing of what was asked
+            answer = _exchange(self._ready(), asked, data, largest, deadline)
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:  # it stopped or makes no sense
             raise self._ended(error, seconds) from error
         except BaseException:

@@ -80,7 +80,7 @@ def test_from_home_through_every_page_to_a_report(server, open_page, tmp_path: P
     compare(page, "batch", width)
 
     go(page, "Confusion matrix", "Confusion matrix")
-    page.get_by_role("button", name=re.compile(r"called .* \(\d+\)")).first.click()
+    page.get_by_role("button", name=re.compile(r"predicted as .*\(\d")).first.click()
     shown(page.get_by_text(re.compile(r"^id \d+")).first)
     expect(page.locator(".st-key-matrix_chart .nsewdrag")).to_have_count(1)
     compare(page, "confusion", width)

@@ -159,10 +159,10 @@ def test_several_processes_need_a_file(folder, monkeypatch, capsys):
     assert "Several processes need --csv or --parquet" in capsys.readouterr().err
 
 
-def test_an_empty_folder_gives_an_empty_table_and_status_1(tmp_path):
+def test_an_empty_folder_gives_its_reason_and_status_1(tmp_path):
     (tmp_path / "empty").mkdir()
     assert main(["predict", str(tmp_path / "empty"), "--csv", str(tmp_path / "out.csv")]) == 1
-    assert len(pd.read_csv(tmp_path / "out.csv")) == 0
+    assert "has no photos in it" in pd.read_csv(tmp_path / "out.csv")["error"].item()
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7])
