@@ -31,6 +31,7 @@ REPORT = struct.Struct(
 MESSAGE = struct.Struct("!16sIQ")  # a nonce, lengths of a JSON object and of the bytes that follow it
 CONNECTION = 3  # the one file handle of a confined process but for /dev/null
 BUFFER = 2**22  # bytes of a connection; the kernel gives less where its own limit is lower
+HANDLES = 4096  # more than a template ever has; the system's own limit may be a thousand million
 NOTES = 10  # log records that a process may send
 
 
@@ -135,7 +136,7 @@ def _keep_only(connection: socket.socket) -> None:
     nowhere = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):
         os.dup2(nowhere, standard)
-    os.closerange(CONNECTION + 1, os.sysconf("SC_OPEN_MAX"))
+    os.closerange(CONNECTION + 1, HANDLES)
 
 
 class _Notes(logging.Handler):
