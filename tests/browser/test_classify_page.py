@@ -64,7 +64,9 @@ def test_photo_verdict_and_tools_are_in_the_window_without_scrolling(server, ope
     ):
         area = page.locator(selector).first.bounding_box()
         assert area and area["y"] >= 0 and area["y"] + area["height"] <= height, selector
-        assert area["x"] >= 0 and area["x"] + area["width"] <= width, selector
+        assert area["x"] >= -1 and area["x"] + area["width"] <= width + 1, (
+            selector
+        )  # a picture as wide as the window may be a pixel wider
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     stage = page.locator(".stage").bounding_box()
     assert stage and stage["width"] >= (width if width < 500 else 520)
