@@ -83,7 +83,8 @@ def offered_test_sets() -> dict[str, Path]:
 def photos_of_folder(folder: Path, labels: LabelSet) -> list[LabelledPhoto]:
     """Photos of a folder with the classes that their folders are named after. Raises InvalidData as `labelled` does."""
     prefix = f"{folder}{os.sep}"
-    files = ((Path(file.name.removeprefix(prefix)).as_posix(), file) for file in find_photos([folder]))
+    found = (file for file in find_photos([folder]) if file.name.startswith(prefix))  # not that the folder is empty
+    files = ((Path(file.name.removeprefix(prefix)).as_posix(), file) for file in found)
     return labelled(files, folder.name, labels)
 
 

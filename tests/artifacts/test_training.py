@@ -310,7 +310,7 @@ def test_a_manifest_that_holds_something_else_breaks_its_own_run_only(tmp_path, 
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     runs, broken = find_runs(tmp_path)
     assert [run.folder.name for run in runs] == ["good"]
-    assert "odd/manifest.json" in broken["odd"]
+    assert "odd/manifest.json does not hold what it should: " in broken["odd"]
 
 
 @pytest.mark.parametrize(
