@@ -7,11 +7,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from core.bulk.pipeline import Decode
 from core.errors import GarmentError
 from core.files import replaced
-from core.images.decode import spreadsheet_name
+from core.images.decode import Photo, decode_photo, spreadsheet_name
 from core.images.sources import PhotoFile
-from core.inference.classifier import Classifier, Found
+from core.inference.classifier import FIND_ENOUGH, Classifier, Found
 
 COLUMNS = ("file", "left", "top", "right", "bottom", "label", "probability", "in_scope", "share")
 
@@ -23,18 +24,26 @@ class Garments(NamedTuple):
         file: its name.
         found: the garments in it, from the top.
         error: why the photo could not be looked at; empty if it could.
+        photo: itself, if it could.
     """
 
     file: str
     found: list[Found]
     error: str = ""
+    photo: Photo | None = None
 
 
-def find_all(classifier: Classifier, files: Iterable[PhotoFile], out_of_scope: bool = False) -> Iterator[Garments]:
-    """The garments of one photo after another; with finds of none of the classes if `out_of_scope`."""
+def find_all(
+    classifier: Classifier, files: Iterable[PhotoFile], out_of_scope: bool = False, decode: Decode = decode_photo
+) -> Iterator[Garments]:
+    """The garments of one photo after another; with finds of none of the classes if `out_of_scope`.
+
+    Strangers' photos are decoded by `core.images.sandbox.decode_apart`.
+    """
     for file in files:
         try:
-            yield Garments(file.name, classifier.find(file.read(), out_of_scope))
+            photo = decode(file.read(), file.name, FIND_ENOUGH)
+            yield Garments(file.name, classifier.find(photo, out_of_scope), photo=photo)
         except GarmentError as error:
             yield Garments(file.name, [], str(error))
 

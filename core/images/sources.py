@@ -89,7 +89,7 @@ def photos_in_zip(source: Path | BinaryIO, name: str) -> Iterator[tuple[PhotoFil
             f"{display_name(name)} is no readable zip file ({error}). Pack or download it again."
         ) from None
     members = [(_member_name(member), member) for member in archive.infolist()]
-    photos = sorted((found for found in members if _is_photo(found[0])), key=lambda found: found[0])
+    photos = sorted((found for found in members if is_photo(found[0])), key=lambda found: found[0])
     if not photos:
         raise InvalidData(_without_photos(name, [inside for inside, _ in members]))
     if all(_is_locked(member) for _, member in photos):
@@ -137,7 +137,7 @@ def _photos_in_folder(folder: Path) -> Iterator[PhotoFile]:
     empty = True
     for path, subfolders, names in os.walk(folder, onerror=refused.append):
         subfolders.sort()
-        for name in sorted(filter(_is_photo, names)):
+        for name in sorted(filter(is_photo, names)):
             empty = False
             yield _on_disk(Path(path, name))
     for error in refused:
@@ -153,7 +153,7 @@ def _photos_in_zip_file(path: Path) -> Iterator[PhotoFile]:
         yield _photo(str(path), partial(_refuse, error))
 
 
-def _is_photo(name: str) -> bool:
+def is_photo(name: str) -> bool:
     """By its suffix; macOS's companion files (`._shirt.jpg`) carry it too and are none."""
     path = PurePosixPath(name)
     return path.suffix.lower() in ACCEPTED_SUFFIXES and not path.name.startswith("._")

@@ -1,4 +1,4 @@
-"""Bars of an answer and of counts, as HTML: they stand at once, where a charting library would load first, and never move the page."""
+"""Bars of an answer, as HTML: they stand at once, where a charting library would load first, and never move the page."""
 
 from __future__ import annotations
 
@@ -40,22 +40,6 @@ def probability_bars(ranking: list[tuple[str, float]], labels: LabelSet, in_scop
         for name, share in ranking
     ]
     return f'<div role="list" aria-label="Probabilities">{"".join(rows)}</div>{_legend(list(labels.groups))}'
-
-
-def count_bars(counts: list[tuple[str, str, int]]) -> str:
-    """Horizontal bars of how many there are of each, the most being the longest; those of which there are none are left out.
-
-    Args:
-        counts: name, group (for the colour) and number.
-    """
-    most = max((number for _, _, number in counts), default=0)
-    rows = [
-        ROW.format(name=escape(name), share=number / most, value=number, colour=group_colour(group), opacity=1)
-        for name, group, number in counts
-        if number
-    ]
-    groups = list(dict.fromkeys(group for _, group, number in counts if group and number))
-    return f'<div role="list" aria-label="Counts">{"".join(rows)}</div>{_legend(groups)}'
 
 
 def _legend(groups: list[str]) -> str:

@@ -31,7 +31,7 @@ def test_a_batch_is_classified_and_looked_through(server, open_page):
     tab_to(page, page.get_by_role("radio", name="All"))
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Enter")
-    shown(page.get_by_role("radio", name="To check", checked=True))
+    shown(page.get_by_role("radio", name="Needs review", checked=True))
     tab_to(page, page.get_by_test_id("stDownloadButton").get_by_role("button"))
 
 

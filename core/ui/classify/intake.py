@@ -16,7 +16,7 @@ from core.images.encode import data_url, jpeg, png
 from core.samples import garments
 from core.ui import server, session
 from core.ui.classify import keys
-from core.ui.classify.photos import add_photo, photos, select
+from core.ui.classify.photos import add_photo, make_room, photos, select
 from core.ui.handover import LabelledPhoto, arriving
 from core.ui.markdown import told
 
@@ -46,6 +46,7 @@ def _take_in() -> None:
     if name := st.session_state.pop(WANTED, None) or _sample_in_address():
         add_photo(_sample_png(name, SAMPLE), f"{name} sample.png", sample=name)
     if incoming := arriving():
+        make_room()
         problems += _try_to_add(incoming.data, incoming.name, incoming)
     files: list[UploadedFile] = st.session_state.get(_uploader_key()) or []
     shot: UploadedFile | None = st.session_state.get(_camera_key())

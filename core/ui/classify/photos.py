@@ -66,7 +66,18 @@ def add_photo(data: bytes, name: str, origin: LabelledPhoto | None = None, sampl
     if photo.sha256 not in photos() and len(photos()) >= MAX_PHOTOS:
         raise UnreadablePhoto(f"{MAX_PHOTOS} photos are open already. Close some, then add {photo.name}.")
     photos()[photo.sha256] = Kept(name, data, origin, sample, photo.size)
+    if origin and origin.boxes:
+        boxes.replace(photo.sha256, origin.boxes)
+        boxes.select(photo.sha256, origin.selected)
     select(photo.sha256)
+
+
+def make_room() -> None:
+    """Where no more photos fit, close the one longest here that another page opened: that page has it still."""
+    if len(photos()) >= MAX_PHOTOS:
+        opened = next((sha256 for sha256, kept in photos().items() if kept.origin), None)
+        if opened:
+            close(opened)
 
 
 def open_photo(sha256: str) -> Photo:
