@@ -9,10 +9,11 @@ from streamlit.testing.v1.element_tree import Button
 
 from core.artifacts.labels import OUT_OF_SCOPE
 from core.bulk.table import NEEDS_REVIEW
-from core.images.decode import display_name, plain_name
+from core.images.decode import Photo, display_name, plain_name
+from core.images.region import Region
+from core.inference.classifier import Classifier, Found
 from core.inference.engine import Engine
 from core.samples import garments
-from core.ui import handover, shell
 from core.ui.batch import results
 from core.ui.markdown import literal
 from tests.conftest import ROOT
@@ -138,17 +139,33 @@ def test_photos_are_added_to_those_here_stay_for_the_visit_and_go_at_a_click(pag
     assert "Drop photos" in page.info[0].value and not page.dataframe
 
 
-def test_a_row_opens_its_photo_in_classify_with_the_way_back_to_the_same_filters(page):
+def test_a_row_opens_its_photo_in_classify_with_a_way_back_to_the_same_table(random_runs):
     """What a button of the table leaves is put in its place: scripts cannot click one."""
+    page = AppTest.from_file(str(ROOT / "Home.py"), default_timeout=60).run().switch_page("pages/4_Batch.py").run()
     upload(page, ("shirt.png", photo()), ("jeans.png", photo("Jeans")))
-    page.slider("batch_confidence").set_value((0.0, 0.95)).run()
-    opened = page.dataframe[0].value["file"].iloc[0]
-    page.session_state[results.OPENED] = {"shirt.png": 0, "jeans.png": 1}[opened]
+    shown = page.dataframe[0].value["file"].tolist()
+    page.session_state[results.OPENED] = 1
     page.run()
-    incoming = page.session_state[handover.INCOMING]
-    assert (incoming.name, incoming.page, incoming.label) == (opened, shell.BATCH_PAGE, "")
-    assert incoming.data == photo() if opened == "shirt.png" else photo("Jeans")
-    assert "batch_confidence" in incoming.settings
+    assert page.title[0].value == "Classify" and not page.error and not page.exception
+    assert [kept.name for kept in page.session_state["photos"].values()] == ["jeans.png"]
+    assert page.get("page_link")[0].proto.page == "Batch"
+    assert not any("True class" in element.value for element in page.markdown)
+    page.switch_page("pages/4_Batch.py").run()
+    assert page.dataframe[0].value["file"].tolist() == shown
+
+
+def test_garments_of_a_photo_are_rows_of_their_own_and_a_photo_without_any_keeps_its_row(page, monkeypatch):
+    def find(classifier: Classifier, photo: Photo, *_: object) -> list[Found]:
+        boxes = [Region(0, 0, 90, 60), Region(10, 60, 80, 120)] if photo.name == "street.png" else []
+        answers = (classifier.answer(reading) for reading in classifier.read([(photo, box) for box in boxes]))
+        return [Found(box, (), answer, "upper", 0.9, 0.3) for box, answer in zip(boxes, answers, strict=True)]
+
+    monkeypatch.setattr(Classifier, "finds", True)
+    monkeypatch.setattr(Classifier, "find", find)
+    upload(page, ("street.png", photo()), ("shirt.png", photo("Jeans")), ("notes.jpg", b"text"))
+    page.segmented_control("batch_rows").set_value("Garments").run()
+    assert sorted(page.dataframe[0].value["file"]) == ["shirt.png", "street.png", "street.png"]
+    assert metrics(page)["Classified"] == "3" and metrics(page)["Unreadable"] == "1" and not page.exception
 
 
 def test_an_interrupted_run_is_continued(page, monkeypatch):
