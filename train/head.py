@@ -304,8 +304,8 @@ def _test_predictions(
     """The test photos of the classes as a head answers, with the labels that were decided."""
     known, labels = _scored(head, seen, data, recipe, "test")[0].known, recipe.labels()
     table = predictions_table(known.logits, known.rows, data, labels, temperature)
-    table["label"] = table["id"].map(dict(decided)).fillna(table["label"])
-    return predictions_from_table(table[table["label"].isin(labels.names)], "test photos", labels)
+    table["label"] = [decided.get(photo, label) for photo, label in zip(table["id"], table["label"], strict=True)]
+    return predictions_from_table(table.loc[table["label"].isin(labels.names).to_numpy()], "test photos", labels)
 
 
 def _write(

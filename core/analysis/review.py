@@ -44,9 +44,7 @@ def corrected_accuracy(predictions: Predictions, decisions: Mapping[str, str]) -
     """
     ids, names = predictions.table["id"].astype(str), np.array(predictions.labels.names, dtype=object)
     given = names[predictions.true]
-    decided = ids.map(dict(decisions)).to_numpy(object)
-    known = ~pd.isna(decided)
-    label = np.where(known, decided, given)
+    label = np.array([decisions.get(photo, now) for photo, now in zip(ids, given, strict=True)], dtype=object)
     kept = np.isin(label, names)
     right = names[predictions.predicted] == label
     after = float(right[kept].mean()) if kept.any() else float("nan")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -125,8 +126,9 @@ def boxes_of(table: pd.DataFrame, chosen: int) -> tuple[list[tuple[Region, Outli
     Returns:
         Boxes with their outlines (an outline says that the garment is in scope), and 0 for the place if the row is of a whole photo.
     """
-    garments = table[(table["photo"] == table["photo"][chosen]) & table["left"].notna()]
-    garments = garments[garments["in_scope"].astype(bool) | (garments.index == chosen)]
+    same_photo = (table["photo"] == table["photo"][chosen]).to_numpy() & table["left"].notna().to_numpy()
+    in_scope = (table["in_scope"] == True).to_numpy()  # noqa: E712 (None where a photo could not be read)
+    garments = table.loc[same_photo & (in_scope | (table.index == chosen))]
     boxes = [
         (Region(*(int(row[side]) for side in BOX)), row["outline"] if row["in_scope"] else None)
         for row in garments.to_dict("records")
@@ -174,19 +176,21 @@ def matching(
         confidence: lowest and highest probability to keep, both included. What is out of scope passes only the whole range.
         attributes: name to the values to keep; no values keep every photo.
     """
-    keep = predicted(answered).isin(list(classes)) if classes else pd.Series(data=True, index=answered.index)
+    keep = np.ones(len(answered), bool)
+    if classes:
+        keep &= predicted(answered).isin(list(classes)).to_numpy()
     if confidence != EVERY_CONFIDENCE:
-        keep &= ~out_of_scope(answered) & answered["probability"].between(*confidence)
+        keep &= ~out_of_scope(answered) & answered["probability"].between(*confidence).to_numpy()
     for name, values in attributes.items():
         if values:
-            keep &= answered[name].isin(list(values))
-    return answered[keep]
+            keep &= answered[name].isin(list(values)).to_numpy()
+    return answered.loc[keep]
 
 
 def attribute_values(answered: pd.DataFrame) -> dict[str, list[str]]:
     """The values that attributes have here, the most frequent first; attributes without any are left out."""
-    counts = {name: answered[name][answered[name].astype(bool)].value_counts() for name in ATTRIBUTES}
-    return {name: [str(value) for value in found.index] for name, found in counts.items() if len(found)}
+    counts = {name: Counter(str(value) for value in answered[name] if value) for name in ATTRIBUTES}
+    return {name: [value for value, _ in found.most_common()] for name, found in counts.items() if found}
 
 
 def verdicts(answered: pd.DataFrame) -> pd.DataFrame:
@@ -228,7 +232,7 @@ def as_csv(table: pd.DataFrame) -> bytes:
     """
     texts = {column: table[column].map(spreadsheet_name) for column in ("file", "error")}
     records = table.assign(**texts, top_k=table["top_k"].map(json.dumps))
-    boxed = table["left"].notna().any()
+    boxed = bool(table["left"].notna().to_numpy().any())
     if boxed:
         records = records.astype(dict.fromkeys(BOX, "Int64"))
     unused = [*ON_SCREEN, *(() if boxed else BOX)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pandas as pd
 import streamlit as st
 
@@ -50,13 +52,13 @@ def summary(answers: pd.DataFrame) -> None:
     with st.container(horizontal=True):  # two by two on a phone
         for label, number, explanation in figures:
             st.metric(label, number, help=explanation, width=METRIC_WIDTH)
-    counts = predicted(good)[good["in_scope"]].value_counts()
-    st.caption(" · ".join(f"{literal(class_name(str(name)))} {photos}" for name, photos in counts.items()))
+    counts = Counter(name for name in predicted(good) if name != OUT_OF_SCOPE)
+    st.caption(" · ".join(f"{literal(class_name(name))} {photos}" for name, photos in counts.most_common()))
 
 
 def unreadable(answers: pd.DataFrame) -> None:
     """The photos that could not be read, each with its reason in full."""
-    bad = answers[answers["error"] != ""]
+    bad = answers.loc[(answers["error"] != "").to_numpy()]
     if bad.empty:
         return
     st.warning(f"{len(bad)} could not be read; the others are classified.", icon=":material/broken_image:")
@@ -97,7 +99,7 @@ def filtered(answers: pd.DataFrame) -> pd.DataFrame:
             "Confidence", 0.0, 1.0, EVERY_CONFIDENCE, 0.05, key="batch_confidence", bind="query-params", width=220
         )
     chosen = {NEEDS_REVIEW: needs_review(good), OUT_OF_SCOPE: out_of_scope(good)}.get(which)
-    return matching(good if chosen is None else good[chosen], classes, confidence, values)
+    return matching(good if chosen is None else good.loc[chosen], classes, confidence, values)
 
 
 def _choice(label: str, key: str, options: list[str]) -> list[str]:

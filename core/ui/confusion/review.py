@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -136,17 +136,16 @@ def _suspected(source: Source, table: pd.DataFrame) -> list[Item]:
         if len(table):
             st.caption(f"To review suspected label errors, set `{DATA}` to the data set's zip file or folder.")
         return []
-    here = table[table["id"].astype(str).isin(source.photos.names)]
-    return [_suspect(row) for row in here.to_dict("records")]
+    return [_suspect(row) for row in table.to_dict("records") if str(row["id"]) in source.photos.names]
 
 
-def _suspect(row: Mapping[str, object]) -> Item:
-    known = [str(row[name]) for name in ("product", "colour", "usage") if pd.notna(row.get(name))]
+def _suspect(row: Mapping[Any, Any]) -> Item:
+    known = [row[name] for name in ("product", "colour", "usage") if isinstance(row.get(name), str)]
     details = " · ".join([f"id {row['id']}", *known])
     label, suggested = str(row["label"]), str(row["suggested"])
     words = (
-        f"**Suspected label error**  \nLabelled **{literal(class_name(label))}** ({rounded(float(str(row['p_label'])))}). "
-        f"The network predicts **{literal(class_name(suggested))}** ({rounded(float(str(row['p_suggested'])))}).  \n"
+        f"**Suspected label error**  \nLabelled **{literal(class_name(label))}** ({rounded(row['p_label'])}). "
+        f"The network predicts **{literal(class_name(suggested))}** ({rounded(row['p_suggested'])}).  \n"
         f":gray[:small[{literal(details)}]]"
     )
     return Item(str(row["id"]), label, suggested, words)
