@@ -6,6 +6,7 @@ from collections import Counter
 
 import pandas as pd
 import streamlit as st
+from pandas.io.formats.style import Styler
 
 from core.artifacts.labels import OUT_OF_SCOPE
 from core.bulk.table import (
@@ -35,6 +36,7 @@ from core.ui.shell import BATCH_PAGE
 ROW_HEIGHT = 64
 METRIC_WIDTH = 150
 ERRORS_HEIGHT = 240
+MOST_STYLED = 100_000  # cells
 MOST_ERRORS = 200  # listed on the page; the export has all of them
 ALL = "All"
 OPENED, CLICK = "batch_opened", "batch_open_click"
@@ -114,9 +116,8 @@ def answers_table(answers: pd.DataFrame, shown: pd.DataFrame, photos: dict[str, 
         st.caption("Nothing passes these filters." if len(answered(answers)) else "Nothing could be classified.")
         return
     columns = verdicts(shown).assign(open=":material/open_in_new:")
-    muted = f"color: {MUTED[st.context.theme.type or 'light']}"
     st.dataframe(
-        columns.style.apply(lambda row: [muted if row["status"] == OUT_OF_SCOPE else ""] * len(row), axis="columns"),
+        _in_grey(columns),
         hide_index=True,
         row_height=ROW_HEIGHT,
         placeholder="",
@@ -136,6 +137,18 @@ def answers_table(answers: pd.DataFrame, shown: pd.DataFrame, photos: dict[str, 
         alt="Predictions",
     )
     _open_chosen(answers, photos)
+
+
+def _in_grey(columns: pd.DataFrame) -> pd.DataFrame | Styler:
+    """The table with what is out of scope in grey, unless it is too large to style."""
+    refused = columns.index[columns["status"] == OUT_OF_SCOPE]
+    if not len(refused) or columns.size > MOST_STYLED:
+        return columns
+    grey = MUTED[st.context.theme.type or "light"]
+    styled = columns.style.set_properties(subset=(refused, list(columns.columns)), color=grey)  # pyright: ignore[reportArgumentType]
+    return styled.format(
+        "", subset=["thumbnail"]
+    )  # pictures are sent as they are; a styled table sends its texts twice
 
 
 def _opened(rows: list[int]) -> None:
