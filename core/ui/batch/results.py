@@ -35,7 +35,7 @@ from core.ui.shell import BATCH_PAGE
 
 ROW_HEIGHT = 64
 METRIC_WIDTH = 150
-ERRORS_HEIGHT = 240
+FEW_ERRORS, ERRORS_HEIGHT = 4, 240  # more than these scroll
 MOST_STYLED = 100_000  # cells
 MOST_ERRORS = 200  # listed on the page; the export has all of them
 ALL = "All"
@@ -63,11 +63,9 @@ def unreadable(answers: pd.DataFrame) -> None:
     bad = answers.loc[(answers["error"] != "").to_numpy()]
     if bad.empty:
         return
-    st.warning(f"{len(bad)} could not be read; the others are classified.", icon=":material/broken_image:")
-    with (
-        st.expander("Reasons", icon=":material/list:"),
-        st.container(height=ERRORS_HEIGHT if len(bad) > 4 else "content"),
-    ):
+    said = f"{len(bad):,} could not be read; the others are classified"
+    height = ERRORS_HEIGHT if len(bad) > FEW_ERRORS else "content"
+    with st.expander(said, icon=":material/broken_image:"), st.container(height=height):
         shown = bad.head(MOST_ERRORS).to_dict("records")
         st.markdown("\n".join(f"- {told(_reason(row['file'], row['error']))}" for row in shown))
         if len(bad) > MOST_ERRORS:

@@ -181,7 +181,7 @@ def _judge(source: Source, item: Item, done: int, total: int) -> None:
         st.markdown(item.words)
         with st.container(horizontal=True):
             _decision(source, item, item.suggested, "1", ":material/check:", primary=True)
-            _decision(source, item, item.given, "2", ":material/undo:")
+            _decision(source, item, item.given, "2", ":material/label:")
             if item.suggested != LEFT_OUT:
                 _decision(source, item, LEFT_OUT, "0", ":material/block:")
             st.button("Skip", on_click=_skip, args=(source, item.photo), shortcut="s", key="review_skip")
