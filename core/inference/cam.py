@@ -3,10 +3,9 @@
 With a linear head over global average pooling, the gradient of logit c with respect to map k is `w[c, k] / (h w)` everywhere, so
 Grad-CAM of the last block is `relu(sum_k w[c, k] A[k]) / (h w)`: exact, for every class at once, without a backward pass.
 
-Outputs that all rise or fall by the same amount leave the answer as it is, so what is explained is how far a class's output lies above the
-mean of all outputs, those for other products included (`relative_head`). Maps of the bare outputs would also show what all outputs share. On
-validation photos these maps are more faithful than those relative to the classes alone, and point at the garment more often
-(docs/experiments.md).
+Outputs that all rise or fall by the same amount leave the answer as it is, so what is explained is how far a class's output lies above
+the mean of all outputs, those for other products included (`relative_head`). Maps of the bare outputs would also show what all outputs
+share. docs/experiments.md compares the two.
 """
 
 from __future__ import annotations

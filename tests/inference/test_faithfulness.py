@@ -1,5 +1,7 @@
 """The deletion curve hides the hottest places first, in one pass, and leaves the letterbox as it is."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -53,3 +55,15 @@ def test_the_reading_stays_as_it_was(random_classifier, photo):
     reading, _, _ = asked(random_classifier, photo, 3)
     again = random_classifier.read([(photo, None)])[0]
     np.testing.assert_allclose(again.logits, reading.logits, atol=1e-4)
+
+
+def test_the_area_has_its_percentile_among_the_test_photos_for_the_predicted_class_alone(
+    random_classifier, photo, monkeypatch
+):
+    measured = SimpleNamespace(heat_maps=SimpleNamespace(percentiles=np.linspace(0, 0.5, 101)))
+    monkeypatch.setattr(random_classifier, "run", SimpleNamespace(has=lambda _: True, metrics=measured))
+    reading = random_classifier.read([(photo, None)])[0]
+    predicted, *_, last = np.argsort(-reading.logits)
+    curve = deletion_curve(random_classifier, photo, None, reading, int(predicted))
+    assert curve.percentile == pytest.approx(min(200 * curve.area, 100))
+    assert deletion_curve(random_classifier, photo, None, reading, int(last)).percentile is None
