@@ -31,10 +31,9 @@ from train.worn import Box
 
 MOST_PHOTOS = 400  # of the test split that have their curves measured, evenly spaced: each passes 28 times
 BATCH = 16
-TOLERANCE = (
-    15  # pixels of a street photo by which a point may miss a garment (Zhang et al. 2018); none in a garment's box
-)
-SERVED, PLAIN = WAYS = ("served", "plain")
+TOLERANCE = 15  # pixels by which a point may miss a garment in a whole photo (Zhang et al. 2018); none in its box
+SERVED = "served"
+WAYS = (SERVED, "plain")
 
 
 class Explainer:
@@ -116,10 +115,10 @@ def _curves_of(
     predicted = int(logits.argmax())
     heats = [explainer.heat(way, features, predicted, seen, size_of(seen)) for way in WAYS]
     changed = [
-        change(seen, heat, share)
+        change(seen, heat, part)
         for heat in heats
         for change, shares in ((deleted, SHARES[1:]), (inserted, SHARES[:-1]))
-        for share in shares
+        for part in shares
     ]
     rows = softmax(explainer.passed(changed).logits, temperature)[:, predicted].reshape(len(WAYS), 2, -1)
     whole = np.full((len(WAYS), 1), softmax(logits, temperature)[predicted])  # nothing hidden, or all inserted
@@ -168,10 +167,11 @@ def pointing(
 def _case(data: SplitData, row: int, classes: ClassList) -> Case:
     photo = data.index.photos.iloc[row]
     source, label = data.index.sources[photo["source"]], str(photo["articleType"])
+    left, top, right, bottom = (int(photo[side]) for side in ("left", "top", "right", "bottom"))
     value = {name: value for value, name in source.values.items()}[label.removeprefix(worn.PREFIX)]
     return Case(
         decode_photo(source.read(f"images/{photo['file']}")).image,
-        (photo["left"], photo["top"], photo["right"], photo["bottom"]),
+        (left, top, right, bottom),
         source.mask(photo["file"]) == value,
         np.isin(classes.labels.names, classes.classes_of(label)),
     )

@@ -46,6 +46,7 @@ from train.evaluate import (
 )
 from train.folder import Progress, write_csv, write_json
 from train.loop import State, normalise, positions
+from train.meter import meter
 from train.neighbours import write_index
 from train.quantise import quantise
 from train.splits import SplitData
@@ -137,7 +138,9 @@ def _heat_maps(
     explainer = explain.Explainer(run, engine)
     some = rows[np.linspace(0, len(rows) - 1, min(len(rows), explain.MOST_PHOTOS)).round().astype(int)]
     return {
-        **explain.curves(explainer, decoded(data.index, some), temperature),
+        **explain.curves(
+            explainer, meter(decoded(data.index, some), "testing heat maps", "photos", len(some)), temperature
+        ),
         "pointing": explain.pointing(explainer, data, classes),
     }
 
