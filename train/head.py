@@ -153,7 +153,7 @@ def refit(run: Run, recipe: Recipe, data: SplitData, feedback: Path, runs: Path)
     """
     decided = read_decisions(feedback)
     store = feedback_file() if feedback.suffix.lower() == SUFFIX else feedback
-    engine, targets = Engine(run, processor=True), data.training_targets(recipe)
+    engine, targets = Engine(run, processor=True), Targets.of(recipe.class_list(), run.facts.background)
     lesson = _lesson(decided, store, engine, data, targets)
     if not len(lesson.goals):
         raise InvalidData(f"Nothing to learn. {lesson.words} Nothing was written.")
