@@ -326,7 +326,7 @@ def _write(
 def _note(run: Run, lesson: Lesson, strength: float) -> str:
     return (
         f"The head of {run.run_id}, fitted again on {len(lesson.goals)} reviewed corrections (strength {strength:g}); "
-        "robustness and the detector were not measured again."
+        "robustness, heat maps and the detector were not measured again."
     )
 
 
