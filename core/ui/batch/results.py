@@ -139,14 +139,13 @@ def answers_table(answers: pd.DataFrame, shown: pd.DataFrame, photos: dict[str, 
 
 def _in_grey(columns: pd.DataFrame) -> pd.DataFrame | Styler:
     """The table with what is out of scope in grey, unless it is too large to style."""
-    refused = columns.index[columns["status"] == OUT_OF_SCOPE]
-    if not len(refused) or columns.size > MOST_STYLED:
+    refused = [label for label, status in zip(columns.index, columns["status"], strict=True) if status == OUT_OF_SCOPE]
+    if not refused or columns.size > MOST_STYLED:
         return columns
     grey = MUTED[st.context.theme.type or "light"]
     styled = columns.style.set_properties(subset=(refused, list(columns.columns)), color=grey)  # pyright: ignore[reportArgumentType]
-    return styled.format(
-        "", subset=["thumbnail"]
-    )  # pictures are sent as they are; a styled table sends its texts twice
+    styled.format("", subset=["thumbnail"])  # pictures are sent as they are; a styled table sends its texts twice
+    return styled
 
 
 def _opened(rows: list[int]) -> None:
