@@ -9,6 +9,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -543,8 +544,8 @@ _GARMENTS = _TOPS | _BOTTOMS
 _OTHERS = {"mug": _Article(_mug, BRIGHT), "shoe": _Article(_shoe, BRIGHT), "bag": _Article(_bag, BRIGHT)}
 
 SAMPLE_NAMES = tuple(_GARMENTS)
-OUTFIT, OUT_OF_SCOPE = "An outfit", "A mug"
-GALLERY = (OUTFIT, *SAMPLE_NAMES, OUT_OF_SCOPE)
+STREET, OUTFIT, OUT_OF_SCOPE = "A street", "An outfit", "A mug"
+GALLERY = (STREET, OUTFIT, *SAMPLE_NAMES, OUT_OF_SCOPE)
 GALLERY_SEEDS = {  # of some dozens of drawings of a kind one that the shipped network names surely; 0 of the others
     OUTFIT: 38,  # a T-shirt above a skirt
     "Tops": 5,
@@ -561,12 +562,16 @@ GALLERY_SEEDS = {  # of some dozens of drawings of a kind one that the shipped n
 }
 
 
-def gallery_photo(name: str, size: tuple[int, int] = DEFAULT_SIZE) -> Image.Image:
-    """What the classify page offers under a name of GALLERY; otherwise as `sample`."""
+def gallery_photo(name: str, size: tuple[int, int] | None = None) -> Image.Image:
+    """What the classify page offers under a name of GALLERY, as large as it is, or filling a size (width, height)."""
     seed = GALLERY_SEEDS.get(name, 0)
+    if name == STREET:
+        from core.samples.street import street  # which is made of these garments
+
+        return ImageOps.fit(street()[0], size) if size else street()[0]
     if name == OUTFIT:
-        return outfit(seed, size)[0]
-    return out_of_scope(seed, size) if name == OUT_OF_SCOPE else sample(name, seed, size)
+        return outfit(seed, size or DEFAULT_SIZE)[0]
+    return (out_of_scope if name == OUT_OF_SCOPE else partial(sample, name))(seed, size or DEFAULT_SIZE)
 
 
 def sample(name: str, seed: int = 0, size: tuple[int, int] = DEFAULT_SIZE) -> Image.Image:

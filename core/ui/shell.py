@@ -8,20 +8,23 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 import streamlit as st
-from PIL import Image
 
 from core.errors import GarmentError
-from core.samples.garments import sample
+from core.settings import PROJECT
 from core.ui.markdown import told
 from core.ui.server import spare_collector
 
 APP_NAME = "Garment Lens"
+LOGO, MARK = (
+    str(PROJECT / "static" / "logo.svg"),
+    str(PROJECT / "static" / "mark.svg"),
+)  # the mark with the name, and alone
 # Streamlit writes the axes of a light chart in a grey too pale to read, and redraws no chart when the system turns dark (white is for text
 # on colour). Its tags are white on the primary colour, which is light in the dark.
 INK = (
     "<style>.stPlotlyChart :is([class$=tick] text, [class*=title] text, .heatmap-label text, .bartext-outside, "
     ".annotation text:not([style*='255, 255, 255'])) {fill: currentColor !important}"
-    ".stMultiSelect [data-tag] :is(span, button) {color: light-dark(#fff, #0e1218)}</style>"
+    ".stMultiSelect [data-tag] :is(span, button) {color: var(--on-brand)}</style>"
 )
 CLASSIFY_PAGE = "pages/1_Classify.py"
 HISTORY_PAGE = "pages/2_Training_history.py"
@@ -37,15 +40,22 @@ PAGES = {
 log = logging.getLogger(__name__)
 
 
+TOUR = "tour_step"  # where a session keeps the step of the tour it is at; absent where there is no tour
+
+
 def page(title: str) -> None:
-    """Configure a page; the first call of each. Its icon is drawn here: Streamlit's own would be fetched from another site."""
-    st.set_page_config(page_title=f"{title} · {APP_NAME}", page_icon=_icon(), layout="wide")
-    st.html(INK)
+    """Configure a page; the first call of each. Its icon is ours: Streamlit's own would be fetched from another site."""
+    st.set_page_config(page_title=f"{title} · {APP_NAME}", page_icon=MARK, layout="wide")
+    st.logo(LOGO, size="large")
+    light, dark = (st.get_option(f"theme.{mode}.primaryColor") for mode in ("light", "dark"))
+    st.html(
+        f"{INK}<style>:root {{--brand: light-dark({light}, {dark}); --on-brand: light-dark(#fff, #100f17)}}</style>"
+    )
 
 
-@st.cache_resource(show_spinner=False)
-def _icon() -> Image.Image:
-    return sample("Tshirts", size=(48, 64))
+def start_tour() -> None:
+    """Show the first step of the tour in the next run; for callbacks."""
+    st.session_state[TOUR] = 0
 
 
 @contextmanager
