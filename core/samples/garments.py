@@ -32,7 +32,7 @@ from core.samples.sketch import (
 
 Box = tuple[int, int, int, int]
 DEFAULT_SIZE = (480, 640)
-SHOWN = ("Shirts", "Shorts", "Tshirts", "Skirts", "Track Pants", "Jeans")  # the kinds that Home and Batch show
+SHOWN = ("Shirts", "Shorts", "Tshirts", "Skirts", "Track Pants", "Jeans")  # the classes that Batch shows
 
 BRIGHT = (
     (38, 92, 158),
@@ -265,6 +265,7 @@ def _tshirt(s: Drawing, fabric: Fabric) -> None:
 
 
 def shirt(s: Drawing, fabric: Fabric) -> None:
+    """Collar, button strip and pocket; long or short sleeves by chance."""
     sleeve = "long" if s.rng.random() < 0.7 else "short"
     _unworn_top(s, fabric, Cut(26, 16, shoulder=82, chest=75, waist=69, hem=73, length=326, sleeve=sleeve))
     s.lines([(6, NECK + 16), (6, 326)], fabric.seam, 0.9)
@@ -302,6 +303,7 @@ def _hood(s: Drawing, fabric: Fabric) -> None:
 
 
 def jacket(s: Drawing, fabric: Fabric) -> None:
+    """Zipped to a stand collar; quilted, or with a yoke of another tone, by chance."""
     _unworn_top(s, fabric, Cut(28, 6, shoulder=88, chest=82, waist=80, hem=78, length=312, sleeve="long", ribs=True))
     if s.rng.random() < 0.5:
         for y in range(118, 286, 28):  # quilted
@@ -395,6 +397,7 @@ def _fly(s: Drawing, fabric: Fabric, legs: _Legs, thread: Colour) -> None:
 
 
 def jeans(s: Drawing, fabric: Fabric) -> None:
+    """Five pockets, faded thighs, stitched seams."""
     flare = s.rng.uniform(-10, 8)
     legs, denim = _Legs(hem=(16 - flare / 2, 58 + flare)), replace(fabric, grain=0.07)
     _trousers(s, denim, legs)
@@ -413,6 +416,7 @@ def _suit_trousers(s: Drawing, fabric: Fabric) -> None:
 
 
 def shorts(s: Drawing, fabric: Fabric) -> None:
+    """With a cord, or with pockets on the legs, by chance."""
     legs = _Legs(64, 86, knee=(8, 92), hem=(10, 96), top=96, length=s.rng.uniform(276, 306), band=18)
     _trousers(s, fabric, legs)
     s.lines([(58, legs.top + 24), (78, legs.top + 72)], fabric.seam, 1.6)
@@ -425,6 +429,7 @@ def shorts(s: Drawing, fabric: Fabric) -> None:
 
 
 def skirt(s: Drawing, fabric: Fabric) -> None:
+    """Pleated."""
     hem, bottom = s.rng.uniform((92, 272), (116, 306))
     side = curve([(52, 104), (68, 150), (hem, bottom - 6)])
     s.cloth([*side, *arc(0, bottom - 6, hem, 14, 0, 180), *mirrored(side)[::-1]], fabric, 3, 0.4)
@@ -435,7 +440,7 @@ def skirt(s: Drawing, fabric: Fabric) -> None:
     s.cloth(symmetric([(51, 98), (54, 118), (0, 124)]), fabric.plain(0.8), 2, 0.2)
 
 
-def track_pants(s: Drawing, fabric: Fabric) -> None:
+def _track_pants(s: Drawing, fabric: Fabric) -> None:
     legs = _Legs(52, 72, knee=(9, 66), hem=(15, s.rng.uniform(54, 66)), band=20)
     _trousers(s, fabric, legs)
     side = curve([(legs.hip - 6, 112), (legs.knee[1] - 5, 256), (legs.hem[1] - 5, legs.length)])
@@ -536,7 +541,7 @@ _BOTTOMS = {
     "Trousers": _Article(_suit_trousers, LINEN, wearer=_shirt_and_shoes),
     "Shorts": _Article(shorts, MUTED, ("plain", "checks")),
     "Skirts": _Article(skirt, BRIGHT, ("plain", "checks")),
-    "Track Pants": _Article(track_pants, MUTED),
+    "Track Pants": _Article(_track_pants, MUTED),
     "Leggings": _Article(_leggings, BRIGHT),
     "Swimwear": _Article(_swimsuit, DARK, wearer=_swimmer),
 }

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import streamlit as st
+import streamlit.components.v2 as components
 from streamlit.navigation.page import StreamlitPage
 
 from core.errors import GarmentError
@@ -12,11 +15,10 @@ from core.ui.tour import steps, warm
 from core.ui.tour.steps import FIRST, LAST, STEPS
 
 MOVED = "tour_moved"  # set from a click on one of the bar's buttons until the page of the step is there
-LARGE = """<style>
-html { font-size: clamp(16px, 1.3vw, 22px) !important; }
-.st-key-tour p { font-size: 1.15rem; line-height: 1.4; margin: 0; }
-.st-key-tour strong { font-size: 1.3rem; }
-</style>"""
+LARGE = f"<style>{(Path(__file__).parent / 'tour.css').read_text(encoding='utf-8')}</style>"
+_scroll = components.component(
+    "tour_scroll", html="<div></div>", js=(Path(__file__).parent / "scroll.js").read_text(encoding="utf-8")
+)
 
 
 def bar(page: StreamlitPage, first: StreamlitPage, last: StreamlitPage) -> None:
@@ -38,15 +40,19 @@ def bar(page: StreamlitPage, first: StreamlitPage, last: StreamlitPage) -> None:
         if page.title != title:
             st.switch_page({FIRST: first, LAST: last}.get(step.page, step.page), query_params=parameters)
     st.html(LARGE)
-    with st.bottom, st.container(key="tour", horizontal=True, vertical_alignment="center", gap="medium"):
-        st.markdown(
-            f"**{step.title}** :gray[{number + 1} of {len(STEPS)}]  \n{literal(steps.words(step))}", width="stretch"
-        )
-        with st.container(horizontal=True, width="content", gap="xsmall"):
-            st.button("Previous", shortcut="PageUp", on_click=_go, args=(number - 1,), disabled=not number)
-            end = number + 1 == len(STEPS)
-            st.button("Next", shortcut="PageDown", on_click=_go, args=(number + 1,), disabled=end, type="primary")
-            st.button("End tour", on_click=_end, type="tertiary")
+    with st.bottom, st.container(key="tour"):
+        left, right = st.columns([2, 1], vertical_alignment="center")
+        left.markdown(f"**{step.title}** :gray[{number + 1} of {len(STEPS)}]  \n{literal(steps.words(step))}")
+        with right.container(horizontal=True, horizontal_alignment="right", gap="xsmall"):
+            _buttons(number)
+        _scroll(key="tour-scroll", data={"step": number, "target": step.target}, height=1)
+
+
+def _buttons(number: int) -> None:
+    end = number + 1 == len(STEPS)
+    st.button("Previous", shortcut="PageUp", on_click=_go, args=(number - 1,), disabled=not number)
+    st.button("Next", shortcut="PageDown", on_click=_go, args=(number + 1,), disabled=end, type="primary")
+    st.button("End tour", on_click=_end, type="tertiary")
 
 
 def _opened(step: steps.Step) -> dict[str, str]:

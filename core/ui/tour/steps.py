@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from core.artifacts.predictions import prediction_file
 from core.errors import GarmentError
 from core.inference.verdict import class_name
 from core.samples import garments
@@ -24,12 +23,14 @@ class Step(NamedTuple):
         title: what it shows.
         words: what to say.
         open: brings the page there; returns the query parameters it is opened with.
+        target: key of the element that the page is scrolled to; empty for its top.
     """
 
     page: str
     title: str
     words: Callable[[], str]
     open: Callable[[], dict[str, str]] = dict
+    target: str = ""
 
 
 def _sample() -> dict[str, str]:
@@ -50,8 +51,8 @@ def _street_words() -> str:
 
 def _confused() -> tuple[str, str, str] | None:
     """True and predicted class of the shipped run's most frequent mistake, and what to say of it; None where there is none."""
-    from core.analysis.confusion import confused_pairs, counts_of  # scikit-learn comes with it
-    from core.artifacts.predictions import read_predictions
+    from core.analysis.confusion import confused_pairs, counts_of  # pandas and scikit-learn come with these
+    from core.artifacts.predictions import prediction_file, read_predictions
 
     run = session.session_run()
     file = prediction_file(run)
@@ -91,8 +92,9 @@ STEPS = (
         HISTORY_PAGE,
         "How it learned",
         lambda: "Training unfroze the network stage by stage. The chart on the right shows the gain of each stage.",
+        target="stages-chart",
     ),
-    Step(CONFUSION_PAGE, "The most frequent mistake", _worst_words, _worst),
+    Step(CONFUSION_PAGE, "The most frequent mistake", _worst_words, _worst, "matrix_chart"),
     Step(LAST, "Try it yourself", lambda: "Scan the code with a phone and classify a photo of your own."),
 )
 

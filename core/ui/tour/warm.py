@@ -5,13 +5,16 @@ from __future__ import annotations
 import importlib
 import logging
 from threading import Thread
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from core.errors import GarmentError
-from core.inference.classifier import Classifier
 from core.samples.street import street
 from core.ui import session
+
+if TYPE_CHECKING:
+    from core.inference.classifier import Classifier
 
 PAGES = ("core.ui.classify.workspace", "core.ui.history.story", "core.ui.history.export", "core.ui.confusion.tabs")
 log = logging.getLogger(__name__)
