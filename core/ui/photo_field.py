@@ -15,7 +15,6 @@ from core.images.decode import MAX_BYTES
 UPLOADER, CAMERA = "upload", "camera"  # keys of the widgets, before the number of the photo that they wait for
 LOCAL = ("localhost", "127.0.0.1", "::1")
 ASSETS = Path(__file__).parent / "assets"
-STYLE = f"<style>{(ASSETS / 'photo_field.css').read_text(encoding='utf-8')}</style>"
 _listener = components.component(
     "photo_field", html="<div></div>", js=(ASSETS / "photo_field.js").read_text(encoding="utf-8")
 )
@@ -44,7 +43,6 @@ def _wait_for_next(widget: str) -> None:
 
 def listen() -> None:
     """Take photos that are dropped or pasted anywhere on the page; once on each page, with `uploader`."""
-    st.html(STYLE)
     with st.container(key="unseen"):
         _listener(key="photo-field", data={"uploader": UPLOADER}, height=1)
 

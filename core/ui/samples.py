@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import streamlit as st
 
@@ -15,12 +14,10 @@ from core.ui import handover
 TILE = (192, 256)  # pixels: sharp screens show two of them a point
 LEAST_WIDTH = 72  # points of a tile
 MOST_IN_A_ROW = 24
-STYLE = (Path(__file__).parent / "assets" / "samples.css").read_text(encoding="utf-8")
 
 
 def tiles(names: Sequence[str], in_one_row: bool = False) -> None:
     """Samples by their names in `core.samples.garments.GALLERY`; one row scrolls where they do not fit."""
-    st.html(f"<style>{STYLE}</style>")
     grid = st.grid(
         len(names) if in_one_row else "auto", min_column_width=LEAST_WIDTH, wrap=not in_one_row, gap="xsmall"
     )

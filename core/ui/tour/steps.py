@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+import streamlit as st
+
+from core.artifacts.run import Run
 from core.errors import GarmentError
 from core.inference.verdict import class_name
 from core.samples import garments
@@ -51,15 +54,20 @@ def _street_words() -> str:
 
 def _confused() -> tuple[str, str, str] | None:
     """True and predicted class of the shipped run's most frequent mistake, and what to say of it; None where there is none."""
-    from core.analysis.confusion import confused_pairs, counts_of  # pandas and scikit-learn come with these
-    from core.artifacts.predictions import prediction_file, read_predictions
+    from core.artifacts.predictions import prediction_file  # pandas comes with it
 
     run = session.session_run()
     file = prediction_file(run)
-    if file is None:
-        return None
-    predictions = read_predictions(run.path(file), file, run.labels)
-    names = run.labels.names
+    return _most_frequent(run, file, run.facts.files[file]) if file else None
+
+
+@st.cache_data(max_entries=4, show_spinner=False)
+def _most_frequent(_run: Run, file: str, sha256: str) -> tuple[str, str, str] | None:
+    from core.analysis.confusion import confused_pairs, counts_of  # scikit-learn comes with it
+    from core.artifacts.predictions import read_predictions
+
+    predictions = read_predictions(_run.path(file), file, _run.labels)
+    names = _run.labels.names
     pairs = confused_pairs(counts_of(predictions, predictions.confidence >= 0), list(map(class_name, names)))
     if pairs.empty:
         return None
