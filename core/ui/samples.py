@@ -13,7 +13,6 @@ from core.ui import handover
 
 TILE = (192, 256)  # pixels: sharp screens show two of them a point
 LEAST_WIDTH = 72  # points of a tile
-MOST_IN_A_ROW = 24
 
 
 def tiles(names: Sequence[str], in_one_row: bool = False) -> None:

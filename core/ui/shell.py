@@ -6,6 +6,7 @@ import logging
 import uuid
 from collections.abc import Generator
 from contextlib import contextmanager
+from pathlib import Path
 
 import streamlit as st
 
@@ -15,10 +16,8 @@ from core.ui.markdown import told
 from core.ui.server import spare_collector
 
 APP_NAME = "Garment Lens"
-LOGO, MARK = (
-    str(PROJECT / "static" / "logo.svg"),
-    str(PROJECT / "static" / "mark.svg"),
-)  # the mark with the name, and alone
+STATIC = PROJECT / "static"
+LOGO, MARK = str(STATIC / "logo.svg"), str(STATIC / "mark.svg")  # the mark with the name, and alone
 # Streamlit writes the axes of a light chart in a grey too pale to read, and redraws no chart when the system turns dark (white is for text
 # on colour). Its tags are white on the primary colour, which is light in the dark.
 INK = (
@@ -26,6 +25,7 @@ INK = (
     ".annotation text:not([style*='255, 255, 255'])) {fill: currentColor !important}"
     ".stMultiSelect [data-tag] :is(span, button) {color: var(--on-brand)}</style>"
 )
+WIDGETS = "".join(path.read_text(encoding="utf-8") for path in sorted((Path(__file__).parent / "assets").glob("*.css")))
 CLASSIFY_PAGE = "pages/1_Classify.py"
 HISTORY_PAGE = "pages/2_Training_history.py"
 CONFUSION_PAGE = "pages/3_Confusion_matrix.py"
@@ -48,9 +48,8 @@ def page(title: str) -> None:
     st.set_page_config(page_title=f"{title} · {APP_NAME}", page_icon=MARK, layout="wide")
     st.logo(LOGO, size="large")
     light, dark = (st.get_option(f"theme.{mode}.primaryColor") for mode in ("light", "dark"))
-    st.html(
-        f"{INK}<style>:root {{--brand: light-dark({light}, {dark}); --on-brand: light-dark(#fff, #100f17)}}</style>"
-    )
+    brand = f":root {{--brand: light-dark({light}, {dark}); --on-brand: light-dark(#fff, #100f17)}}"
+    st.html(f"{INK}<style>{brand} {WIDGETS}</style>")
 
 
 def start_tour() -> None:
