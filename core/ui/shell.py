@@ -19,11 +19,11 @@ APP_NAME = "Garment Lens"
 STATIC = PROJECT / "static"
 LOGO, MARK = str(STATIC / "logo.svg"), str(STATIC / "mark.svg")  # the mark with the name, and alone
 # Streamlit writes the axes of a light chart in a grey too pale to read, and redraws no chart when the system turns dark (white is for text
-# on colour). Its tags are white on the primary colour, which is light in the dark.
+# on colour). Its tags and primary buttons are white on the primary colour, which is light in the dark.
 INK = (
     "<style>.stPlotlyChart :is([class$=tick] text, [class*=title] text, .heatmap-label text, .bartext-outside, "
     ".annotation text:not([style*='255, 255, 255'])) {fill: currentColor !important}"
-    ".stMultiSelect [data-tag] :is(span, button) {color: var(--on-brand)}</style>"
+    ":is(.stMultiSelect [data-tag] :is(span, button), [data-testid=stBaseButton-primary]) {color: var(--on-brand)}</style>"
 )
 WIDGETS = "".join(path.read_text(encoding="utf-8") for path in sorted((Path(__file__).parent / "assets").glob("*.css")))
 CLASSIFY_PAGE = "pages/1_Classify.py"
