@@ -21,7 +21,7 @@ def test_the_keys_lead_through_every_step_and_back(server, open_page):
         shown(page.get_by_test_id("stBottom").get_by_text(step.title))
         shown(page.get_by_text(f"{number} of {len(STEPS)}"))
         if step.target:
-            expect(page.locator(f".st-key-{step.target}")).to_be_in_viewport(ratio=0.3)
+            expect(page.locator(f".st-key-{step.target}")).to_be_in_viewport()
     expect(page.get_by_role("img", name=re.compile("QR code of http"))).to_be_visible()
     page.keyboard.press("PageUp")
     shown(page.get_by_text(f"{len(STEPS) - 1} of {len(STEPS)}"))

@@ -17,7 +17,8 @@ export default function ({ data }) {
     const found = document.querySelector(`.st-key-${target}`);
     if (!found?.getBoundingClientRect().height) return;
     stop();
-    found.scrollIntoView({ block: "center" });
+    found.style.scrollMarginTop = "4.5rem"; // below the header
+    found.scrollIntoView({ block: "start" });
   };
   const observer = new MutationObserver(look);
   const timer = setTimeout(stop, PATIENCE);

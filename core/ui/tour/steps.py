@@ -102,7 +102,7 @@ STEPS = (
         lambda: "Training unfroze the network stage by stage. The chart on the right shows the gain of each stage.",
         target="stages-chart",
     ),
-    Step(CONFUSION_PAGE, "The most frequent mistake", _worst_words, _worst, "matrix_chart"),
+    Step(CONFUSION_PAGE, "The most frequent mistake", _worst_words, _worst, "matrix_tab"),
     Step(LAST, "Try it yourself", lambda: "Scan the code with a phone and classify a photo of your own."),
 )
 
