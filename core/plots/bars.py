@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from core.artifacts.labels import LabelSet
+from core.inference.verdict import class_name, group_name
 from core.plots.palette import group_colour
 
 FADED = 0.4  # opacity of the bars of a photo that is out of scope
@@ -31,7 +32,7 @@ def probability_bars(ranking: list[tuple[str, float]], labels: LabelSet, in_scop
     """
     rows = [
         ROW.format(
-            name=escape(name),
+            name=escape(class_name(name)),
             share=share,
             value=f"{share:.1%}",
             colour=group_colour(labels.group_of(name)),
@@ -46,5 +47,5 @@ def _legend(groups: list[str]) -> str:
     """Which colour is which group's; nothing where there is but one."""
     if len(groups) < 2:
         return ""
-    entries = [LEGEND_GROUP.format(colour=group_colour(group), group=escape(group)) for group in groups]
+    entries = [LEGEND_GROUP.format(colour=group_colour(group), group=escape(group_name(group))) for group in groups]
     return LEGEND.format(groups="".join(entries))

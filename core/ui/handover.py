@@ -1,4 +1,4 @@
-"""A photo on its way from another page to the classify page, with its label or its boxes, and the way back."""
+"""What is on its way from another page to the classify page: a photo with its label or boxes and the way back, a visitor's photos, or a sample."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from core.ui.markdown import literal
 from core.ui.shell import BATCH_PAGE, CLASSIFY_PAGE, CONFUSION_PAGE, HISTORY_PAGE
 
 INCOMING = "incoming_photo"  # where a session keeps the one that is on its way
+BROUGHT = "brought_photos"  # the same of photos of the visitor
+WANTED = "wants_sample"  # and of a sample
 BACK_TO = {
     CONFUSION_PAGE: "Back to the matrix",
     HISTORY_PAGE: "Back to the training history",
@@ -67,3 +69,36 @@ def label_and_way_back(photo: LabelledPhoto) -> None:
         if photo.label:
             st.markdown(f"True class: **{literal(photo.label)}**", width="content")
         st.page_link(photo.page, label=BACK_TO[photo.page], icon=":material/arrow_back:", query_params=photo.settings)
+
+
+class Wanted(NamedTuple):
+    """A sample that a visitor asked for, by its name; `own_first` says that a photo of the visitor's own is preferred."""
+
+    sample: str
+    own_first: bool = False
+
+
+def want(sample: str, own_first: bool = False) -> None:
+    """Ask for a sample. The work is left to a page's next run, where errors are shown and visitors take turns; for callbacks."""
+    st.session_state[WANTED] = Wanted(sample, own_first)
+
+
+def wanted() -> Wanted | None:
+    """The sample that was asked for, once."""
+    return st.session_state.pop(WANTED, None)
+
+
+def bring(photos: list[tuple[str, bytes]]) -> None:
+    """Take a visitor's photos, names and bytes, to the classify page."""
+    st.session_state[BROUGHT] = photos
+
+
+def brought() -> list[tuple[str, bytes]]:
+    """The visitor's photos that were on their way to this page, once."""
+    return st.session_state.pop(BROUGHT, [])
+
+
+def go_on() -> None:
+    """Leave for the classify page if something is on its way there."""
+    if BROUGHT in st.session_state or WANTED in st.session_state:
+        st.switch_page(CLASSIFY_PAGE, query_params={})

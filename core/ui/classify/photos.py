@@ -100,6 +100,12 @@ def select(sha256: str) -> None:
     st.session_state["selected_photo"] = sha256
 
 
+def latest_own() -> str | None:
+    """The photo that the visitor brought last; None if there is none."""
+    own = [sha256 for sha256, kept in photos().items() if not kept.origin and not kept.sample]
+    return own[-1] if own else None
+
+
 def step(by: int) -> None:
     """Look at the photo so many places further on, going round at the ends."""
     shas, shown = [*photos()], selected_sha256()
