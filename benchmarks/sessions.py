@@ -167,6 +167,20 @@ class Session:
         """The page's elements of a kind, such as markdown, imgs or download_button."""
         return [getattr(element, kind) for element in self.elements if element.WhichOneof("type") == kind]
 
+    def download(self, label: str) -> bytes:
+        """The file behind a download button; the server makes it now, if it makes it only when asked."""
+        (button,) = (button for button in self.all("download_button") if button.label == label)
+        if not button.HasField("deferred_file_id"):
+            return self.get(button.url)
+        message = BackMsg()
+        message.backend_operation_request.request_id = label
+        message.backend_operation_request.session_id = self._id
+        message.backend_operation_request.deferred_file.file_id = button.deferred_file_id
+        self._socket.send(message.SerializeToString())
+        while (answer := self._receive()).WhichOneof("type") != "backend_operation_response":
+            self._take(answer)
+        return self.get(answer.backend_operation_response.deferred_file.url)
+
     def get(self, url: str) -> bytes:
         """What lies at an address that an element named, such as a picture's."""
         answer = self._http.get(f"{self.address}{url}", timeout=PATIENCE)

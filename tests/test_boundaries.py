@@ -13,7 +13,8 @@ from tests.conftest import ROOT
 
 # The packages of core, bottom to top: each imports from those below it only, never from one beside it.
 LAYERS = (
-    ("errors", "settings", "files", "samples", "turns"),
+    ("errors", "settings", "files", "samples", "stopwatch"),
+    ("turns",),
     ("confinement",),
     ("images", "artifacts"),
     ("inference", "feedback", "analysis"),

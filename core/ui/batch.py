@@ -13,7 +13,7 @@ import streamlit as st
 from PIL import Image
 
 from core.artifacts.labels import OUT_OF_SCOPE, LabelSet
-from core.bulk.pipeline import Request, predict
+from core.bulk.pipeline import Request, predict_in_turns
 from core.bulk.table import (
     LOW_CONFIDENCE,
     MAX_PHOTOS,
@@ -31,7 +31,7 @@ from core.bulk.table import (
 )
 from core.images import sandbox
 from core.images.decode import ACCEPTED_SUFFIXES
-from core.images.sources import PhotoFile, batched
+from core.images.sources import PhotoFile
 from core.inference.classifier import Classifier
 from core.inference.verdict import class_name
 from core.plots.bars import count_bars
@@ -39,8 +39,8 @@ from core.samples import garments
 from core.ui import session
 from core.ui.markdown import told
 from core.ui.session import shown_since
+from core.ui.waiting import turn
 
-BATCH = 16  # photos between two looks at the clock
 ROW_HEIGHT = 64
 METRIC_WIDTH = 150
 ALL_PHOTOS, TO_CHECK = "All", "To check"
@@ -112,7 +112,7 @@ def _classify(classifier: Classifier, waiting: dict[str, PhotoFile], rows: dict[
     bar = st.progress(0.0, f"0 of {len(waiting)} photos")
     keys, done, start = iter(waiting), 0, time.perf_counter()
     decode = partial(sandbox.decode_apart, visitor=session.visitor())
-    for results in predict(classifier, batched(waiting.values(), BATCH), Request(picture=THUMBNAIL), decode):
+    for results in predict_in_turns(classifier, waiting.values(), Request(picture=THUMBNAIL), decode, partial(turn, st.empty())):
         rows.update((next(keys), row(result)) for result in results)
         done += len(results)
         bar.progress(done / len(waiting), _progress(done, len(waiting), time.perf_counter() - start))
@@ -185,6 +185,8 @@ def unreadable(answers: pd.DataFrame) -> None:
 
 def download(answers: pd.DataFrame) -> None:
     """All predictions as CSV, in the order of the photos."""
-    csv = as_csv(answers)
-    name = f"garments-{shown_since('batch_shown_since', csv):%Y%m%d-%H%M%S}.csv"
-    st.download_button("Export CSV", csv, name, "text/csv", icon=":material/table:", on_click="ignore")
+    since = shown_since("batch_shown_since", repr(answers["file"].tolist()))
+    name = f"garments-{since:%Y%m%d-%H%M%S}.csv"
+    st.download_button(
+        "Export CSV", lambda: as_csv(answers), name, "text/csv", icon=":material/table:", on_click="ignore"
+    )

@@ -21,7 +21,8 @@ from core.inference.verdict import class_name, verdict
 from core.plots.bars import probability_bars
 from core.samples import garments
 from core.settings import DEFAULTS
-from core.ui import markdown, session, shell
+from core.stopwatch import timed
+from core.ui import markdown, session, shell, waiting
 from core.ui.shell import BATCH_PAGE, CLASSIFY_PAGE, CONFUSION_PAGE, HISTORY_PAGE
 
 if TYPE_CHECKING:
@@ -79,9 +80,9 @@ def demonstration() -> None:
         start = time.perf_counter()
         reading = classifier.read([(photo, None)])[0]
         answer = classifier.answer(reading, k=DEFAULTS.top_k)
-        picture = overlay(
-            photo.image, reading.heat(classifier.labels.index(answer.label), photo.size), DEFAULTS.opacity
-        )
+        with timed("heat map"):
+            heat = reading.heat(classifier.labels.index(answer.label), photo.size)
+            picture = overlay(photo.image, heat, DEFAULTS.opacity)
         milliseconds = 1000 * (time.perf_counter() - start)
         words = verdict(answer, len(classifier.labels))
         st.markdown(f"## {words.short}")
@@ -97,6 +98,7 @@ def demonstration() -> None:
         alt=f"A sample garment ({class_name(name)}), and the same with a heat map of {class_name(answer.label)}",
         width="stretch",
     )
+    waiting.speed()
 
 
 @st.cache_data(max_entries=12, show_spinner=False)

@@ -12,6 +12,7 @@ from PIL import Image
 
 from core.errors import GarmentError
 from core.samples.garments import sample
+from core.stopwatch import stopwatch
 from core.ui.markdown import told
 from core.ui.server import spare_collector
 
@@ -52,7 +53,8 @@ def _icon() -> Image.Image:
 def errors_shown() -> Generator[None]:
     """Show errors as messages and end the page there: our own as they are, any other with an id that is also in the log."""
     try:
-        yield
+        with stopwatch():
+            yield
     except GarmentError as error:
         st.error(told(error), icon=":material/error:")
         st.stop()

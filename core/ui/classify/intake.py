@@ -14,7 +14,7 @@ from core.images import sandbox
 from core.images.decode import MAX_BYTES
 from core.images.encode import data_url, jpeg, png
 from core.samples import garments
-from core.ui import server, session
+from core.ui import waiting
 from core.ui.classify import keys
 from core.ui.classify.photos import add_photo, photos, select
 from core.ui.handover import LabelledPhoto, arriving
@@ -34,7 +34,7 @@ _intake = components.component(
 
 def intake() -> None:
     """Add the photos that have come, and show the field for more."""
-    with server.turns.taken(session.visitor()):
+    with waiting.turn():
         _take_in()
         _head()
 
