@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+from collections import deque
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +15,7 @@ from core.images.decode import spreadsheet_name
 from core.images.sources import PhotoFile
 from core.inference.classifier import Classifier, Found
 
+THREADS, AHEAD = 3, 6
 COLUMNS = ("file", "left", "top", "right", "bottom", "label", "probability", "in_scope", "share")
 
 
@@ -31,12 +34,28 @@ class Garments(NamedTuple):
 
 
 def find_all(classifier: Classifier, files: Iterable[PhotoFile], out_of_scope: bool = False) -> Iterator[Garments]:
-    """The garments of one photo after another; with finds of none of the classes if `out_of_scope`."""
-    for file in files:
+    """The garments of one photo after another, in bounded memory; with finds of none of the classes if `out_of_scope`.
+
+    While one photo is in the network, AHEAD others are decoded.
+    """
+    waiting: deque[Future[Garments]] = deque()
+    with ThreadPoolExecutor(THREADS) as pool:
         try:
-            yield Garments(file.name, classifier.find(file.read(), out_of_scope))
-        except GarmentError as error:
-            yield Garments(file.name, [], str(error))
+            for file in files:
+                waiting.append(pool.submit(_find, classifier, file, out_of_scope))
+                if len(waiting) > AHEAD:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _find(classifier: Classifier, file: PhotoFile, out_of_scope: bool) -> Garments:
+    try:
+        return Garments(file.name, classifier.find(file.read(), out_of_scope))
+    except GarmentError as error:
+        return Garments(file.name, [], str(error))
 
 
 def save_garments(path: Path, photos: Iterable[Garments]) -> None:

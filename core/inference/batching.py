@@ -19,7 +19,9 @@ from cachetools import LRUCache
 from core.inference.engine import Activations, Engine
 from core.stopwatch import took
 
-TOGETHER = 8  # photos in one forward pass at most: longer passes are hardly faster by the photo, and all others wait for them
+TOGETHER = (
+    8  # photos in one forward pass at most: longer passes are hardly faster by the photo, and all others wait for them
+)
 LATER = 0.02  # seconds by which each photo of a request puts it back in the queue
 REMEMBERED = 24 * 2**20  # bytes; a photo takes about 80 KB at 96x72
 

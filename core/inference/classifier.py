@@ -166,15 +166,16 @@ class Classifier:
         run: a run that carries a network.
         shared: whether many threads will ask at once; their photos then go through the network together (see `core.inference.batching`).
         busy: whether the processor has other work at the same time, as in `core.bulk.pipeline`; a shared one always has.
+        threads: as of `core.inference.engine.Engine`.
 
     Raises:
         BrokenRun: the run carries no network, or its files are damaged.
     """
 
-    def __init__(self, run: Run, shared: bool = False, busy: bool = False):
+    def __init__(self, run: Run, shared: bool = False, busy: bool = False, threads: int = 0):
         self.run = run
         self._busy = busy or shared
-        engine = Engine(run, busy=self._busy)
+        engine = Engine(run, busy=self._busy, threads=threads)
         self.engine: Engine | Dispatcher = Dispatcher(engine) if shared else engine
         self.labels: LabelSet = run.labels
         weight, bias = head_of(run.path("model.safetensors"))

@@ -112,7 +112,9 @@ def _classify(classifier: Classifier, waiting: dict[str, PhotoFile], rows: dict[
     bar = st.progress(0.0, f"0 of {len(waiting)} photos")
     keys, done, start = iter(waiting), 0, time.perf_counter()
     decode = partial(sandbox.decode_apart, visitor=session.visitor())
-    for results in predict_in_turns(classifier, waiting.values(), Request(picture=THUMBNAIL), decode, partial(turn, st.empty())):
+    for results in predict_in_turns(
+        classifier, waiting.values(), Request(picture=THUMBNAIL), decode, partial(turn, st.empty())
+    ):
         rows.update((next(keys), row(result)) for result in results)
         done += len(results)
         bar.progress(done / len(waiting), _progress(done, len(waiting), time.perf_counter() - start))

@@ -48,5 +48,7 @@ def speed() -> None:
 def speed_words(seconds: float, parts: dict[str, float]) -> str:
     """Such as "Shown in 112 ms: decode 31, network 12, heat map 3, page 66". Parts that took less than a millisecond are left out."""
     page = {"page": seconds - sum(parts.values())}
-    shown = [(name, round(1000 * took)) for name, took in ({part: parts.get(part, 0.0) for part in PARTS} | page).items()]
+    shown = [
+        (name, round(1000 * took)) for name, took in ({part: parts.get(part, 0.0) for part in PARTS} | page).items()
+    ]
     return f"Shown in {1000 * seconds:.0f} ms: {', '.join(f'{name} {took}' for name, took in shown if took)}"
