@@ -41,7 +41,6 @@ from core.artifacts.run import Run, current_run
 from core.bulk.garments import Garments, find_all, save_garments
 from core.bulk.heatmaps import SIZE, save_heatmap
 from core.bulk.journal import Journal, journal_of
-from core.bulk.on_ray import predict_on_ray
 from core.bulk.pipeline import BATCH, Request, predict
 from core.bulk.progress import Progress, progress
 from core.bulk.writers import Record, save_csv, save_parquet
@@ -190,6 +189,8 @@ def _counted(photos: Iterable[Garments], outcomes: Counter[str], bar: Progress |
         outcomes.update({"photos": 1, "garments": len(photo.found), "not readable": int(bool(photo.error))})
         if bar:
             bar.update(1)
+            if photo.error:  # which the file has no row for
+                tqdm.write(_garments_line(photo), file=sys.stderr)
         yield photo
 
 
@@ -253,6 +254,8 @@ def _predict(options: argparse.Namespace) -> int:
 
 def _on_ray(options: argparse.Namespace) -> int:
     """`predict` on a Ray cluster."""
+    from core.bulk.on_ray import predict_on_ray  # loads what only this needs
+
     if options.csv or options.json or options.heatmap or not options.parquet:
         raise _WrongUsage(
             "--ray needs --parquet with a new folder, and cannot be used with --csv, --json or --heatmap."
