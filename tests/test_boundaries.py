@@ -134,7 +134,7 @@ def test_a_page_runs_without_torch(page: Path):
 
 
 def test_the_first_page_does_not_wait_for_libraries_it_can_do_without():
-    heavy = {"pandas", "pyarrow", "sklearn"}
+    heavy = {"pandas", "pyarrow", "scipy", "sklearn"}
     assert loads(RUN_PAGE.format(page=str(ROOT / "Home.py")), heavy) == ""
     assert "pandas" in loads(RUN_PAGE.format(page=str(ROOT / "pages" / "2_Training_history.py")), heavy)
 
