@@ -186,7 +186,9 @@ class QuantisedGraph(Graph):
         """A constant kept as integers, `scale` times which it is, channel by channel."""
         bounds = np.iinfo(kind)
         inputs = [
-            self.constant(f"{name}.integers", np.rint(value, out=value).clip(bounds.min, bounds.max, out=value).astype(kind)),
+            self.constant(
+                f"{name}.integers", np.rint(value, out=value).clip(bounds.min, bounds.max, out=value).astype(kind)
+            ),
             self.constant(f"{name}.scale", scale),
             self.constant(f"{name}.zero", np.zeros(len(scale), kind)),
         ]
