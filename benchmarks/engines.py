@@ -4,9 +4,10 @@
     python -m benchmarks.engines --processor-time                                               # on a busy machine
     python -m benchmarks.engines --data fashion-product-images-small.zip --chart docs/engines.svg
 
-Speed: one photo through each way in turn, round after round and each round in another order, so that a busy machine slows all; what
-counts is the time of the serving engine over that of the other in the same round; then the same of a batch, in half as many
-rounds. Accuracy, where the data set is given: on the run's validation photos, never on its test photos. A way is worth adopting if it is more than 1.1 times as fast and loses at most 0.2 points.
+Speed: one photo through each way in turn, round after round and each round in another order, so that a busy machine slows
+all; what counts is the time of the serving engine over that of the other in the same round. Then the same of a batch, in
+half as many rounds. Accuracy, where the data set is given: on the run's validation photos, never on its test photos. A way
+is worth adopting if it is more than 1.1 times as fast and loses at most 0.2 points.
 
 Folding BatchNorm into the convolutions is measured in PyTorch, where it can be left out; the serving engine's graph is always folded.
 ONNX Runtime's level "all" differs from "extended" by its blocked memory layout, its form of channels-last.
