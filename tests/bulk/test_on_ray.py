@@ -1,6 +1,6 @@
-"""`predict --ray` on a cluster of two machines, one of which is lost in the middle: `python -m pytest -m ray tests/bulk/test_on_ray.py`.
+"""`predict --ray`: what an actor answers, and a cluster of three machines, one of which is lost in the middle.
 
-Needs requirements-ray.txt, and a minute.
+The cluster needs requirements-ray.txt and a minute or two: `python -m pytest -n0 -m ray tests/bulk/test_on_ray.py`.
 """
 
 import os
@@ -14,10 +14,11 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from core.__main__ import main
+from core.__main__ import _address, main
+from core.bulk.on_ray import _Network, _roots
+from core.bulk.pipeline import Request
 from core.samples import garments
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(600), pytest.mark.filterwarnings("ignore")]
 PHOTOS, BAD = 300, 70
 
 
@@ -40,6 +41,34 @@ def same(one: pd.DataFrame, other: pd.DataFrame) -> None:
     pd.testing.assert_frame_equal(one, other, check_exact=False, rtol=1e-3, atol=1e-3)
 
 
+def test_an_actor_answers_with_the_rows_that_one_machine_gives(random_run, tmp_path, monkeypatch):
+    monkeypatch.setenv("GARMENTS_RUNS", str(random_run.folder.parent))
+    monkeypatch.chdir(tmp_path)
+    folder = Path("photos")
+    folder.mkdir()
+    for number in range(3):
+        garments.sample("Shirts", number, (60, 80)).save(folder / f"{number}.jpg")
+    (folder / "3.jpg").write_bytes(b"broken")
+    (folder / "._4.jpg").write_bytes(b"of macOS")
+    assert main(["predict", "photos", "--parquet", "alone.parquet"]) == 0
+    actor = _Network(random_run.folder, Request(), _roots(["photos"]))
+    read = {
+        "path": [str(path.absolute()) for path in folder.iterdir()],
+        "bytes": [path.read_bytes() for path in folder.iterdir()],
+    }
+    same(pd.read_parquet("alone.parquet"), actor(pa.table(read)).to_pandas())
+    listed = actor(pa.table({"path": ["photos/0.jpg", "nothere.jpg"]})).to_pylist()
+    assert listed[0]["label"] and "nothere.jpg cannot be read (No such file" in listed[1]["error"]
+
+
+def test_the_address_of_an_object_store_is_kept():
+    assert _address(Path("s3://bucket/folder")) == "s3://bucket/folder"
+    assert _address(Path("/folder/a.jpg")) == "/folder/a.jpg" and _address(Path("a:/b")) == "a:/b"
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(600)
+@pytest.mark.filterwarnings("ignore")
 def test_a_cluster_that_loses_a_machine_in_the_middle_gives_the_rows_that_one_machine_gives(
     folder, random_run, tmp_path, monkeypatch
 ):
