@@ -49,10 +49,11 @@ def while_held(engine: Recorder, dispatcher: Dispatcher, requests: list[np.ndarr
     with ThreadPoolExecutor(len(requests) + 1) as pool:
         first = pool.submit(dispatcher.run, photos(1, seed=99))
         assert engine.entered.wait(20)
-        futures = []
-        for number, request in enumerate(requests, 1):
+        futures, came = [], 0
+        for request in requests:
             futures.append(pool.submit(dispatcher.run, request))
-            while len(dispatcher._waiting) < number:
+            came += len(request)
+            while sum(len(waiting.pixels) for waiting in [*dispatcher._waiting]) < came:
                 threading.Event().wait(0.001)
         engine.go.set()
         first.result(20)
