@@ -62,9 +62,10 @@ def predict_on_ray(
             compute=ray.data.ActorPoolStrategy(min_size=1, max_size=processors),
             num_cpus=TO_CLASSIFY,
         )
-        photos.write_parquet(target, mode="error", ray_remote_args={"num_cpus": TO_MOVE})
-    except (OSError, ValueError) as error:
-        raise InvalidData(f"Ray cannot read the photos or write {target}: {error}") from error
+        photos.write_parquet(target, mode=ray.data.SaveMode.ERROR, ray_remote_args={"num_cpus": TO_MOVE})
+    except (OSError, ValueError, ray.exceptions.RayError) as error:
+        reason = str(error).strip().splitlines()[-1:] or [repr(error)]  # before it stand the lines of other processes
+        raise InvalidData(f"Ray cannot read the photos or write {target}: {reason[0]}") from error
     return pyarrow.dataset.dataset(target, format="parquet")
 
 
