@@ -58,7 +58,8 @@ def at_photo_size(
     left, top, right, bottom = content
     box = (left / width * columns, top / height * rows, right / width * columns, bottom / height * rows)
     image = Image.fromarray(heat.astype(np.float32))
-    stretched = np.asarray(image.resize(size, Image.Resampling.BICUBIC, box=box)).clip(heat.min(), heat.max())
+    low, high = 0 if heat.min() >= 0 else -np.inf, 0 if heat.max() <= 0 else np.inf
+    stretched = np.asarray(image.resize(size, Image.Resampling.BICUBIC, box=box)).clip(low, high)
     peak = np.abs(stretched).max()
     return stretched / peak if peak > 0 else stretched
 
