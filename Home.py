@@ -7,7 +7,11 @@ script runs on the server for the first time.
 import streamlit as st
 
 from core.ui import home, shell
+from core.ui.tour import bar, closing
 
 first = st.Page(home.page, title="Home", url_path="Home", default=True)
 others = [st.Page(path, title=title) for path, title in shell.PAGES.items()]
-st.navigation([first, *others]).run()
+last = st.Page(closing.page, title="On your phone", url_path="On_your_phone", visibility="hidden")
+page = st.navigation([first, *others, last], position="top")
+bar.bar(page, first, last)
+page.run()

@@ -11,7 +11,7 @@ help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 run: $(VENV)/app ## install what the dashboard needs, then start it
-	@$(BIN)/python -m streamlit run Home.py
+	@GARMENTS_REVIEW=$${GARMENTS_REVIEW:-on} $(BIN)/python -m streamlit run Home.py
 
 test: $(VENV)/dev ## install what the tests need, then run them all
 	$(BIN)/python -m pytest -n 2 --dist loadfile

@@ -2,8 +2,8 @@
 
     python -m benchmarks.startup           # or with a number of starts: python -m benchmarks.startup 9
 
-Each round starts a server of its own and connects as soon as it answers. The page is there when its words, its figures and its doors to
-the other pages are; the network is loaded meanwhile, and its example is answered when the script has sent the last element. Beside the
+Each round starts a server of its own and connects as soon as it answers. The page is there when its words, its classes and its figures with
+their links are; the network is loaded meanwhile, and its example is answered when the script has sent the last element. Beside the
 seconds on the clock stand those of the processor, which a busy machine stretches less. The first start, which reads files from the disk
 rather than from memory, is left out. Then what the processor's time goes to, step by step, in fresh interpreters of their own.
 """

@@ -1,4 +1,4 @@
-"""What visitors say of wrong answers, in one SQLite file; with the photo only where they agreed.
+"""What visitors say of wrong answers, and what reviewers decide, in one SQLite file; with the photo only where they agreed.
 
 Several servers may share the file: each call waits for its turn, opens it, and closes it again. It is made at the first correction.
 The turn is a lock file beside it: SQLite's own locks go with a file, and do not hold while a damaged one gives its name to a new one.
@@ -38,6 +38,10 @@ CREATE TABLE correction (
 );
 CREATE TABLE photo (sha256 TEXT PRIMARY KEY, png BLOB NOT NULL);
 """
+DECISIONS = "CREATE TABLE IF NOT EXISTS decision (photo TEXT PRIMARY KEY, label TEXT NOT NULL, time TEXT NOT NULL)"
+FIRST_ID = (
+    500_000_001  # of corrected photos: beyond the published custom ones (from 60001), below those that phone photos get
+)
 COLUMNS = (
     *("time", "photo_sha256", "photo_width", "photo_height", "region_left", "region_top", "region_right", "region_bottom"),
     *("run_id", "predicted", "probability", "corrected", "photo_kept"),
@@ -99,6 +103,11 @@ class Stored:
     correction: Correction
     photo_kept: bool
 
+    @property
+    def photo_id(self) -> int:
+        """Its photo's id in a data set, the same in every export, so that splits of several trainings can be compared."""
+        return FIRST_ID - 1 + self.number
+
 
 def store(path: Path, correction: Correction, photo: Image.Image | None = None) -> Path | None:
     """Store a correction, and the photo if it is given: upright as decoded, as PNG, without metadata.
@@ -155,6 +164,45 @@ def kept_photo(path: Path, sha256: str) -> Image.Image:
         return image.convert("RGB")
 
 
+def kept_region(path: Path, stored: Stored) -> Image.Image:
+    """The part of a photo that was kept which a correction is about. Raises FeedbackUnavailable as `kept_photo` does."""
+    said = stored.correction
+    photo = kept_photo(path, said.photo_sha256)
+    return photo.crop(said.region.box_in(photo.size, said.photo_size))
+
+
+def decide(path: Path, photo: str, label: str | None) -> None:
+    """Store what a reviewer decides about a photo, or take it back.
+
+    Args:
+        path: of the file.
+        photo: id of a photo of the catalogue, or of a correction's.
+        label: its correct class; empty to leave the photo out; None to take back what was decided.
+
+    Raises:
+        FeedbackUnavailable: as `store`.
+    """
+    _make_folder(path)
+    with _turn(path), _opened(path) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        _make_tables(path, connection)
+        connection.execute(DECISIONS)
+        connection.execute("DELETE FROM decision WHERE photo = ?", (photo,))
+        if label is not None:
+            connection.execute("INSERT INTO decision VALUES (?, ?, ?)", (photo, label, _now()))
+
+
+def decisions(path: Path) -> dict[str, str]:
+    """What reviewers decided, photo id to class or to nothing, in the order decided. Raises FeedbackUnavailable."""
+    if not path.exists():
+        return {}
+    with _turn(path), _opened(path) as connection:
+        _check_schema(path, connection)
+        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'decision'").fetchone():
+            return {}
+        return dict(connection.execute("SELECT photo, label FROM decision ORDER BY rowid"))
+
+
 def _png(photo: Image.Image) -> bytes:
     kept = photo.convert("RGB")
     kept.info = {}
@@ -192,13 +240,17 @@ def _turn(path: Path) -> Generator[None]:
 def _insert(path: Path, correction: Correction, png: bytes | None) -> None:
     with _opened(path) as connection:
         connection.execute("BEGIN IMMEDIATE")
-        if not _check_schema(path, connection):
-            for statement in TABLES.split(";"):  # executescript would end the transaction
-                connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {SCHEMA}")
+        _make_tables(path, connection)
         connection.execute(INSERT, _to_row(correction, png is not None))
         if png is not None:
             connection.execute("INSERT OR IGNORE INTO photo VALUES (?, ?)", (correction.photo_sha256, png))
+
+
+def _make_tables(path: Path, connection: sqlite3.Connection) -> None:
+    if not _check_schema(path, connection):
+        for statement in TABLES.split(";"):  # executescript would end the transaction
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {SCHEMA}")
 
 
 @contextmanager
@@ -233,11 +285,14 @@ def _check_schema(path: Path, connection: sqlite3.Connection) -> bool:
 
 
 def _to_row(correction: Correction, photo_kept: bool) -> tuple[object, ...]:
-    now = datetime.now(UTC).isoformat(timespec="seconds")
     return (
-        *(now, correction.photo_sha256, *correction.photo_size, *correction.region.box, correction.run_id),
+        *(_now(), correction.photo_sha256, *correction.photo_size, *correction.region.box, correction.run_id),
         *(correction.predicted, correction.probability, correction.corrected, photo_kept),
     )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _from_row(row: tuple[Any, ...]) -> Stored:

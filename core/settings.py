@@ -11,6 +11,7 @@ RUNS_FOLDER = PROJECT / "artifacts" / "runs"
 FEEDBACK_FILE = PROJECT / "data" / "feedback.sqlite3"
 RUNS, DATA, TEST_SETS, FEEDBACK = "GARMENTS_RUNS", "GARMENTS_DATA", "GARMENTS_TEST_SETS", "GARMENTS_FEEDBACK"
 CONFINEMENT, REQUIRED = "GARMENTS_CONFINEMENT", "required"
+REVIEW, ON = "GARMENTS_REVIEW", "on"
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,11 @@ def data_set() -> Path | None:
 def test_sets_folder() -> Path | None:
     """The folder of test sets that visitors may choose from: `GARMENTS_TEST_SETS`; None if it is not set."""
     return _path(TEST_SETS)
+
+
+def reviews() -> bool:
+    """Whether whoever opens the dashboard may see and judge what visitors reported, photos included: `GARMENTS_REVIEW` is `on`."""
+    return os.environ.get(REVIEW) == ON
 
 
 def confinement_required() -> bool:

@@ -1,27 +1,25 @@
-"""Many photos at once: upload them or a zip of them, and check the least confident predictions first."""
+"""Many photos at once: upload them, a folder or a zip of them, and review the least confident predictions first."""
 
 import streamlit as st
 
-from core.ui import batch as page
 from core.ui import session, shell
+from core.ui.batch import intake, results
+from core.ui.batch.answers import answers
 
 shell.page("Batch")
 st.title("Batch", anchor=False)
 
 with shell.errors_shown():
     classifier = session.classifier()
-    photos = page.upload()
+    intake.upload()
+    photos = intake.photos()
     if not photos:
-        page.invite()
+        intake.invite()
         st.stop()
 
-    answers = page.classify(classifier, photos)
-    page.summary(answers)
-    page.unreadable(answers)
-    left, right = st.columns([7, 2], gap="large")
-    with left:
-        page.answers_table(answers)
-        page.download(answers)
-    with right:
-        st.subheader("Classes", anchor=False)
-        page.class_bars(answers, classifier.labels)
+    rows = answers(classifier, photos)
+    results.summary(rows)
+    results.unreadable(rows)
+    shown = results.filtered(rows)
+    results.answers_table(rows, shown, photos)
+    results.download(rows, shown)

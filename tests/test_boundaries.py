@@ -22,6 +22,7 @@ LAYERS = (
     ("bulk",),
     ("ui",),
     ("ui.classify", "ui.confusion", "__main__"),
+    ("ui.tour",),
 )
 FLOOR = {package: floor for floor, layer in enumerate(LAYERS) for package in layer}
 FACE = "core"  # for users of the library only

@@ -59,7 +59,7 @@ TRAIN = [
     if module == "train"
     and arguments not in ELSEWHERE
     and "footwear" not in arguments
-    and "find" not in arguments.split()
+    and not {"find", "head"} & set(arguments.split())
 ]
 
 

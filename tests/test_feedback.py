@@ -16,7 +16,7 @@ from PIL import Image
 
 from core import feedback
 from core.errors import FeedbackUnavailable
-from core.feedback import Correction, kept_photo, latest, store
+from core.feedback import Correction, decide, decisions, kept_photo, latest, store
 from core.images.decode import decode_photo
 from core.images.region import Region
 from core.settings import feedback_file
@@ -48,6 +48,18 @@ def test_what_is_stored_is_read_back_with_the_time(path):
     (stored,) = latest(path)
     assert stored.correction == SAID and stored.number == 1 and not stored.photo_kept
     assert timedelta(0) <= datetime.now(UTC) - datetime.fromisoformat(stored.time) < timedelta(minutes=1)
+
+
+def test_decisions_are_kept_in_their_order_changed_and_taken_back_and_no_correction_is_lost(path):
+    assert decisions(path) == {} and not path.parent.exists()
+    store(path, SAID)
+    assert decisions(path) == {}  # a file of before there were any
+    for photo, label in (("7", "Tops"), ("500000001", ""), ("8", "Shirts"), ("7", "Jeans"), ("8", None)):
+        decide(path, photo, label)
+    assert list(decisions(path).items()) == [("500000001", ""), ("7", "Jeans")]
+    assert corrected(path) == ["Shirts"]
+    decide(path.with_name("new"), "7", "Tops")
+    assert latest(path.with_name("new")) == [] and decisions(path.with_name("new")) == {"7": "Tops"}
 
 
 def test_reading_makes_no_file(path):

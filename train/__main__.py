@@ -12,6 +12,7 @@
     python -m train --data DATA attributes RUN                              # fit colour, pattern and so on of a finished run again
     python -m train --data DATA evaluate RUN                                # measure a finished run again, its weights unchanged
     python -m train --data DATA find RUN                                    # give a run a detector of the garments in a photo
+    python -m train --data DATA head --feedback FILE RUN                    # fit a run's head again on reviewed corrections, as a new run
     python -m train pack --data DATA --to photos.parquet                    # one small file to train from on a rented machine
     torchrun --nproc-per-node 2 -m train --data DATA                        # several GPUs
 
@@ -65,7 +66,7 @@ def parser() -> argparse.ArgumentParser:
     add("--device", choices=["auto", "cpu", "cuda"], help="default: auto; with --resume, what the run was started with")
     commands = line.add_subparsers(
         dest="command",
-        metavar="download | pack | status | ship | record | evaluate | attributes | find | feedback",
+        metavar="download | pack | status | ship | record | evaluate | attributes | find | head | feedback",
         title="instead of training",
     )
     fetch = commands.add_parser("download", help="fetch the Kaggle data set")
@@ -95,6 +96,20 @@ def parser() -> argparse.ArgumentParser:
         ("attributes", "fit colour, pattern and so on of a run again; needs the --data it was trained on"),
     ):
         commands.add_parser(name, help=purpose).add_argument("run", type=Path, help="folder of a finished run")
+    head = commands.add_parser(
+        "head", help="fit a run's head again on reviewed corrections; makes a run of its own below --runs"
+    )
+    head.add_argument("run", type=Path, help="folder of a finished run, which stays as it is")
+    head.add_argument(
+        "--feedback",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="decisions: the CSV file that the confusion page exports, or the SQLite file of corrections",
+    )
+    head.add_argument(
+        "--data", action="append", default=argparse.SUPPRESS, metavar="PATH", help="as the run was trained on"
+    )
     corrections = commands.add_parser("feedback", help="use what visitors corrected")
     corrections.add_argument("action", choices=["export"])
     corrections.add_argument("--to", type=Path, required=True, metavar="FOLDER", help="folder to make")
@@ -105,7 +120,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns its exit status: 0 done, 1 stopped with a message, 2 wrong usage, 130 interrupted."""
     line = parser()
     options = line.parse_args(arguments)
-    if not (options.data or options.resume or options.smoke or options.command not in (None, "pack", *ON_DATA)):
+    if not (options.data or options.resume or options.smoke or options.command not in (None, "pack", "head", *ON_DATA)):
         line.error("--data is needed: the Kaggle zip or its extracted folder (or --smoke)")
     try:
         _carry_out(options)
@@ -129,6 +144,8 @@ def _carry_out(options: argparse.Namespace) -> None:
         print({"ship": ship, "record": record}[options.command](options.run, options.runs))
     elif options.command in ON_DATA:
         print(ON_DATA[options.command](options.run, options.data, options.cache))
+    elif options.command == "head":
+        print(pipeline.refit_head(options.run, options.data, options.cache, options.feedback, options.runs))
     elif options.command == "feedback":
         print(feedback.export(feedback_file(), options.to))
     elif options.resume:

@@ -249,9 +249,13 @@ class Coarse:
 def score_coarse(engine: Engine, data: SplitData, part: str, kind: str, classes: ClassList) -> Coarse:
     """A split's photos of a kind that has coarse labels, through the serving engine."""
     rows = data.rows(part, kind)
+    return coarse_of(data, rows, score(engine, data, rows).logits, kind, classes)
+
+
+def coarse_of(data: SplitData, rows: np.ndarray, logits: np.ndarray, kind: str, classes: ClassList) -> Coarse:
+    """Photos of a kind that has coarse labels, at these positions of the index, with their logits."""
     ids, labels = (data.index.photos[column].to_numpy()[rows] for column in ("id", "articleType"))
     allowed = np.array([np.isin(classes.labels.names, classes.classes_of(label)) for label in labels])
-    logits = score(engine, data, rows).logits
     return Coarse(NAMES[kind], ids, logits, labels, allowed.reshape(len(rows), len(classes.labels)))
 
 

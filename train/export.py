@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,8 @@ from train.config import Recipe, Stage
 from train.dataset import decoded
 from train.embedding import write_embedding
 from train.evaluate import (
+    Coarse,
+    Scored,
     best_strength,
     calibrate,
     coarse_metrics,
@@ -55,6 +58,7 @@ from train.targets import ClassList
 PROOF_PHOTOS = 64
 LATENCY_PHOTOS = 16
 ROBUSTNESS_PHOTOS = 300  # each passes ten times
+PARTS = {"val": "validation", "test": "test"}  # splits that are measured, and what `metrics.json` calls them
 PRIVATE_FILES = ("checkpoint.safetensors", "best.safetensors", "resume.json", "progress.json", ".lock")
 
 
@@ -73,18 +77,18 @@ def finish(folder: Path, recipe: Recipe, init: str, data: SplitData, state: Stat
         manifest |= _measured(_partial_run(folder, manifest), recipe, data)
         _write_stage_predictions(folder, recipe, data, manifest["temperature"])
         progress.update(now=True, state="finished")
-    return _close(folder, manifest)
+    return close(folder, manifest)
 
 
 def remeasure(run: Run, recipe: Recipe, data: SplitData) -> Run:
     """Measure a finished run again with everything that this version measures, as it is then served: in 8-bit integers where accepted."""
     manifest = {key: value for key, value in run.manifest.items() if key != "files"}
     manifest["quantisation"] = quantise(_partial_run(run.folder, manifest), data, recipe.seed)
-    of_detector = {"detector": run.read_json("metrics.json")["detector"]} if "detector" in manifest else {}
+    of_detector = {name: value for name, value in run.read_json("metrics.json").items() if name == "detector"}
     manifest |= _measured(_partial_run(run.folder, manifest), recipe, data)
     metrics = json.loads((run.folder / "metrics.json").read_text(encoding="utf-8"))
     write_json(run.folder / "metrics.json", metrics | of_detector)
-    return _close(run.folder, manifest)
+    return close(run.folder, manifest)
 
 
 def _measured(run: Run, recipe: Recipe, data: SplitData) -> dict[str, Any]:
@@ -97,38 +101,65 @@ def _measured(run: Run, recipe: Recipe, data: SplitData) -> dict[str, Any]:
 
 def _evaluated(run: Run, recipe: Recipe, data: SplitData, engine: Engine) -> dict[str, Any]:
     """Write all measures but the stages'; returns what the manifest says of calibration and scope."""
-    classes, pixels = recipe.class_list(), data.pixels(engine.height, engine.width)
-    folder, labels = run.folder, classes.labels
-    validation, of_validation = score_and_pool(engine, data, data.rows("val"))
-    coarse = {kind: score_coarse(engine, data, "val", kind, classes) for kind in _elsewhere(data)}
-    temperature, scope = calibrate(validation, list(coarse.values()))
-    test, of_test = score_and_pool(engine, data, data.rows("test"))
-    measured: dict[str, Any] = {}
-    for name, scored in (("test", test), ("validation", validation)):
-        measured[name] = metrics(scored, labels, temperature, scope["threshold"])
-        measured[name]["in_scope"]["kinds"] = scope_by_kind(scored, data, classes, scope["threshold"])
-    measured["latency"] = latency(engine, pixels[test.rows[:LATENCY_PHOTOS]])
-    for kind, photos in coarse.items():
-        both = {"test": score_coarse(engine, data, "test", kind, classes), "validation": photos}
-        measured[kind] = {
-            part: coarse_metrics(of, classes, temperature, scope["threshold"]) for part, of in both.items()
-        }
-        write_csv(folder / f"predictions_{kind}.csv", coarse_predictions_table(both["test"], labels, temperature))
-    known = test.known
+    classes, pixels, folder = recipe.class_list(), data.pixels(engine.height, engine.width), run.folder
+    products = {part: score_and_pool(engine, data, data.rows(part)) for part in PARTS}
+    coarse = {
+        kind: {part: score_coarse(engine, data, part, kind, classes) for part in PARTS}
+        for kind in kinds_elsewhere(data)
+    }
+    measured, said = measure_predictions(run, classes, data, products, coarse)
+    known = products["test"][0].known
+    measured["latency"] = latency(engine, pixels[products["test"][0].rows[:LATENCY_PHOTOS]])
     some = np.linspace(0, len(known.rows) - 1, min(len(known.rows), ROBUSTNESS_PHOTOS)).round().astype(int)
     measured["robustness"] = robustness.measure(
-        engine, decoded(data.index, known.rows[some]), known.targets[some], scope["threshold"]
+        engine, decoded(data.index, known.rows[some]), known.targets[some], said["in_scope"]["threshold"]
     )
-    measured["heat_maps"] = _heat_maps(run, data, classes, engine, known.rows, temperature)
-    calibration, measured["all_types"] = _all_types(run, data, (validation.rows, of_validation), (test.rows, of_test))
+    measured["heat_maps"] = _heat_maps(run, data, classes, engine, known.rows, said["temperature"])
     measured["attributes"] = write_attributes(folder, data, classes, engine)
     write_json(folder / "metrics.json", measured)
-    for name, of in (("predictions.csv", known), (VALIDATION_FILE, validation.known)):
-        write_csv(folder / name, predictions_table(of.logits, of.rows, data, labels, temperature))
-    write_csv(folder / "scope_scores.csv", scope_scores_table(test, data, classes))
     write_index(folder, data, engine)
     write_embedding(folder, data, engine)
-    return {"temperature": temperature, "in_scope": scope, "all_types": msgspec.structs.asdict(calibration)}
+    return said
+
+
+def measure_predictions(
+    run: Run,
+    classes: ClassList,
+    data: SplitData,
+    products: Mapping[str, tuple[Scored, np.ndarray]],
+    coarse: Mapping[str, Mapping[str, Coarse]],
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Calibrate on validation, write the files of predictions, and measure what follows from logits and pooled features alone.
+
+    Args:
+        run: whose head gave the logits.
+        classes: of the run.
+        data: the photos.
+        products: of each of PARTS, with their pooled features.
+        coarse: photos from elsewhere, by kind and part.
+
+    Returns:
+        What `metrics.json` says of them, and what the manifest says of calibration and scope.
+    """
+    folder, labels = run.folder, classes.labels
+    temperature, scope = calibrate(products["val"][0], [parts["val"] for parts in coarse.values()])
+    measured: dict[str, Any] = {}
+    for part, name in PARTS.items():
+        scored = products[part][0]
+        measured[name] = metrics(scored, labels, temperature, scope["threshold"])
+        measured[name]["in_scope"]["kinds"] = scope_by_kind(scored, data, classes, scope["threshold"])
+    for kind, parts in coarse.items():
+        measured[kind] = {
+            name: coarse_metrics(parts[part], classes, temperature, scope["threshold"]) for part, name in PARTS.items()
+        }
+        write_csv(folder / f"predictions_{kind}.csv", coarse_predictions_table(parts["test"], labels, temperature))
+    (validation, of_validation), (test, of_test) = products["val"], products["test"]
+    calibration, measured["all_types"] = _all_types(run, data, (validation.rows, of_validation), (test.rows, of_test))
+    for name, of in (("predictions.csv", test.known), (VALIDATION_FILE, validation.known)):
+        write_csv(folder / name, predictions_table(of.logits, of.rows, data, labels, temperature))
+    write_csv(folder / "scope_scores.csv", scope_scores_table(test, data, classes))
+    said = {"temperature": temperature, "in_scope": scope, "all_types": msgspec.structs.asdict(calibration)}
+    return measured, said
 
 
 def _heat_maps(
@@ -171,10 +202,10 @@ def rewrite_attributes(run: Run, recipe: Recipe, data: SplitData) -> Run:
     manifest = {key: value for key, value in run.manifest.items() if key != "files"}
     attributes = write_attributes(run.folder, data, recipe.class_list(), Engine(run, processor=True))
     write_json(run.folder / "metrics.json", run.read_json("metrics.json") | {"attributes": attributes})
-    return _close(run.folder, manifest)
+    return close(run.folder, manifest)
 
 
-def _elsewhere(data: SplitData) -> list[str]:
+def kinds_elsewhere(data: SplitData) -> list[str]:
     """Kinds of photos beside the products that validation has."""
     return [kind for kind in (PHONE, WORN) if len(data.rows("val", kind))]
 
@@ -200,7 +231,7 @@ def _corrected_for_sampler(
     """Export again with the frequencies of the data in the head's bias, as far as that serves on validation; notes the strength."""
     n_classes = len(recipe.labels())
     shift = sampling_shift(data.targets[data.known_rows("train")], n_classes, recipe.sampler)
-    elsewhere = [score_coarse(engine, data, "val", kind, recipe.class_list()) for kind in _elsewhere(data)]
+    elsewhere = [score_coarse(engine, data, "val", kind, recipe.class_list()) for kind in kinds_elsewhere(data)]
     known = [photos for photos in elsewhere if photos.known.any()]
     strength = best_strength(score(engine, data, data.known_rows("val")), known, shift)
     bias = best["fc.bias"].clone()
@@ -217,7 +248,7 @@ def _described(folder: Path, recipe: Recipe, init: str, data: SplitData, state: 
         "name": f"{recipe.name} recipe, {stage.height}x{stage.width}",
         "origin": "measured",
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "git_commit": _git_commit(),
+        "git_commit": git_commit(),
         "architecture": "resnet50",
         "output_stride": recipe.output_stride,
         "recipe": recipe.name,
@@ -232,12 +263,13 @@ def _described(folder: Path, recipe: Recipe, init: str, data: SplitData, state: 
     }
 
 
-def _git_commit() -> str | None:
+def git_commit() -> str | None:
+    """The commit of this code; None where it was not cloned."""
     command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
-        return None  # the code was not cloned
+        return None
 
 
 def _partial_run(folder: Path, manifest: dict[str, Any]) -> Run:
@@ -268,7 +300,7 @@ def _prove_equal(run: Run, data: SplitData) -> dict[str, Any]:
     return {"photos": len(pixels), "max_probability_difference": float(difference)}
 
 
-def _close(folder: Path, manifest: dict[str, Any]) -> Run:
+def close(folder: Path, manifest: dict[str, Any]) -> Run:
     """Write the manifest over what is there, then drop what only an unfinished run needs."""
     files = sorted(set(folder.iterdir()) - _private_files(folder) - {folder / "manifest.json"})
     write_json(folder / "manifest.json", manifest | {"files": {path.name: sha256_of(path) for path in files}})

@@ -7,18 +7,15 @@ from pathlib import Path
 import pandas as pd
 
 from core.errors import InvalidData
-from core.feedback import NONE_OF_THESE, Stored, kept_photo, latest
+from core.feedback import NONE_OF_THESE, Stored, kept_region, latest
 from core.files import new_folder
 from train.catalogue import COLUMNS
 
-FIRST_ID = 500_000_001  # beyond the published custom photos (from 60001), below the ids that phone photos get
 QUALITY = 95  # of the JPEG files
 
 
 def export(file: Path, folder: Path) -> str:
     """Make a data set of the corrections whose photo may be used, each cropped to its region.
-
-    A correction's id is the same in every export, so that splits and predictions of several trainings can be compared.
 
     Args:
         file: the corrections, see `core.feedback`.
@@ -41,7 +38,7 @@ def export(file: Path, folder: Path) -> str:
     _write(file, folder, usable)
     left_out = len(stored) - len(usable)
     return (
-        f"{len(usable)} corrected photos in {folder}, with ids from {_photo_id(usable[0])} to {_photo_id(usable[-1])}. "
+        f"{len(usable)} corrected photos in {folder}, with ids from {usable[0].photo_id} to {usable[-1].photo_id}. "
         f"Left out: {left_out} without a photo or of none of the classes.\n"
         f"Train with: python -m train --data CATALOGUE --data {folder}"
     )
@@ -52,20 +49,11 @@ def _write(file: Path, folder: Path, usable: list[Stored]) -> None:
     with new_folder(folder) as partial:
         (partial / "images").mkdir()
         for one in usable:
-            _write_photo(file, partial / "images" / f"{_photo_id(one)}.jpg", one)
+            photo = kept_region(file, one)
+            photo.save(partial / "images" / f"{one.photo_id}.jpg", "JPEG", quality=QUALITY, subsampling=0)
         pd.DataFrame([_row(one) for one in usable], columns=list(COLUMNS)).to_csv(partial / "styles.csv", index=False)
-
-
-def _photo_id(one: Stored) -> int:
-    return FIRST_ID - 1 + one.number
-
-
-def _write_photo(file: Path, path: Path, one: Stored) -> None:
-    said = one.correction
-    photo = kept_photo(file, said.photo_sha256)
-    photo.crop(said.region.box_in(photo.size, said.photo_size)).save(path, "JPEG", quality=QUALITY, subsampling=0)
 
 
 def _row(one: Stored) -> tuple[int, str, str, str, str]:
     said = one.correction
-    return _photo_id(one), said.corrected, "", "", f"Corrected from {said.predicted}, photo {said.photo_sha256[:12]}"
+    return one.photo_id, said.corrected, "", "", f"Corrected from {said.predicted}, photo {said.photo_sha256[:12]}"

@@ -32,6 +32,7 @@ from train.export import drop_private_files, finish, remeasure, rewrite_attribut
 from train.find.command import add_detector, in_words
 from train.find.examples import Examples
 from train.folder import history_command, only_trainer, reason_of, write_csv, write_json
+from train.head import read_decisions, refit
 from train.initial_weights import initialise
 from train.loop import Splits, Trainer
 from train.ship import choose_first
@@ -169,6 +170,19 @@ def fit_attributes(folder: Path, data: list[str], cache: Path) -> str:
         if head.photos and head.majority
     ]
     return "\n".join(lines) or f"{run.run_id}: too few photos say anything of an attribute."
+
+
+def refit_head(folder: Path, data: list[str], cache: Path, feedback: Path, runs: Path) -> str:
+    """Fit a finished run's head again on reviewed corrections, as a new run; returns in words how the two compare.
+
+    Raises:
+        BrokenRun: the folder holds no finished run.
+        InvalidData: the data set is not the one that the run was trained on, or the corrections teach nothing.
+    """
+    _check_writable(runs)
+    run = Run.load(folder)
+    read_decisions(feedback)  # a mistake in it is reported before the photos are read
+    return refit(run, *trained_on(run, data, cache), feedback, runs)
 
 
 def trained_on(run: Run, data: list[str], cache: Path) -> tuple[Recipe, SplitData]:

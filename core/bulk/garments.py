@@ -9,11 +9,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
+from core.bulk.pipeline import Decode
 from core.errors import GarmentError
 from core.files import replaced
-from core.images.decode import spreadsheet_name
+from core.images.decode import Photo, decode_photo, spreadsheet_name
 from core.images.sources import PhotoFile
-from core.inference.classifier import Classifier, Found
+from core.inference.classifier import FIND_ENOUGH, Classifier, Found
 
 THREADS, AHEAD = 3, 6
 COLUMNS = ("file", "left", "top", "right", "bottom", "label", "probability", "in_scope", "share")
@@ -26,23 +27,27 @@ class Garments(NamedTuple):
         file: its name.
         found: the garments in it, from the top.
         error: why the photo could not be looked at; empty if it could.
+        photo: itself, if it could.
     """
 
     file: str
     found: list[Found]
     error: str = ""
+    photo: Photo | None = None
 
 
-def find_all(classifier: Classifier, files: Iterable[PhotoFile], out_of_scope: bool = False) -> Iterator[Garments]:
+def find_all(
+    classifier: Classifier, files: Iterable[PhotoFile], out_of_scope: bool = False, decode: Decode = decode_photo
+) -> Iterator[Garments]:
     """The garments of one photo after another, in bounded memory; with finds of none of the classes if `out_of_scope`.
 
-    While one photo is in the network, AHEAD others are decoded.
+    While one photo is in the network, AHEAD others are decoded; those of strangers by `core.images.sandbox.decode_apart`.
     """
     waiting: deque[Future[Garments]] = deque()
     with ThreadPoolExecutor(THREADS) as pool:
         try:
             for file in files:
-                waiting.append(pool.submit(_find, classifier, file, out_of_scope))
+                waiting.append(pool.submit(_find, classifier, file, out_of_scope, decode))
                 if len(waiting) > AHEAD:
                     yield waiting.popleft().result()
             while waiting:
@@ -51,9 +56,10 @@ def find_all(classifier: Classifier, files: Iterable[PhotoFile], out_of_scope: b
             pool.shutdown(cancel_futures=True)
 
 
-def _find(classifier: Classifier, file: PhotoFile, out_of_scope: bool) -> Garments:
+def _find(classifier: Classifier, file: PhotoFile, out_of_scope: bool, decode: Decode) -> Garments:
     try:
-        return Garments(file.name, classifier.find(file.read(), out_of_scope))
+        photo = decode(file.read(), file.name, FIND_ENOUGH)
+        return Garments(file.name, classifier.find(photo, out_of_scope), photo=photo)
     except GarmentError as error:
         return Garments(file.name, [], str(error))
 

@@ -185,10 +185,21 @@ def _of_all_types(ranking: list[tuple[str, float]], labels: LabelSet) -> dict[st
 
 def _record(item: _Decoded, answer: Answer | None, milliseconds: float) -> dict[str, Any]:
     width, height = item.size
+    return {
+        "file": item.name,
+        **predicted_fields(answer),
+        "width": width,
+        "height": height,
+        "milliseconds": round(milliseconds, 2),
+        "error": item.error,
+    }
+
+
+def predicted_fields(answer: Answer | None) -> dict[str, Any]:
+    """The fields of a record that say what is predicted; empty where there is no prediction."""
     looks_like, its_probability = (answer and answer.looks_like) or ("", None)
     said = {attribute.name: attribute.value for attribute in (answer.attributes if answer else ())}
     return {
-        "file": item.name,
         "label": answer.label if answer else "",
         "probability": answer.probability if answer else None,
         "group": answer.group if answer else "",
@@ -198,8 +209,4 @@ def _record(item: _Decoded, answer: Answer | None, milliseconds: float) -> dict[
         "looks_like": looks_like,
         "looks_like_probability": its_probability,
         **{name: said.get(name, "") for name in ATTRIBUTES},
-        "width": width,
-        "height": height,
-        "milliseconds": round(milliseconds, 2),
-        "error": item.error,
     }

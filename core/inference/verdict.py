@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -48,7 +49,10 @@ def verdict(answer: Answer, n_classes: int, group: str = ALL) -> Verdict:
         group: the filter it was given under.
     """
     if not answer.in_scope:
-        return Verdict(f"Probably not one of the {n_classes} classes", "", "", _instead(answer))
+        closest = [name for name, _ in answer.ranking]
+        return Verdict(
+            f"Probably not one of the {n_classes} classes", "", "", f"{instead(answer.looks_like, closest)}."
+        )
     if answer.filtered_out:
         headline = f"Probably not {group_name(group).lower()}"
         return Verdict(headline, f"({rounded(answer.allowed)})", "", _without_controls(answer))
@@ -56,12 +60,12 @@ def verdict(answer: Answer, n_classes: int, group: str = ALL) -> Verdict:
     return Verdict(class_name(answer.label), first, confidence(answer.probability), _note(answer))
 
 
-def _instead(answer: Answer) -> str:
-    """What a photo out of scope shows instead, or the classes that come closest."""
-    if answer.looks_like:
-        name, probability = answer.looks_like
-        return f"Looks like {class_name(name)} ({rounded(probability)})."
-    return f"Closest: {', '.join(class_name(name) for name, _ in answer.ranking[:MENTIONED])}."
+def instead(looks_like: tuple[str, float] | None, closest: Sequence[str], mentioned: int = MENTIONED) -> str:
+    """What a photo out of scope shows instead, with its probability, or the classes that come closest."""
+    if looks_like:
+        name, probability = looks_like
+        return f"Looks like {class_name(name)} ({rounded(probability)})"
+    return f"Closest: {', '.join(map(class_name, closest[:mentioned]))}"
 
 
 def confidence(probability: float) -> str:

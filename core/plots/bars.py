@@ -1,10 +1,11 @@
-"""Bars of an answer and of counts, as HTML: they stand at once, where a charting library would load first, and never move the page."""
+"""Bars of an answer, as HTML: they stand at once, where a charting library would load first, and never move the page."""
 
 from __future__ import annotations
 
 from html import escape
 
 from core.artifacts.labels import LabelSet
+from core.inference.verdict import class_name, group_name
 from core.plots.palette import group_colour
 
 FADED = 0.4  # opacity of the bars of a photo that is out of scope
@@ -31,7 +32,7 @@ def probability_bars(ranking: list[tuple[str, float]], labels: LabelSet, in_scop
     """
     rows = [
         ROW.format(
-            name=escape(name),
+            name=escape(class_name(name)),
             share=share,
             value=f"{share:.1%}",
             colour=group_colour(labels.group_of(name)),
@@ -42,25 +43,9 @@ def probability_bars(ranking: list[tuple[str, float]], labels: LabelSet, in_scop
     return f'<div role="list" aria-label="Probabilities">{"".join(rows)}</div>{_legend(list(labels.groups))}'
 
 
-def count_bars(counts: list[tuple[str, str, int]]) -> str:
-    """Horizontal bars of how many there are of each, the most being the longest; those of which there are none are left out.
-
-    Args:
-        counts: name, group (for the colour) and number.
-    """
-    most = max((number for _, _, number in counts), default=0)
-    rows = [
-        ROW.format(name=escape(name), share=number / most, value=number, colour=group_colour(group), opacity=1)
-        for name, group, number in counts
-        if number
-    ]
-    groups = list(dict.fromkeys(group for _, group, number in counts if group and number))
-    return f'<div role="list" aria-label="Counts">{"".join(rows)}</div>{_legend(groups)}'
-
-
 def _legend(groups: list[str]) -> str:
     """Which colour is which group's; nothing where there is but one."""
     if len(groups) < 2:
         return ""
-    entries = [LEGEND_GROUP.format(colour=group_colour(group), group=escape(group)) for group in groups]
+    entries = [LEGEND_GROUP.format(colour=group_colour(group), group=escape(group_name(group))) for group in groups]
     return LEGEND.format(groups="".join(entries))

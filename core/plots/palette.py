@@ -10,6 +10,7 @@ from zlib import crc32
 GROUP = {"Tops": "#3b7dd8", "Bottoms": "#d17a22"}
 OTHER = "#8a8f98"
 NOTE = "#5f6673"  # small print on the white of an export
+MUTED = {"light": NOTE, "dark": OTHER}  # text that matters less, by the theme
 TRAIN = "#5b8fd6"
 VALIDATION = "#2f6fd0"
 GOOD = "#1b9e77"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -17,6 +18,7 @@ from core.samples.sketch import (
     OFF_WHITE,
     WHITE,
     Colour,
+    Drawing,
     Fabric,
     Point,
     Points,
@@ -30,7 +32,7 @@ from core.samples.sketch import (
 
 Box = tuple[int, int, int, int]
 DEFAULT_SIZE = (480, 640)
-SHOWN = ("Shirts", "Shorts", "Tshirts", "Skirts", "Track Pants", "Jeans")  # the kinds that Home and Batch show
+SHOWN = ("Shirts", "Shorts", "Tshirts", "Skirts", "Track Pants", "Jeans")  # the classes that Batch shows
 
 BRIGHT = (
     (38, 92, 158),
@@ -66,26 +68,27 @@ NECK, SHOULDER, ARMPIT, WAIST = 62, 76, 142, 230  # heights on the sheet
 # Who wears it: drawn first, so that the garment covers them
 
 
-def _head(s: Sketch) -> None:
+def head(s: Drawing, skin: Fabric = SKIN, hair: Fabric = HAIR) -> None:
     """Neck, face and short hair."""
-    s.cloth(arc(0, 8, 29, 32, 180, 360), HAIR, 4, 0.2)
-    s.cloth(symmetric([(15, 20), (16, 58), (46, 72), (0, 100)]), SKIN.plain(0.9), 4, 0.25)
+    s.cloth(arc(0, 8, 29, 32, 180, 360), hair, 4, 0.2)
+    s.cloth(symmetric([(15, 20), (16, 58), (46, 72), (0, 100)]), skin.plain(0.9), 4, 0.25)
     face = curve([(26, -2), (26, 22), (15, 44), (0, 48)])
-    s.cloth([*face, *mirrored(face)[::-1]], SKIN, 4, 0.3)
-    s.cloth([*arc(0, 6, 29, 32, 178, 362), *curve([(27, 8), (22, -8), (-4, -12), (-22, -6), (-27, 8)])], HAIR, 3, 0.3)
+    s.cloth([*face, *mirrored(face)[::-1]], skin, 4, 0.3)
+    s.cloth([*arc(0, 6, 29, 32, 178, 362), *curve([(27, 8), (22, -8), (-4, -12), (-22, -6), (-27, 8)])], hair, 3, 0.3)
     for x in (-11, 11):
-        s.line(curve([(x - 5, 6), (x, 3), (x + 5, 5)]), HAIR.colour, 2)
-        s.line(curve([(x - 4, 13), (x, 11), (x + 4, 13)]), HAIR.colour, 2.4)
-    s.line(curve([(1, 16), (4, 26), (-3, 28)]), tone(SKIN.colour, 0.8), 1.6)
+        s.line(curve([(x - 5, 6), (x, 3), (x + 5, 5)]), hair.colour, 2)
+        s.line(curve([(x - 4, 13), (x, 11), (x + 4, 13)]), hair.colour, 2.4)
+    s.line(curve([(1, 16), (4, 26), (-3, 28)]), tone(skin.colour, 0.8), 1.6)
     s.line(curve([(-8, 36), (0, 38), (8, 36)]), (176, 98, 92), 2.6)
 
 
-def _long_hair(s: Sketch) -> None:
+def long_hair(s: Drawing, hair: Fabric = HAIR) -> None:
+    """Down to the shoulders, behind the head."""
     side = curve([(0, -26), (32, -18), (34, 40), (42, 108), (20, 116)])
-    s.cloth([*side, *mirrored(side)[::-1]], HAIR, 5, 0.3)
+    s.cloth([*side, *mirrored(side)[::-1]], hair, 5, 0.3)
 
 
-def _arms(s: Sketch, fabric: Fabric, shoulder: float = 76) -> None:
+def arms(s: Drawing, fabric: Fabric, shoulder: float = 76) -> None:
     """Hanging down, to the wrists."""
     outer = curve(
         [(shoulder - 34, 68), (shoulder + 2, 78), (shoulder + 12, 150), (shoulder + 20, 232), (shoulder + 28, 306)]
@@ -94,30 +97,31 @@ def _arms(s: Sketch, fabric: Fabric, shoulder: float = 76) -> None:
     s.cloths([*outer, *inner], fabric, 4, 0.35)
 
 
-def _hands(s: Sketch, x: float = 104) -> None:
+def hands(s: Drawing, x: float = 104, skin: Fabric = SKIN) -> None:
+    """At the ends of hanging arms."""
     s.cloths(
-        curve([(x - 9, 296), (x + 9, 296), (x + 13, 322), (x + 6, 350), (x - 6, 350), (x - 11, 318)]), SKIN, 4, 0.3
+        curve([(x - 9, 296), (x + 9, 296), (x + 13, 322), (x + 6, 350), (x - 6, 350), (x - 11, 318)]), skin, 4, 0.3
     )
 
 
-def _hips(s: Sketch, fabric: Fabric) -> None:
+def _hips(s: Drawing, fabric: Fabric) -> None:
     """Trousers from the waist to where the photo ends."""
     s.cloths([(0, 260), (60, 260), (72, 330), (72, 420), (4, 420), (0, 372)], fabric, 4, 0.4)
     s.line([(0, 296), (0, 372)], fabric.seam, 1.6)
     s.lines(curve([(34, 300), (44, 318), (66, 322)]), THREAD, 1.2)
 
 
-def _man(s: Sketch) -> None:
+def _man(s: Drawing) -> None:
     s.lower(LOWERED)
     _hips(s, Fabric(DENIM[1], grain=0.05))
-    _hands(s)
-    _head(s)
+    hands(s)
+    head(s)
 
 
-def _man_in_shirt(s: Sketch) -> None:
+def _man_in_shirt(s: Drawing) -> None:
     """As worn under a waistcoat or a blazer."""
     _man(s)
-    _arms(s, SHIRT)
+    arms(s, SHIRT)
     s.cloth(symmetric([(24, 58), (72, 76), (66, 150), (64, 300), (0, 316)]), SHIRT, 4, 0.3)
     s.line([(0, 90), (0, 312)], SHIRT.seam, 0.8)
     s.cloths([(18, 52), (34, 74), (22, 96), (0, 84)], SHIRT.plain(1.04), 2, 0.25)
@@ -125,29 +129,29 @@ def _man_in_shirt(s: Sketch) -> None:
     s.cloth([(-9, 60), (9, 60), (0, 84)], SKIN.plain(0.86), 2, 0.2)
 
 
-def _woman(s: Sketch) -> None:
+def _woman(s: Drawing) -> None:
     s.lower(LOWERED)
-    _long_hair(s)
+    long_hair(s)
     _hips(s, Fabric(DENIM[1], grain=0.05))
     _bare(s)
 
 
-def _bare(s: Sketch) -> None:
+def _bare(s: Drawing) -> None:
     """Arms, shoulders and head."""
-    _hands(s, 90)
-    _arms(s, SKIN, 62)
+    hands(s, 90)
+    arms(s, SKIN, 62)
     s.cloth(symmetric([(14, 60), (58, 74), (54, 150), (44, 220), (0, 260)]), SKIN, 4, 0.3)
-    _head(s)
+    head(s)
 
 
-def _swimmer(s: Sketch) -> None:
+def _swimmer(s: Drawing) -> None:
     s.lower(LOWERED)
-    _long_hair(s)
+    long_hair(s)
     s.cloths([(0, 200), (44, 210), (66, 290), (66, 330), (56, 420), (3, 420), (0, 352)], SKIN, 4, 0.4)
     _bare(s)
 
 
-def _shirt_and_shoes(s: Sketch) -> None:
+def _shirt_and_shoes(s: Drawing) -> None:
     """What shows round a pair of trousers."""
     s.cloth(symmetric([(54, -10), (49, 34), (0, 40)]), SHIRT, 2, 0.25)
     s.cloths(curve([(14, 366), (52, 366), (64, 388), (50, 394), (28, 392), (14, 384)]), Fabric((36, 30, 28)), 3, 0.4)
@@ -157,7 +161,7 @@ def _shirt_and_shoes(s: Sketch) -> None:
 
 
 @dataclass(frozen=True)
-class _Cut:
+class Cut:
     """Measures of a top in units of the sheet; widths are from the centre line."""
 
     neck: float = 30
@@ -179,7 +183,7 @@ class _Cut:
         return arc(0, NECK, self.neck, self.depth, 0, 180)
 
 
-def _top(s: Sketch, fabric: Fabric, cut: _Cut) -> None:
+def top(s: Drawing, fabric: Fabric, cut: Cut) -> None:
     """Sleeves, body, and ribs or seams."""
     if cut.sleeve == "short":
         _short_sleeves(s, fabric, cut)
@@ -207,19 +211,19 @@ def _top(s: Sketch, fabric: Fabric, cut: _Cut) -> None:
         s.line(arc(0, cut.length - 10, cut.hem - 1, 8, 4, 176), fabric.seam, 0.9)
 
 
-def _unworn_top(s: Sketch, fabric: Fabric, cut: _Cut) -> None:
-    """As `_top`, with the inside of the back in sight."""
+def _unworn_top(s: Drawing, fabric: Fabric, cut: Cut) -> None:
+    """As `top`, with the inside of the back in sight."""
     s.cloth([*cut.neckline, *arc(0, NECK, cut.neck, 5, 180, 360)], fabric.plain(0.62), 2)
-    _top(s, fabric, cut)
+    top(s, fabric, cut)
 
 
-def _short_sleeves(s: Sketch, fabric: Fabric, cut: _Cut) -> None:
+def _short_sleeves(s: Drawing, fabric: Fabric, cut: Cut) -> None:
     outer = curve([(cut.shoulder - 14, SHOULDER - 6), (cut.shoulder + 4, SHOULDER + 2), (cut.shoulder + 32, 148)])
     s.cloths([*outer, (cut.shoulder + 2, 168), (cut.chest - 6, ARMPIT + 4)], fabric, 5)
     s.lines([(cut.shoulder + 29, 143), (cut.shoulder - 1, 163)], fabric.seam, 0.9)
 
 
-def _long_sleeves(s: Sketch, fabric: Fabric, cut: _Cut) -> None:
+def _long_sleeves(s: Drawing, fabric: Fabric, cut: Cut) -> None:
     x = cut.shoulder
     outer = curve([(x - 14, SHOULDER - 6), (x + 4, SHOULDER + 2), (x + 20, 186), (x + 34, 300)])
     inner = curve([(x + 8, 302), (x - 2, 210), (cut.chest - 6, ARMPIT + 4)])
@@ -231,7 +235,7 @@ def _long_sleeves(s: Sketch, fabric: Fabric, cut: _Cut) -> None:
         s.lines([cuff[0], cuff[3]], fabric.seam, 0.9)
 
 
-def _collar(s: Sketch, fabric: Fabric, spread: float = 34, drop: float = 34) -> None:
+def _collar(s: Drawing, fabric: Fabric, spread: float = 34, drop: float = 34) -> None:
     """Two leaves of a shirt collar, over its stand."""
     s.cloth([*arc(0, NECK - 4, 27, 9, 180, 360), *arc(0, NECK + 2, 27, 8, 0, 180)], fabric.plain(0.7), 2)
     leaf = [(24, NECK - 10), (spread + 4, NECK + 10), (spread - 8, NECK + drop), (1, NECK + 14)]
@@ -239,20 +243,20 @@ def _collar(s: Sketch, fabric: Fabric, spread: float = 34, drop: float = 34) -> 
     s.lines(leaf[1:], fabric.seam, 1)
 
 
-def _buttons(s: Sketch, first: float, last: float, count: int, colour: Colour, x: float = 0) -> None:
+def _buttons(s: Drawing, first: float, last: float, count: int, colour: Colour, x: float = 0) -> None:
     for y in np.linspace(first, last, count):
         s.button(x, float(y), colour)
 
 
-def _patch(s: Sketch, outline: Points, fabric: Fabric) -> None:
+def _patch(s: Drawing, outline: Points, fabric: Fabric) -> None:
     """A pocket sewn on."""
     s.cloth(outline, fabric, 2, 0.2)
     s.line([*outline, outline[0]], fabric.seam, 1.1)
 
 
-def _tshirt(s: Sketch, fabric: Fabric) -> None:
+def _tshirt(s: Drawing, fabric: Fabric) -> None:
     neck, depth, length = s.rng.uniform((27, 20, 308), (33, 30, 326))
-    cut = _Cut(neck, depth, vee=s.rng.random() < 0.2, length=length)
+    cut = Cut(neck, depth, vee=s.rng.random() < 0.2, length=length)
     _unworn_top(s, fabric, cut)
     s.line(cut.neckline, tone(fabric.colour, 0.8), 5)
     if fabric.pattern == "plain" and s.rng.random() < 0.7:
@@ -260,28 +264,29 @@ def _tshirt(s: Sketch, fabric: Fabric) -> None:
         s.line([(-30, 206), (30, 206)], fabric.second, 6)
 
 
-def _shirt(s: Sketch, fabric: Fabric) -> None:
+def shirt(s: Drawing, fabric: Fabric) -> None:
+    """Collar, button strip and pocket; long or short sleeves by chance."""
     sleeve = "long" if s.rng.random() < 0.7 else "short"
-    _unworn_top(s, fabric, _Cut(26, 16, shoulder=82, chest=75, waist=69, hem=73, length=326, sleeve=sleeve))
+    _unworn_top(s, fabric, Cut(26, 16, shoulder=82, chest=75, waist=69, hem=73, length=326, sleeve=sleeve))
     s.lines([(6, NECK + 16), (6, 326)], fabric.seam, 0.9)
     _patch(s, [(26, 136), (58, 136), (58, 170), (42, 177), (26, 170)], fabric)
     _collar(s, fabric)
     _buttons(s, NECK + 34, 304, 6, PEARL)
 
 
-def _blouse(s: Sketch, fabric: Fabric) -> None:
+def _blouse(s: Drawing, fabric: Fabric) -> None:
     """A woman's sleeveless top: scoop neck, gathered under the bust, flared."""
     strap, depth, hem, length = s.rng.uniform((40, 44, 66, 296), (54, 56, 80, 318))
-    cut = _Cut(strap - 16, depth, shoulder=strap, chest=62, waist=50, hem=hem, length=length, sleeve="none")
-    _top(s, fabric, cut)
+    cut = Cut(strap - 16, depth, shoulder=strap, chest=62, waist=50, hem=hem, length=length, sleeve="none")
+    top(s, fabric, cut)
     s.line(cut.neckline, fabric.seam, 2)
     s.line(arc(0, 184, 57, 8, 4, 176), fabric.seam, 2)
     for x in (-44, -30, -16, 0, 16, 30, 44):
         s.line([(x, 190), (x * 1.1, 190 + s.rng.uniform(22, 60))], fabric.seam, 0.9)
 
 
-def _sweatshirt(s: Sketch, fabric: Fabric) -> None:
-    cut = _Cut(30, 20, shoulder=88, chest=82, waist=82, hem=78, sleeve="long", ribs=True)
+def _sweatshirt(s: Drawing, fabric: Fabric) -> None:
+    cut = Cut(30, 20, shoulder=88, chest=82, waist=82, hem=78, sleeve="long", ribs=True)
     _unworn_top(s, fabric, cut)
     if s.rng.random() < 0.65:
         _hood(s, fabric)
@@ -290,15 +295,16 @@ def _sweatshirt(s: Sketch, fabric: Fabric) -> None:
     _patch(s, symmetric([(34, 232), (58, 268), (58, 296), (0, 298)]), fabric.plain())
 
 
-def _hood(s: Sketch, fabric: Fabric) -> None:
+def _hood(s: Drawing, fabric: Fabric) -> None:
     side = curve([(0, 24), (34, 26), (48, 60), (40, 90), (0, 108)])
     s.cloth([*side, *mirrored(side)[::-1]], fabric.plain(), 6)
     s.cloth(arc(0, 66, 26, 30, 0, 360), fabric.plain(0.5), 2)
     s.lines([(13, 92), (16, 150)], fabric.second, 2.2)
 
 
-def _jacket(s: Sketch, fabric: Fabric) -> None:
-    _unworn_top(s, fabric, _Cut(28, 6, shoulder=88, chest=82, waist=80, hem=78, length=312, sleeve="long", ribs=True))
+def jacket(s: Drawing, fabric: Fabric) -> None:
+    """Zipped to a stand collar; quilted, or with a yoke of another tone, by chance."""
+    _unworn_top(s, fabric, Cut(28, 6, shoulder=88, chest=82, waist=80, hem=78, length=312, sleeve="long", ribs=True))
     if s.rng.random() < 0.5:
         for y in range(118, 286, 28):  # quilted
             s.line(arc(0, y - 6, 78, 8, 2, 178), fabric.seam, 1.6)
@@ -312,17 +318,17 @@ def _jacket(s: Sketch, fabric: Fabric) -> None:
     s.lines([(58, 216), (44, 256)], METAL, 1.2)
 
 
-def _sweater(s: Sketch, fabric: Fabric) -> None:
+def _sweater(s: Drawing, fabric: Fabric) -> None:
     """Fine stripes, a deep neck with a rib, long sleeves."""
-    cut = _Cut(24, 56, vee=True, shoulder=80, chest=72, hem=70, waist=72, length=316, sleeve="long", ribs=True)
-    _top(s, replace(fabric, knit=0.05, grain=0.03), cut)
+    cut = Cut(24, 56, vee=True, shoulder=80, chest=72, hem=70, waist=72, length=316, sleeve="long", ribs=True)
+    top(s, replace(fabric, knit=0.05, grain=0.03), cut)
     s.cloth([*cut.neckline, (-20, 56), (20, 56)], SHIRT.plain(0.95), 1, 0.2)
     s.line(cut.neckline, tone(fabric.colour, 0.78), 8)
 
 
-def _blazer(s: Sketch, fabric: Fabric) -> None:
+def _blazer(s: Drawing, fabric: Fabric) -> None:
     """Worn open over a shirt: two fronts with lapels, which meet at one button."""
-    _long_sleeves(s, fabric, _Cut(shoulder=86, chest=78))
+    _long_sleeves(s, fabric, Cut(shoulder=86, chest=78))
     side = curve([(84, SHOULDER), (80, 106), (78, ARMPIT), (68, WAIST), (78, 332)])
     front = [(26, NECK - 6), *side, *curve([(46, 346), (24, 322), (8, 280), (0, 222)]), (0, 196)]
     s.cloths(front, fabric, 3)
@@ -336,7 +342,7 @@ def _blazer(s: Sketch, fabric: Fabric) -> None:
     s.line([(40, 146), (62, 142)], fabric.seam, 3)
 
 
-def _waistcoat(s: Sketch, fabric: Fabric) -> None:
+def _waistcoat(s: Drawing, fabric: Fabric) -> None:
     side = curve([(54, 74), (46, 112), (70, 158), (60, 222), (64, 272)])
     front = [(30, 62), *side, (30, 300), (-3, 276), (-3, 186)]
     s.cloth(mirrored(front), fabric, 3)
@@ -367,7 +373,7 @@ class _Legs:
         return self.top + 108
 
 
-def _trousers(s: Sketch, fabric: Fabric, legs: _Legs) -> None:
+def _trousers(s: Drawing, fabric: Fabric, legs: _Legs) -> None:
     """Two legs that meet at the crotch, and a waistband."""
     knee = (legs.crotch + legs.length) / 2
     outer = curve(
@@ -382,7 +388,7 @@ def _trousers(s: Sketch, fabric: Fabric, legs: _Legs) -> None:
     s.lines([(legs.hem[0] + 1, legs.length - 7), (legs.hem[1] - 1, legs.length - 8)], fabric.seam, 0.9)
 
 
-def _fly(s: Sketch, fabric: Fabric, legs: _Legs, thread: Colour) -> None:
+def _fly(s: Drawing, fabric: Fabric, legs: _Legs, thread: Colour) -> None:
     """Belt loops, fly and button."""
     for x in (0.35 * legs.waist, 0.75 * legs.waist):
         s.lines([(x, legs.top - 1), (x, legs.top + legs.band + 4)], fabric.seam, 4)
@@ -390,7 +396,8 @@ def _fly(s: Sketch, fabric: Fabric, legs: _Legs, thread: Colour) -> None:
     s.button(0, legs.top + legs.band / 2 + 2, tone(thread, 1.1), 3)
 
 
-def _jeans(s: Sketch, fabric: Fabric) -> None:
+def jeans(s: Drawing, fabric: Fabric) -> None:
+    """Five pockets, faded thighs, stitched seams."""
     flare = s.rng.uniform(-10, 8)
     legs, denim = _Legs(hem=(16 - flare / 2, 58 + flare)), replace(fabric, grain=0.07)
     _trousers(s, denim, legs)
@@ -400,7 +407,7 @@ def _jeans(s: Sketch, fabric: Fabric) -> None:
     _fly(s, denim, legs, THREAD)
 
 
-def _suit_trousers(s: Sketch, fabric: Fabric) -> None:
+def _suit_trousers(s: Drawing, fabric: Fabric) -> None:
     legs = _Legs(48, 63, knee=(11, 54), hem=(15, s.rng.uniform(50, 56)))
     _trousers(s, fabric, legs)
     s.lines([(36, 84), (33, 230), (33, legs.length - 4)], tone(fabric.colour, 1.25), 1.4)
@@ -408,7 +415,8 @@ def _suit_trousers(s: Sketch, fabric: Fabric) -> None:
     _fly(s, fabric, legs, fabric.seam)
 
 
-def _shorts(s: Sketch, fabric: Fabric) -> None:
+def shorts(s: Drawing, fabric: Fabric) -> None:
+    """With a cord, or with pockets on the legs, by chance."""
     legs = _Legs(64, 86, knee=(8, 92), hem=(10, 96), top=96, length=s.rng.uniform(276, 306), band=18)
     _trousers(s, fabric, legs)
     s.lines([(58, legs.top + 24), (78, legs.top + 72)], fabric.seam, 1.6)
@@ -420,7 +428,8 @@ def _shorts(s: Sketch, fabric: Fabric) -> None:
         _fly(s, fabric, legs, fabric.seam)
 
 
-def _skirt(s: Sketch, fabric: Fabric) -> None:
+def skirt(s: Drawing, fabric: Fabric) -> None:
+    """Pleated."""
     hem, bottom = s.rng.uniform((92, 272), (116, 306))
     side = curve([(52, 104), (68, 150), (hem, bottom - 6)])
     s.cloth([*side, *arc(0, bottom - 6, hem, 14, 0, 180), *mirrored(side)[::-1]], fabric, 3, 0.4)
@@ -431,7 +440,7 @@ def _skirt(s: Sketch, fabric: Fabric) -> None:
     s.cloth(symmetric([(51, 98), (54, 118), (0, 124)]), fabric.plain(0.8), 2, 0.2)
 
 
-def _track_pants(s: Sketch, fabric: Fabric) -> None:
+def _track_pants(s: Drawing, fabric: Fabric) -> None:
     legs = _Legs(52, 72, knee=(9, 66), hem=(15, s.rng.uniform(54, 66)), band=20)
     _trousers(s, fabric, legs)
     side = curve([(legs.hip - 6, 112), (legs.knee[1] - 5, 256), (legs.hem[1] - 5, legs.length)])
@@ -442,7 +451,7 @@ def _track_pants(s: Sketch, fabric: Fabric) -> None:
     s.line([(4, 44), (8, 84)], fabric.second, 2.4)
 
 
-def _leggings(s: Sketch, fabric: Fabric) -> None:
+def _leggings(s: Drawing, fabric: Fabric) -> None:
     """Close to the leg: thigh, knee, calf, ankle."""
     outer = curve([(36, 30), (42, 60), (54, 110), (50, 180), (38, 236), (42, 280), (34, 330), (26, 374)])
     inner = curve([(12, 376), (14, 330), (10, 280), (14, 236), (8, 190), (1, 138)])
@@ -454,7 +463,7 @@ def _leggings(s: Sketch, fabric: Fabric) -> None:
         s.lines(curve([(14, y), (20, y + 4), (27, y + 3)]), fabric.seam, 0.9)
 
 
-def _swimsuit(s: Sketch, fabric: Fabric) -> None:
+def _swimsuit(s: Drawing, fabric: Fabric) -> None:
     """One piece: straps, scoop, waist, high legs."""
     side = curve([(44, 68), (44, 96), (56, 132), (54, 170), (45, 214), (64, 274), (64, 290)])
     leg = curve([(64, 290), (36, 312), (11, 358)])
@@ -467,14 +476,14 @@ def _swimsuit(s: Sketch, fabric: Fabric) -> None:
 # What is no garment
 
 
-def _mug(s: Sketch, fabric: Fabric) -> None:
+def _mug(s: Drawing, fabric: Fabric) -> None:
     s.line(arc(74, 206, 42, 52, -90, 90), fabric.colour, 18)
     s.cloth([*arc(0, 290, 76, 22, 0, 180), (-80, 120), (80, 120)], fabric, 5, 0.4)
     s.cloth(arc(0, 120, 80, 22, 0, 360), fabric.plain(1.2), 1, 0.2)
     s.cloth(arc(0, 123, 70, 16, 0, 360), Fabric((74, 44, 28)), 1, 0.2)
 
 
-def _shoe(s: Sketch, fabric: Fabric) -> None:
+def _shoe(s: Drawing, fabric: Fabric) -> None:
     upper = [(-120, 262), (-122, 184), (-84, 166), (-40, 182), (-6, 216), (60, 236), (112, 246), (126, 282)]
     s.cloth([*curve(upper), (-122, 282)], fabric, 4, 0.4)
     s.cloth([(-124, 274), (128, 272), (122, 298), (-120, 300)], Fabric((228, 228, 224)), 8, 0.3)
@@ -483,7 +492,7 @@ def _shoe(s: Sketch, fabric: Fabric) -> None:
     s.line(curve([(-86, 268), (-30, 232), (20, 266)]), fabric.second, 8)
 
 
-def _bag(s: Sketch, fabric: Fabric) -> None:
+def _bag(s: Drawing, fabric: Fabric) -> None:
     s.line(arc(0, 170, 58, 96, 180, 360), tone(fabric.colour, 0.7), 10)
     s.cloth(symmetric([(92, 156), (112, 322), (0, 330)]), fabric, 8, 0.4)
     s.cloth(symmetric([(94, 156), (88, 214), (0, 232)]), fabric.plain(0.88), 8, 0.3)
@@ -492,7 +501,7 @@ def _bag(s: Sketch, fabric: Fabric) -> None:
 
 # The catalogue
 
-Draw = Callable[[Sketch, Fabric], None]
+Draw = Callable[[Drawing, Fabric], None]
 
 
 @dataclass(frozen=True)
@@ -502,7 +511,7 @@ class _Article:
     draw: Draw
     colours: tuple[Colour, ...]
     patterns: tuple[str, ...] = ("plain",)
-    wearer: Callable[[Sketch], None] | None = None
+    wearer: Callable[[Drawing], None] | None = None
 
     def photo(self, name: str, seed: int, size: tuple[int, int]) -> Image.Image:
         """The thing on white, on its wearer if it has one; every seed is another one."""
@@ -519,19 +528,19 @@ class _Article:
 
 _TOPS = {
     "Tshirts": _Article(_tshirt, BRIGHT, ("plain", "stripes")),
-    "Shirts": _Article(_shirt, PALE + BRIGHT[:2], ("plain", "checks", "pinstripes")),
+    "Shirts": _Article(shirt, PALE + BRIGHT[:2], ("plain", "checks", "pinstripes")),
     "Tops": _Article(_blouse, BRIGHT[4:] + PALE[2:], ("plain", "pinstripes"), wearer=_woman),
     "Sweatshirts": _Article(_sweatshirt, BRIGHT, ("plain", "band")),
-    "Jackets": _Article(_jacket, BRIGHT),
+    "Jackets": _Article(jacket, BRIGHT),
     "Sweaters": _Article(_sweater, MUTED, ("plain", "stripes"), wearer=_man),
     "Blazers": _Article(_blazer, LINEN, wearer=_man_in_shirt),
     "Waistcoat": _Article(_waistcoat, DARK, wearer=_man_in_shirt),
 }
 _BOTTOMS = {
-    "Jeans": _Article(_jeans, DENIM),
+    "Jeans": _Article(jeans, DENIM),
     "Trousers": _Article(_suit_trousers, LINEN, wearer=_shirt_and_shoes),
-    "Shorts": _Article(_shorts, MUTED, ("plain", "checks")),
-    "Skirts": _Article(_skirt, BRIGHT, ("plain", "checks")),
+    "Shorts": _Article(shorts, MUTED, ("plain", "checks")),
+    "Skirts": _Article(skirt, BRIGHT, ("plain", "checks")),
     "Track Pants": _Article(_track_pants, MUTED),
     "Leggings": _Article(_leggings, BRIGHT),
     "Swimwear": _Article(_swimsuit, DARK, wearer=_swimmer),
@@ -540,8 +549,8 @@ _GARMENTS = _TOPS | _BOTTOMS
 _OTHERS = {"mug": _Article(_mug, BRIGHT), "shoe": _Article(_shoe, BRIGHT), "bag": _Article(_bag, BRIGHT)}
 
 SAMPLE_NAMES = tuple(_GARMENTS)
-OUTFIT, OUT_OF_SCOPE = "An outfit", "A mug"
-GALLERY = (OUTFIT, *SAMPLE_NAMES, OUT_OF_SCOPE)
+STREET, OUTFIT, OUT_OF_SCOPE = "A street", "An outfit", "A mug"
+GALLERY = (STREET, OUTFIT, *SAMPLE_NAMES, OUT_OF_SCOPE)
 GALLERY_SEEDS = {  # of some dozens of drawings of a kind one that the shipped network names surely; 0 of the others
     OUTFIT: 38,  # a T-shirt above a skirt
     "Tops": 5,
@@ -558,12 +567,16 @@ GALLERY_SEEDS = {  # of some dozens of drawings of a kind one that the shipped n
 }
 
 
-def gallery_photo(name: str, size: tuple[int, int] = DEFAULT_SIZE) -> Image.Image:
-    """What the classify page offers under a name of GALLERY; otherwise as `sample`."""
+def gallery_photo(name: str, size: tuple[int, int] | None = None) -> Image.Image:
+    """What the classify page offers under a name of GALLERY, as large as it is, or filling a size (width, height)."""
     seed = GALLERY_SEEDS.get(name, 0)
+    if name == STREET:
+        from core.samples.street import street  # which is made of these garments
+
+        return ImageOps.fit(street()[0], size) if size else street()[0]
     if name == OUTFIT:
-        return outfit(seed, size)[0]
-    return out_of_scope(seed, size) if name == OUT_OF_SCOPE else sample(name, seed, size)
+        return outfit(seed, size or DEFAULT_SIZE)[0]
+    return (out_of_scope if name == OUT_OF_SCOPE else partial(sample, name))(seed, size or DEFAULT_SIZE)
 
 
 def sample(name: str, seed: int = 0, size: tuple[int, int] = DEFAULT_SIZE) -> Image.Image:

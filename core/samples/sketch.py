@@ -104,22 +104,30 @@ class Fabric:
         return colours * ribs[..., None]
 
 
-class Sketch:
-    """A white sheet being drawn on, tilted and scaled a little so that no two seeds lie alike.
+class Drawing:
+    """A picture being drawn on, at places in units of a sheet.
 
     Args:
-        size: (width, height) of the finished image, in pixels.
-        rng: source of the pose, the folds and the grain.
+        image: RGB, changed in place.
+        origin: where the point `middle` of the sheet lies in it, in pixels.
+        middle: that point, in units.
+        turn: from units to pixels, (2, 2): scale and tilt.
+        rng: source of what is left to chance.
+        texture: source of the folds and the grain, of its own, so that the size in pixels changes nothing else.
     """
 
-    def __init__(self, size: tuple[int, int], rng: np.random.Generator):
-        self.size, self.rng = size, rng
-        self._texture = rng.spawn(1)[0]  # of its own, so that the size in pixels changes nothing else
-        self.image = Image.new("RGB", (size[0] * SUPERSAMPLE, size[1] * SUPERSAMPLE), WHITE)
-        self.unit = SUPERSAMPLE * min(size[0] / SHEET_WIDTH, size[1] / SHEET_HEIGHT)  # pixels
-        self._middle = np.array([0, SHEET_HEIGHT / 2])  # the point of the sheet in the middle of the image
-        angle, scale = np.radians(rng.normal(0, 1.2)), self.unit * rng.uniform(0.95, 1.02)
-        self._turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    def __init__(
+        self,
+        image: Image.Image,
+        origin: Point,
+        middle: Point,
+        turn: np.ndarray,
+        rng: np.random.Generator,
+        texture: np.random.Generator,
+    ):
+        self.image, self.rng, self._texture, self._turn = image, rng, texture, turn
+        self.unit = float(np.hypot(*turn[:, 0]))  # pixels, of the lengths given in units
+        self._origin, self._middle = np.array(origin, float), np.array(middle, float)
 
     def lower(self, distance: float) -> None:
         """Draw everything from now on so many units further down."""
@@ -127,15 +135,14 @@ class Sketch:
 
     def _place(self, points: Points) -> list[Point]:
         """Pixels of points in sheet units."""
-        middle = np.array(self.image.size) / 2
-        placed = (np.array(points) - self._middle) @ self._turn.T + middle
+        placed = (np.array(points) - self._middle) @ self._turn.T + self._origin
         return [(float(x), float(y)) for x, y in placed]
 
     def _coordinates(self, box: Box) -> tuple[np.ndarray, np.ndarray]:
         """Sheet coordinates x and y (h, w) of the pixels in a box."""
         back = np.linalg.inv(self._turn)
-        dx = np.arange(box[0], box[2])[None, :] - self.image.width / 2
-        dy = np.arange(box[1], box[3])[:, None] - self.image.height / 2
+        dx = np.arange(box[0], box[2])[None, :] - self._origin[0]
+        dy = np.arange(box[1], box[3])[:, None] - self._origin[1]
         return back[0, 0] * dx + back[0, 1] * dy, back[1, 0] * dx + back[1, 1] * dy + self._middle[1]
 
     def _mask(self, outline: Points, rounding: float) -> tuple[Image.Image, Box]:
@@ -193,6 +200,24 @@ class Sketch:
         for share, fill in ((1.0, tone(colour, 0.6)), (0.7, colour)):
             r = max(0.6, share * radius * self.unit)
             ImageDraw.Draw(self.image).ellipse((px - r, py - r, px + r, py + r), fill=fill)
+
+
+class Sketch(Drawing):
+    """A white sheet being drawn on, tilted and scaled a little so that no two seeds lie alike.
+
+    Args:
+        size: (width, height) of the finished image, in pixels.
+        rng: source of the pose, the folds and the grain.
+    """
+
+    def __init__(self, size: tuple[int, int], rng: np.random.Generator):
+        self.size, texture = size, rng.spawn(1)[0]
+        image = Image.new("RGB", (size[0] * SUPERSAMPLE, size[1] * SUPERSAMPLE), WHITE)
+        unit = SUPERSAMPLE * min(size[0] / SHEET_WIDTH, size[1] / SHEET_HEIGHT)
+        angle, scale = np.radians(rng.normal(0, 1.2)), unit * rng.uniform(0.95, 1.02)
+        turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        super().__init__(image, (image.width / 2, image.height / 2), (0, SHEET_HEIGHT / 2), turn, rng, texture)
+        self.unit = unit  # without the scale, so that lines and corners are the same in all seeds
 
     def finished(self) -> Image.Image:
         """The drawing at the size asked for."""

@@ -90,7 +90,7 @@ def _classifier(_run: Run, folder: str, manifest_sha256: str) -> Classifier:
     return Classifier(_run, shared=True)
 
 
-def shown_since(key: str, content: str) -> datetime:
+def shown_since(key: str, content: str | bytes) -> datetime:
     """When this session first showed a content, in local time; reruns that show the same content keep it.
 
     It dates exported files.

@@ -6,24 +6,27 @@ import logging
 import uuid
 from collections.abc import Generator
 from contextlib import contextmanager
+from pathlib import Path
 
 import streamlit as st
-from PIL import Image
 
 from core.errors import GarmentError
-from core.samples.garments import sample
+from core.settings import PROJECT
 from core.stopwatch import stopwatch
 from core.ui.markdown import told
 from core.ui.server import spare_collector
 
 APP_NAME = "Garment Lens"
+STATIC = PROJECT / "static"
+LOGO, MARK = str(STATIC / "logo.svg"), str(STATIC / "mark.svg")  # the mark with the name, and alone
 # Streamlit writes the axes of a light chart in a grey too pale to read, and redraws no chart when the system turns dark (white is for text
-# on colour). Its tags are white on the primary colour, which is light in the dark.
+# on colour). Its tags and primary buttons are white on the primary colour, which is light in the dark.
 INK = (
     "<style>.stPlotlyChart :is([class$=tick] text, [class*=title] text, .heatmap-label text, .bartext-outside, "
     ".annotation text:not([style*='255, 255, 255'])) {fill: currentColor !important}"
-    ".stMultiSelect [data-tag] :is(span, button) {color: light-dark(#fff, #0e1218)}</style>"
+    ":is(.stMultiSelect [data-tag] :is(span, button), [data-testid=stBaseButton-primary]) {color: var(--on-brand)}</style>"
 )
+WIDGETS = "".join(path.read_text(encoding="utf-8") for path in sorted((Path(__file__).parent / "assets").glob("*.css")))
 CLASSIFY_PAGE = "pages/1_Classify.py"
 HISTORY_PAGE = "pages/2_Training_history.py"
 CONFUSION_PAGE = "pages/3_Confusion_matrix.py"
@@ -38,15 +41,21 @@ PAGES = {
 log = logging.getLogger(__name__)
 
 
+TOUR = "tour_step"  # where a session keeps the step of the tour it is at; absent where there is no tour
+
+
 def page(title: str) -> None:
-    """Configure a page; the first call of each. Its icon is drawn here: Streamlit's own would be fetched from another site."""
-    st.set_page_config(page_title=f"{title} · {APP_NAME}", page_icon=_icon(), layout="wide")
-    st.html(INK)
+    """Configure a page; the first call of each. Its icon is ours: Streamlit's own would be fetched from another site."""
+    st.set_page_config(page_title=f"{title} · {APP_NAME}", page_icon=MARK, layout="wide")
+    st.logo(LOGO, size="large")
+    light, dark = (st.get_option(f"theme.{mode}.primaryColor") for mode in ("light", "dark"))
+    brand = f":root {{--brand: light-dark({light}, {dark}); --on-brand: light-dark(#fff, #100f17)}}"
+    st.html(f"{INK}<style>{brand} {WIDGETS}</style>")
 
 
-@st.cache_resource(show_spinner=False)
-def _icon() -> Image.Image:
-    return sample("Tshirts", size=(48, 64))
+def start_tour() -> None:
+    """Show the first step of the tour in the next run; for callbacks."""
+    st.session_state[TOUR] = 0
 
 
 @contextmanager

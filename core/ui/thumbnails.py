@@ -17,7 +17,11 @@ THUMBNAIL = (60, 80)
 @st.cache_data(max_entries=500, show_spinner=False)
 def thumbnail(data: bytes) -> bytes:
     """A JPEG of at most the thumbnail's size twice over, for sharp screens; empty if the photo cannot be read."""
-    size = (2 * THUMBNAIL[0], 2 * THUMBNAIL[1])
+    return picture(data, (2 * THUMBNAIL[0], 2 * THUMBNAIL[1]))
+
+
+def picture(data: bytes, size: tuple[int, int]) -> bytes:
+    """A JPEG of a photo, at most of size (width, height); empty if the photo cannot be read."""
     try:
         image = decode_photo(data, at_least=size).image.copy()
     except UnreadablePhoto:

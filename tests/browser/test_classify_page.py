@@ -275,9 +275,9 @@ def test_the_camera_takes_a_photo_and_closes(server, open_page):
 def test_photos_and_boxes_survive_leaving_the_page_and_a_reload_keeps_the_settings(page, outfit):
     drag(page, next(iter(outfit[1].values())), SIZE)
     selected(page, "Box 1")
-    page.get_by_test_id("stSidebarNavLink").filter(has_text="Batch").click()
+    page.get_by_test_id("stTopNavLink").filter(has_text="Batch").click()
     shown(page.get_by_role("heading", name="Batch", exact=True))
-    page.get_by_test_id("stSidebarNavLink").filter(has_text="Classify").click()
+    page.get_by_test_id("stTopNavLink").filter(has_text="Classify").click()
     canvas_shown(page)
     selected(page, "Box 1")
     drag(page, (100, 900, 500, 1200), SIZE)

@@ -22,7 +22,7 @@ LABELS = LabelSet.from_json(GROUPS)
 NAMES = LABELS.names
 SHOWN_AT_ONCE = 6
 TABS = (
-    *("Classes", "Confused pairs", "Slices", "Map", "Phone and worn", "Threshold", "Calibration", "Label errors"),
+    *("Classes", "Confused pairs", "Slices", "Map", "Phone and worn", "Threshold", "Calibration", "Review"),
     *("Cohorts", "Stages", "Compare runs"),
 )
 

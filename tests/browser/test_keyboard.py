@@ -31,7 +31,7 @@ def test_a_batch_is_classified_and_looked_through(server, open_page):
     tab_to(page, page.get_by_role("radio", name="All"))
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Enter")
-    shown(page.get_by_role("radio", name="To check", checked=True))
+    shown(page.get_by_role("radio", name="Needs review", checked=True))
     tab_to(page, page.get_by_test_id("stDownloadButton").get_by_role("button"))
 
 
@@ -50,13 +50,10 @@ def test_a_stage_of_the_history_is_chosen(server, open_page):
 
 def test_from_home_to_a_box_on_a_sample_and_to_a_cell_of_the_matrix(server, open_page):
     page = open_page(server)
-    shown(page.get_by_text("Classified and explained in"))
-    tab_to(page, page.get_by_role("link", name="Use your own photo"))
-    page.keyboard.press("Enter")
-    shown(page.get_by_role("heading", name="Classify", exact=True))
-
+    shown(page.get_by_text("with picture and heat map"))
     tab_to(page, page.get_by_role("button", name="Shirts", exact=True))
     page.keyboard.press("Enter")
+    shown(page.get_by_role("heading", name="Classify", exact=True))
     canvas_shown(page)
 
     tab_to(page, page.locator(".st-key-panel").get_by_role("radio").first)
@@ -68,7 +65,7 @@ def test_from_home_to_a_box_on_a_sample_and_to_a_cell_of_the_matrix(server, open
     page.keyboard.press("Enter")
     shown(page.get_by_text("Box 1 · 480 × 300 px"))
 
-    tab_to(page, page.get_by_test_id("stSidebarNavLink").filter(has_text="Confusion matrix"), "Shift+Tab")
+    tab_to(page, page.get_by_test_id("stTopNavLink").filter(has_text="Confusion matrix"), "Shift+Tab")
     page.keyboard.press("Enter")
     shown(page.get_by_role("heading", name="Confusion matrix", exact=True))
 

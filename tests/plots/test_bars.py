@@ -6,7 +6,7 @@ import pytest
 
 from core.artifacts.labels import LabelSet
 from core.inference.verdict import rounded
-from core.plots.bars import count_bars, probability_bars
+from core.plots.bars import probability_bars
 from core.plots.palette import GROUP
 from tests.conftest import GROUPS
 
@@ -27,18 +27,9 @@ def test_colours_are_the_groups():
 
 
 def test_a_legend_says_which_colour_is_which_group_where_there_are_several():
-    counts = [("Jeans", "Bottoms", 4), ("Shirts", "Tops", 1), ("Out of scope", "", 2)]
-    for html, groups in (
-        (probability_bars(RANKING[:1], LABELS), ["Tops", "Bottoms"]),
-        (count_bars(counts), ["Bottoms", "Tops"]),
-    ):
-        legend = re.findall(r"color:(#\w+)\">■</span> (\w+)<", html)
-        assert legend == [(GROUP[group], group) for group in groups]
-    for html in (
-        probability_bars([("a", 1.0)], LabelSet.from_json({"Shoes": ["a"]})),
-        count_bars(counts[:1] + counts[2:]),
-    ):
-        assert "■" not in html
+    legend = re.findall(r"color:(#\w+)\">■</span> (\w+)<", probability_bars(RANKING[:1], LABELS))
+    assert legend == [(GROUP[group], group) for group in ("Tops", "Bottoms")]
+    assert "■" not in probability_bars([("a", 1.0)], LabelSet.from_json({"Shoes": ["a"]}))
 
 
 def test_an_answer_out_of_scope_is_faded():
@@ -50,14 +41,6 @@ def test_an_answer_out_of_scope_is_faded():
 def test_a_class_named_in_html_is_shown_as_text():
     hostile = LabelSet.from_json({"Tops": ["<script>alert(1)</script>"]})
     assert "<script>" not in probability_bars([("<script>alert(1)</script>", 1.0)], hostile)
-
-
-def test_counts_have_the_most_longest_and_leave_none_out():
-    html = count_bars([("Jeans", "Bottoms", 4), ("Tops", "Tops", 0), ("<b>", "", 1)])
-    assert html.count('role="listitem"') == 2 and "&lt;b&gt;" in html
-    assert "* 1.0000" in html and "* 0.2500" in html
-    assert '<span class="bar-value">4</span>' in html
-    assert "listitem" not in count_bars([("Jeans", "Bottoms", 0)])
 
 
 @pytest.mark.parametrize(

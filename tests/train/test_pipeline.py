@@ -17,14 +17,17 @@ import onnxruntime
 import pandas as pd
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from sklearn.metrics import roc_auc_score
 
 from core.artifacts.run import Run, current_run, find_runs
+from core.feedback import Correction, store
+from core.images.region import Region
 from core.inference import model, onnx_graph, providers
 from core.inference.engine import Engine
 from core.inference.model import BLOCKS
 from core.inference.onnx_graph import QUANTISATION, head_of
+from core.inference.postprocess import softmax
 from core.inference.providers import CPU, CUDA
 from tests.train_cases import (
     CLASSES,
@@ -32,6 +35,7 @@ from tests.train_cases import (
     SmallNet,
     differences,
     epochs_done,
+    photo,
     recipe_file,
     run_until,
     settings,
@@ -41,7 +45,7 @@ from tests.train_cases import (
     write_phone_photos,
     write_street_photos,
 )
-from train import export, initial_weights, pipeline, quantise
+from train import export, head, initial_weights, pipeline, quantise
 from train.__main__ import main
 from train.config import parse_recipe
 from train.dataset import build_index
@@ -657,3 +661,64 @@ def test_smoke_trains_the_real_network_from_drawn_garments_to_a_whole_run(tmp_pa
     assert run.path("model.safetensors").stat().st_size < 50_000_000
     assert np.isfinite(run.read_csv("predictions.csv")[CLASSES].to_numpy()).all()
     assert (ROOT / "artifacts").exists()
+
+
+def decisions_file(path: Path, rows: dict[int, str]) -> Path:
+    path.write_text("id,label\n" + "".join(f"{photo},{label}\n" for photo, label in rows.items()))
+    return path
+
+
+def of_part(run: Path, part: str) -> list[int]:
+    table = pd.read_csv(run / "splits.csv")
+    return table.loc[table["split"] == part, "id"].tolist()
+
+
+def test_a_head_fitted_again_on_corrections_is_a_run_of_its_own(
+    undisturbed, catalogue, cache, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setenv("GARMENTS_FEEDBACK", str(tmp_path / "feedback.sqlite3"))
+    monkeypatch.setattr(head, "MOST_LOST", 1.0)
+    said = Correction("Tops", "a" * 64, (40, 40), Region(0, 0, 20, 40), "run", "Jeans", 0.5)
+    store(tmp_path / "feedback.sqlite3", said, photo(1, (40, 40)))
+    train, (tested, *_) = of_part(undisturbed, "train"), of_part(undisturbed, "test")
+    rows = {train[0]: "Skirts", train[1]: "", 500_000_001: "Skirts", tested: "Blazers", 999_999: "Tops"}
+    arguments = ["--data", str(catalogue), "--cache", str(cache), "--runs", str(tmp_path / "runs"), "head"]
+    before = {path.name: path.read_bytes() for path in undisturbed.iterdir() if path.is_file()}
+    assert main([*arguments, "--feedback", str(decisions_file(tmp_path / "d.csv", rows)), str(undisturbed)]) == 0
+    told = capsys.readouterr().out
+    assert "Learned: 1 reported photos and 1 training photos. 1 decisions are about validation or test photos" in told
+    assert (
+        "1 decisions are about photos that are not there." in told and "Test accuracy with the corrected labels" in told
+    )
+
+    old, new = Run.load(undisturbed), Run.load(only_run(tmp_path / "runs"))
+    assert new.metrics.test.photos == old.metrics.test.photos and new.facts.notes[-1].startswith(
+        f"The head of {old.run_id}"
+    )
+    assert (
+        new.facts.data_fingerprint == old.facts.data_fingerprint and not (tmp_path / "runs" / "current.json").exists()
+    )
+    tensors = [load_file(run.path("model.safetensors")) for run in (old, new)]
+    assert {name for name in tensors[0] if not torch.equal(tensors[0][name], tensors[1][name])} == {
+        "fc.weight",
+        "fc.bias",
+    }
+    table = new.read_csv("predictions.csv")
+    assert table["label"].tolist() == old.read_csv("predictions.csv")["label"].tolist()
+    recipe, data = pipeline.trained_on(new, [str(catalogue)], cache)
+    engine = Engine(new, processor=True)
+    served = softmax(
+        engine.run(data.pixels(engine.height, engine.width)[data.known_rows("test")]).logits, new.temperature
+    )
+    np.testing.assert_allclose(table[list(new.labels.names)].to_numpy(), served, atol=2e-3)
+    assert before == {
+        path.name: path.read_bytes() for path in undisturbed.iterdir() if path.is_file() and path.name in before
+    }
+
+
+def test_corrections_of_test_photos_alone_teach_nothing(undisturbed, catalogue, cache, tmp_path, capsys):
+    (tested, *_) = of_part(undisturbed, "test")
+    file = decisions_file(tmp_path / "d.csv", {tested: "Blazers"})
+    arguments = ["--data", str(catalogue), "--cache", str(cache), "--runs", str(tmp_path / "runs")]
+    assert main([*arguments, "head", "--feedback", str(file), str(undisturbed)]) == 1
+    assert "Nothing to learn." in capsys.readouterr().err and not list((tmp_path / "runs").glob("*"))

@@ -3,6 +3,7 @@
 import io
 import json
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,8 @@ from scipy.stats import binomtest
 from streamlit.testing.v1 import AppTest
 
 from core.artifacts.run import sha256_of
+from core.feedback import Correction, decisions, store
+from core.images.region import Region
 from core.inference.verdict import class_name
 from tests.conftest import GROUPS, ROOT
 from tests.prediction_tables import NAMES, prediction_table, write_run
@@ -20,7 +23,7 @@ from tests.run_factory import write_live_run
 PAGE = "pages/3_Confusion_matrix.py"
 TABS = [
     *("Matrix", "Classes", "Confused pairs", "Slices", "Map", "Phone and worn", "Threshold", "Calibration"),
-    *("Label errors", "Cohorts", "Stages", "Compare runs"),
+    *("Review", "Cohorts", "Stages", "Compare runs"),
 ]
 
 
@@ -407,6 +410,51 @@ def test_a_photo_opens_in_classify_with_its_label_and_a_way_back(
     assert back.page == "Confusion_matrix" and back.query_string == "matrix_true=Tops&matrix_called=Shirts"
 
 
+@pytest.fixture
+def review(open_page, tmp_path, table, monkeypatch):
+    """The queue, with photos of all products on this machine and two reported mistakes, one with its photo."""
+    (tmp_path / "images").mkdir()
+    buffer = io.BytesIO()
+    Image.new("RGB", (60, 80), "red").save(buffer, "JPEG")
+    for photo in table["id"]:
+        (tmp_path / "images" / f"{photo}.jpg").write_bytes(buffer.getvalue())
+    file = tmp_path / "feedback.sqlite3"
+    said = Correction("Jeans", "a" * 64, (60, 80), Region(0, 0, 60, 80), "shipped", "Tops", 0.5)
+    store(file, said, Image.new("RGB", (60, 80), "blue"))
+    store(file, replace(said, photo_sha256="b" * 64))
+    monkeypatch.setenv("GARMENTS_DATA", str(tmp_path))
+    monkeypatch.setenv("GARMENTS_FEEDBACK", str(file))
+    return file
+
+
+def press(page: AppTest, key: str) -> AppTest:
+    return next(button for button in page.button if button.key == key).click().run()
+
+
+def test_reported_and_suspected_labels_are_one_queue_whose_decisions_stay(open_page, review, monkeypatch):
+    monkeypatch.setenv("GARMENTS_REVIEW", "on")
+    page = open_page(matrix_tab="Review")
+    assert "Reported mistake" in text(page) and "A visitor says **Jeans**" in text(page)
+    press(page, "review_1")
+    assert decisions(review) == {"500000001": "Jeans"}
+    assert "Suspected label error" in text(page) and "instead of" not in text(page)
+    press(page, "review_1")
+    assert "With this correction the test accuracy is" in text(page) and len(decisions(review)) == 2
+    press(page, "review_back")
+    assert decisions(review) == {"500000001": "Jeans"} and "instead of" not in text(page)
+    press(page, "review_0")
+    (_, left_out) = decisions(review).values()
+    assert left_out == "" and not page.exception
+
+
+def test_what_visitors_reported_is_shown_to_nobody_where_it_is_not_asked_for(open_page, review):
+    page = open_page(matrix_tab="Review")
+    assert "Suspected label error" in text(page) and "Reported mistake" not in text(page)
+    press(page, "review_1")
+    assert "With this correction the test accuracy is" in text(page)
+    assert decisions(review) == {} and not page.exception
+
+
 def analyse(page: AppTest, name: str) -> AppTest:
     """Choose a test set on the server."""
     page.selectbox("matrix_test_set").set_value(name).run()
@@ -526,7 +574,7 @@ def test_a_predicted_class_without_probabilities_gives_a_matrix_without_calibrat
     assert "**Shirts, true class Tops**" in cards(page)[0]
     assert not [slider for slider in page.slider if slider.key in ("matrix_above", "matrix_confidence")]
     names = [tab.label for tab in page.tabs]
-    assert "Matrix" in names and not {"Threshold", "Calibration", "Label errors"} & set(names)
+    assert "Matrix" in names and not {"Threshold", "Calibration", "Review"} & set(names)
 
 
 def test_how_an_own_file_was_read_is_told(page, table):

@@ -16,7 +16,7 @@ from websockets.exceptions import ConnectionClosed
 from benchmarks.sessions import Server, Session, running_server
 from core.images.decode import MAX_BYTES
 from core.samples import garments
-from core.ui.classify.keys import UPLOADER
+from core.ui.photo_field import UPLOADER
 from tests.conftest import ROOT
 
 LIMIT = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text())["server"]["maxUploadSize"] * 2**20

@@ -6,8 +6,6 @@ from typing import NamedTuple
 
 import streamlit as st
 
-UPLOADER = "upload"  # key of the uploader, before the number of the upload it waits for
-
 
 class Key(NamedTuple):
     """A keyboard shortcut.

@@ -68,7 +68,18 @@ def add_photo(data: bytes, name: str, origin: LabelledPhoto | None = None, sampl
     if photo.sha256 not in photos() and len(photos()) >= MAX_PHOTOS:
         raise UnreadablePhoto(f"{MAX_PHOTOS} photos are open already. Close some, then add {photo.name}.")
     photos()[photo.sha256] = Kept(name, data, origin, sample, photo.size)
+    if origin and origin.boxes:
+        boxes.replace(photo.sha256, origin.boxes)
+        boxes.select(photo.sha256, origin.selected)
     select(photo.sha256)
+
+
+def make_room() -> None:
+    """Where no more photos fit, close the one longest here that another page opened: that page has it still."""
+    if len(photos()) >= MAX_PHOTOS:
+        opened = next((sha256 for sha256, kept in photos().items() if kept.origin), None)
+        if opened:
+            close(opened)
 
 
 def open_photo(sha256: str) -> Photo:
@@ -90,6 +101,12 @@ def selected_sha256() -> str | None:
 def select(sha256: str) -> None:
     """Look at a photo."""
     st.session_state["selected_photo"] = sha256
+
+
+def latest_own() -> str | None:
+    """The photo that the visitor brought last; None if there is none."""
+    own = [sha256 for sha256, kept in photos().items() if not kept.origin and not kept.sample]
+    return own[-1] if own else None
 
 
 def step(by: int) -> None:

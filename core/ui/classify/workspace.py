@@ -10,7 +10,7 @@ import streamlit as st
 from core.images.region import Region
 from core.inference.classifier import Classifier, Reading
 from core.inference.postprocess import Controls
-from core.ui import session, shell, waiting
+from core.ui import handover, session, shell, waiting
 from core.ui.classify import boxes, export, garments, intake, panels, photos, readings
 from core.ui.classify.boxes import Marked
 from core.ui.classify.controls import TOP_PREDICTION, HeatSettings, answer_controls, heat_controls, proposal_control
@@ -32,7 +32,7 @@ def workspace() -> None:
             heat = heat_controls(run.labels)
             proposing = proposal_control()
         sha256 = photos.selected_sha256()
-        if intake.WANTED in st.session_state or intake.is_outdated():
+        if handover.WANTED in st.session_state or intake.is_outdated():
             st.rerun()
         if sha256 is None:
             intake.note_in_address("")

@@ -20,9 +20,13 @@ from core.settings import DATA
 from core.ui.confusion.source import Source
 from core.ui.handover import open_in_classify
 from core.ui.markdown import literal
-from core.ui.thumbnails import THUMBNAIL, thumbnail
+from core.ui.thumbnails import THUMBNAIL, thumbnail, thumbnail_url
 
 PHOTOS_A_PAGE = 6
+LISTED = 200
+PERCENT = "%.1f%%"
+DETAILS_LAST = ("colour", "usage")
+DETAIL_TITLES = {"id": "Id", "product": "Product", "colour": "Colour", "usage": "Usage"}
 
 
 def as_csv(table: pd.DataFrame) -> bytes:
@@ -113,3 +117,27 @@ def _thumbnail(data: bytes, name: str) -> None:
         st.image(data_url(small), width=THUMBNAIL[0], alt=f"Photo {name}")
     else:
         st.markdown(":gray[:material/broken_image:]")
+
+
+def photo_table(table: pd.DataFrame, source: Source, titles: dict[str, str]) -> None:
+    """The first photos of a table, with thumbnails where the photos are here; probabilities are columns that begin with p_."""
+    shown = table.head(LISTED).drop(columns="duplicate_group", errors="ignore")
+    shares = [name for name in shown if name.startswith("p_")]
+    shown = shown.assign(**{name: 100 * shown[name] for name in shares})
+    named = [name for name in ("label", "suggested", "first", "second") if name in shown]
+    shown = shown.assign(**{name: shown[name].map(class_name) for name in named})
+    last = [name for name in DETAILS_LAST if name in shown]
+    order = [*shown.columns.drop(last), *last]
+    config = {name: st.column_config.NumberColumn(titles.get(name), format=PERCENT) for name in shares}
+    titles = {name: title for name, title in {**DETAIL_TITLES, **titles}.items() if name in shown}
+    config |= {name: st.column_config.Column(title) for name, title in titles.items() if name not in shares}
+    if source.photos:
+        found = source.photos.read(list(shown["id"]))
+        shown = shown.assign(photo=[thumbnail_url(found.get(str(photo))) for photo in shown["id"]])
+        order = ["photo", *order]
+        config["photo"] = st.column_config.ImageColumn("", width="small")
+    st.dataframe(
+        shown, hide_index=True, column_order=order, column_config=config, row_height=64 if source.photos else None
+    )
+    if len(table) > LISTED:
+        st.caption(f"The first {LISTED} of {len(table):,}.")

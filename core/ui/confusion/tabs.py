@@ -19,25 +19,20 @@ from core.inference.verdict import class_name
 from core.plots import confusion as figures
 from core.plots.confusion import View
 from core.ui import shell
-from core.ui.confusion import cell, cohorts, elsewhere, embedding, slicing
+from core.ui.confusion import cell, cohorts, elsewhere, embedding, review, slicing
 from core.ui.confusion.matrix import CHART_CONFIG, choose_cell, class_names, controls, grid, matrix
-from core.ui.confusion.photos import download
+from core.ui.confusion.photos import PERCENT, photo_table
 from core.ui.confusion.source import Selection, Source, names_of, run_predictions
 from core.ui.markdown import literal, told
-from core.ui.thumbnails import thumbnail_url
 
 MEASURES = {"recall": "Recall", "precision": "Precision", "f1": "F1"}
 TARGETS = (0.95, 0.98, 0.99)
-LISTED = 200
-PERCENT = "%.1f%%"
 COLUMNS = (9, 5)  # widths of a chart and of the photos beside it
 NOTICEABLE = 0.001  # of the calibration error: below this, temperature changed nothing
 BARS = {
     name: st.column_config.ProgressColumn(format=PERCENT, min_value=0, max_value=100, help=TERMS[name])
     for name in MEASURES.values()
 }
-DETAILS_LAST = ("colour", "usage")
-DETAIL_TITLES = {"id": "Id", "product": "Product", "colour": "Colour", "usage": "Usage"}
 
 
 @st.fragment
@@ -58,13 +53,13 @@ def tabs(source: Source, selection: Selection, counts: np.ndarray, view: View) -
         "Phone and worn": lambda: elsewhere.tab(source, view.theme),
         "Threshold": lambda: threshold(source, selection),
         "Calibration": lambda: calibration(source, selection),
-        "Label errors": lambda: label_errors(source, selection),
+        "Review": lambda: review.tab(source, selection),
         "Cohorts": lambda: cohorts.tab(source, selection, view),
         "Stages": lambda: stages(source, selection, view),
         "Compare runs": lambda: comparison(source, selection, view),
     }
     if not source.predictions.has_probabilities:
-        for name in ("Threshold", "Calibration", "Label errors"):
+        for name in ("Threshold", "Calibration", "Review"):
             del drawn[name]
     for tab, draw in zip(st.tabs(list(drawn), key="matrix_tab", bind="query-params"), drawn.values(), strict=True):
         if tab.open:
@@ -261,61 +256,6 @@ def _uncalibrated(_predictions: Predictions, key: str, temperature: float) -> np
     return confusion.uncalibrated_confidence(_predictions.probabilities, temperature)
 
 
-def label_errors(source: Source, selection: Selection) -> None:
-    """Photos whose label may be wrong, for review."""
-    predictions = source.predictions
-    suspects = cell.suspects(predictions, source.key)
-    suspects = suspects.iloc[np.flatnonzero(selection.chosen[suspects["row"]])]
-    if suspects.empty:
-        st.markdown("No suspect labels: no photo looks more like another class.")
-        return
-    st.markdown(
-        f"{len(suspects):,} photos look more like another class; their labels may be wrong.",
-        help="Confident learning (Northcutt et al. 2021): another class is as probable as it usually is on its own photos.",
-    )
-    table = suspect_table(predictions, suspects)
-    download(table, "suspected_label_errors.csv", label="All as CSV")
-    titles = {"label": "Label", "p_label": "Its probability", "suggested": "Suggested", "p_suggested": "Probability"}
-    _photo_table(table, source, titles)
-
-
-def suspect_table(predictions: Predictions, suspects: pd.DataFrame) -> pd.DataFrame:
-    """Rows of `core.analysis.slices.suspected_label_errors` with the photos' details and the classes' names."""
-    rows = suspects["row"].to_numpy()
-    names = np.array(predictions.labels.names, dtype=object)
-    details = predictions.table.iloc[rows].reset_index(drop=True)
-    return details.assign(
-        label=names[suspects["label"]],
-        p_label=suspects["p_label"].to_numpy(),
-        suggested=names[suspects["suggested"]],
-        p_suggested=suspects["p_suggested"].to_numpy(),
-    )
-
-
-def _photo_table(table: pd.DataFrame, source: Source, titles: dict[str, str]) -> None:
-    """The first photos of a table, with thumbnails where the photos are here; probabilities are columns that begin with p_."""
-    shown = table.head(LISTED).drop(columns="duplicate_group", errors="ignore")
-    shares = [name for name in shown if name.startswith("p_")]
-    shown = shown.assign(**{name: 100 * shown[name] for name in shares})
-    named = [name for name in ("label", "suggested", "first", "second") if name in shown]
-    shown = shown.assign(**{name: shown[name].map(class_name) for name in named})
-    last = [name for name in DETAILS_LAST if name in shown]
-    order = [*shown.columns.drop(last), *last]
-    config = {name: st.column_config.NumberColumn(titles.get(name), format=PERCENT) for name in shares}
-    titles = {name: title for name, title in {**DETAIL_TITLES, **titles}.items() if name in shown}
-    config |= {name: st.column_config.Column(title) for name, title in titles.items() if name not in shares}
-    if source.photos:
-        found = source.photos.read(list(shown["id"]))
-        shown = shown.assign(photo=[thumbnail_url(found.get(str(photo))) for photo in shown["id"]])
-        order = ["photo", *order]
-        config["photo"] = st.column_config.ImageColumn("", width="small")
-    st.dataframe(
-        shown, hide_index=True, column_order=order, column_config=config, row_height=64 if source.photos else None
-    )
-    if len(table) > LISTED:
-        st.caption(f"The first {LISTED} of {len(table):,}.")
-
-
 def stages(source: Source, selection: Selection, view: View) -> None:
     """The matrix of the validation photos after each stage of training, or what changed since the first."""
     files = stage_files(source.run) if source.run else {}
@@ -411,7 +351,7 @@ def comparison(source: Source, selection: Selection, view: View) -> None:
         "second": names[1],
         "p_second": "Confidence ",
     }
-    _photo_table(disagreements(compared, a, b, first_right=which == 0), source, titles)
+    photo_table(disagreements(compared, a, b, first_right=which == 0), source, titles)
 
 
 def _comparable(source: Source, runs: list[Run]) -> tuple[dict[str, Predictions], dict[str, str]]:

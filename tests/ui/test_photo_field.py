@@ -2,7 +2,7 @@
 
 import pytest
 
-from core.ui.classify.intake import allows_camera
+from core.ui.photo_field import allows_camera
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Presenter mode: a tour of five minutes through the pages, in large type."""

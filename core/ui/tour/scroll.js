@@ -1,0 +1,28 @@
+// Scrolls once to what a step is about, as soon as it is there; whoever scrolls before that is left alone.
+
+const PATIENCE = 15000; // milliseconds
+let shown = -1;
+
+export default function ({ data }) {
+  const { step, target } = data;
+  if (step === shown) return;
+  shown = step;
+  if (!target) return;
+  const stop = () => {
+    observer.disconnect();
+    for (const event of ["wheel", "touchmove"]) window.removeEventListener(event, stop);
+    clearTimeout(timer);
+  };
+  const look = () => {
+    const found = document.querySelector(`.st-key-${target}`);
+    if (!found?.getBoundingClientRect().height) return;
+    stop();
+    found.style.scrollMarginTop = "4.5rem"; // below the header
+    found.scrollIntoView({ block: "start" });
+  };
+  const observer = new MutationObserver(look);
+  const timer = setTimeout(stop, PATIENCE);
+  for (const event of ["wheel", "touchmove"]) window.addEventListener(event, stop, { once: true });
+  observer.observe(document.body, { childList: true, subtree: true });
+  look();
+}
