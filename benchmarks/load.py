@@ -215,7 +215,7 @@ def _zip_visitor(server: Server, over: threading.Event) -> None:
     archive = _archive()
     while not over.is_set():
         with Session(server.address, "Batch", GREEDY) as session:
-            session.upload("batch_upload", "photos.zip", archive, over)
+            session.upload("batch_upload_Files", "photos.zip", archive, over)
 
 
 def _tab(server: Server, over: threading.Event) -> None:

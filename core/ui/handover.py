@@ -1,4 +1,4 @@
-"""What is on its way from another page to the classify page: a photo with its label or boxes and the way back, a visitor's photos, or a sample."""
+"""What is on its way to the classify page: a photo with its label or boxes and the way back, a visitor's photos, or a sample."""
 
 from __future__ import annotations
 

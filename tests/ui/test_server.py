@@ -67,7 +67,7 @@ def test_an_upload_from_another_site_is_refused(server):
 
 def test_an_upload_over_the_limit_is_refused(server):
     with Session(server.address, "Batch") as session, pytest.raises(requests.HTTPError, match="413"):
-        session.upload("batch_upload", "photos.zip", bytes(LIMIT + 2**20))
+        session.upload("batch_upload_Files", "photos.zip", bytes(LIMIT + 2**20))
 
 
 def test_a_zip_file_may_be_larger_than_a_photo(server):
@@ -76,7 +76,7 @@ def test_a_zip_file_may_be_larger_than_a_photo(server):
         file.writestr("shirt.jpg", jpeg("Shirts"))
         file.writestr("notes.bin", bytes(MAX_BYTES + 2**20))
     with Session(server.address, "Batch") as session:
-        session.upload("batch_upload", "photos.zip", archive.getvalue())
+        session.upload("batch_upload_Files", "photos.zip", archive.getvalue())
         assert "shirt.jpg" in session.download("Export CSV").decode()
 
 
