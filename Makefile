@@ -33,6 +33,7 @@ audit: $(VENV)/dev ## ask for known vulnerabilities of all libraries installed h
 
 bench: $(VENV)/dev ## measure what README and docs claim
 	$(BIN)/python -m benchmarks.latency
+	$(BIN)/python -m benchmarks.decode
 	$(BIN)/python -m benchmarks.interaction
 	$(BIN)/python -m benchmarks.startup
 	$(BIN)/python -m benchmarks.load

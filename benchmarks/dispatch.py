@@ -2,10 +2,11 @@
 
     python -m benchmarks.dispatch
 
-Every visitor is a thread that decodes a phone photo of its own, has it classified and gets the heat map, as the page does. Compared are
-three ways to share the network: everybody at once (`engine`), one after another (`semaphore`), and what waits together (`dispatcher`,
-what the product does). Once without a pause between a visitor's photos (the hardest load there is), once with people who look at an answer
-for some seconds. The remembering of identical photos is off: every photo is new.
+Every visitor is a thread that decodes a phone photo of its own, has it classified and gets the heat map, as the page
+does. Compared are four ways to share the network: everybody at once (`engine`), one after another (`semaphore`), what
+waits together (`dispatcher`, what the product does), and the same with a window of 10 ms in which each pass waits for
+company (`window`). Once without a pause between a visitor's photos (the hardest load there is), once with people who
+look at an answer for some seconds. The remembering of identical photos is off: every photo is new.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from core.inference.batching import Dispatcher
 from core.samples import garments
 
 USERS, PHOTOS, LOOKING = 20, 8, 4.0
+WINDOW = 0.01  # seconds
 SIZE = (900, 1200)
 
 
@@ -38,6 +40,14 @@ class Semaphore:
     def run(self, pixels):
         with self._one:
             return self.engine.run(pixels)
+
+
+class Window(Dispatcher):
+    """A dispatcher whose passes wait a fixed time for company."""
+
+    def _serve(self) -> None:
+        time.sleep(WINDOW)
+        super()._serve()
 
 
 def photos_of(user: int) -> list[bytes]:
@@ -79,7 +89,12 @@ def main() -> None:
     classifier = Classifier.load()
     engine = classifier.engine
     visitors = [photos_of(user) for user in range(USERS)]
-    ways = {"engine": engine, "semaphore": Semaphore(engine), "dispatcher": Dispatcher(engine, remembered=0)}
+    ways = {
+        "engine": engine,
+        "semaphore": Semaphore(engine),
+        "dispatcher": Dispatcher(engine, remembered=0),
+        "window": Window(engine, remembered=0),
+    }
     seconds_of(classifier, visitors[:1], 0.0)  # warm-up
     print(f"{USERS} visitors, {PHOTOS} photos each of {SIZE[0]}x{SIZE[1]}; seconds until an answer")
     for looking in (0.0, LOOKING):

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 from typing import IO, Any, Self
 
 import psutil
@@ -90,13 +91,14 @@ class Session:
     Args:
         address: of the server.
         page: its name in the address, such as Classify; the home page if empty.
+        visitor: the address that the visitor comes from, as a proxy says it; all without one are one visitor.
 
     Raises:
         RuntimeError: from its methods, if a page's script fails.
         TimeoutError: if the server is silent for PATIENCE seconds.
     """
 
-    def __init__(self, address: str, page: str = ""):
+    def __init__(self, address: str, page: str = "", visitor: str = ""):
         self.address, self.page = address, page
         self.elements: list[Element] = []  # of the latest run of the page, in the order they came
         self.came: dict[str, float] = {}  # when the last of each kind did, by time.perf_counter
@@ -109,7 +111,13 @@ class Session:
         stream = f"{address.replace('http', 'ws', 1)}/_stcore/stream"
         self._open = ExitStack()
         self._socket = self._open.enter_context(
-            connect(stream, subprotocols=["streamlit"], max_size=None, open_timeout=PATIENCE)  # type: ignore
+            connect(
+                stream,
+                subprotocols=["streamlit"],  # type: ignore
+                additional_headers={"X-Forwarded-For": visitor} if visitor else None,
+                max_size=None,
+                open_timeout=PATIENCE,
+            )
         )
         self.rerun()
 
@@ -120,21 +128,23 @@ class Session:
         self._open.close()
         self._http.close()
 
-    def rerun(self) -> None:
-        """Send the widgets' state and take the page's new elements."""
+    def rerun(self, over: Event | None = None) -> None:
+        """Send the widgets' state and take the page's new elements, until `over` is set where it is given."""
         message = BackMsg()
         message.rerun_script.page_name = self.page
         message.rerun_script.widget_states.widgets.extend(self._widgets.values())
         self._socket.send(message.SerializeToString())
         while (answer := self._receive()).WhichOneof("type") != "script_finished":
             self._take(answer)
+            if over and over.is_set():
+                return
         if answer.script_finished == ForwardMsg.FINISHED_EARLY_FOR_RERUN:
             raise RuntimeError("another run took the place of this one")
         if answer.script_finished != ForwardMsg.FINISHED_SUCCESSFULLY:
             raise RuntimeError(f"the page's script ended with status {answer.script_finished}")
 
-    def upload(self, key: str, name: str, data: bytes) -> None:
-        """Put one more file into an uploader and let the page run."""
+    def upload(self, key: str, name: str, data: bytes, over: Event | None = None) -> None:
+        """Put one more file into an uploader and let the page run, until `over` is set where it is given."""
         uploader = self.widget("file_uploader", key)
         urls = self._file_urls(name)
         with self._http.put(
@@ -148,7 +158,7 @@ class Session:
         state = self._widgets.setdefault(uploader.id, WidgetState(id=uploader.id))
         files = state.file_uploader_state_value.uploaded_file_info
         files.add(name=name, size=len(data), file_id=urls.file_id, file_urls=urls)
-        self.rerun()
+        self.rerun(over)
 
     def report(self, key: str, **state: Any) -> None:
         """Let a component tell the page something, as the browser's part of it would."""
@@ -166,6 +176,20 @@ class Session:
     def all(self, kind: str) -> list[Any]:
         """The page's elements of a kind, such as markdown, imgs or download_button."""
         return [getattr(element, kind) for element in self.elements if element.WhichOneof("type") == kind]
+
+    def download(self, label: str) -> bytes:
+        """The file behind a download button; the server makes it now, if it makes it only when asked."""
+        (button,) = (button for button in self.all("download_button") if button.label == label)
+        if not button.HasField("deferred_file_id"):
+            return self.get(button.url)
+        message = BackMsg()
+        message.backend_operation_request.request_id = label
+        message.backend_operation_request.session_id = self._id
+        message.backend_operation_request.deferred_file.file_id = button.deferred_file_id
+        self._socket.send(message.SerializeToString())
+        while (answer := self._receive()).WhichOneof("type") != "backend_operation_response":
+            self._take(answer)
+        return self.get(answer.backend_operation_response.deferred_file.url)
 
     def get(self, url: str) -> bytes:
         """What lies at an address that an element named, such as a picture's."""

@@ -132,7 +132,7 @@ async def batch(page: Page, address: str, seed: int, record: Record) -> None:
     await switch(page, "Batch")
     await page.locator("input[type=file]").first.set_input_files(payload([("photos.zip", archive(seed))]))
     await expect(page.get_by_text("1 could not be read; the others are classified.").first).to_be_visible()
-    await export(page, "CSV", record)
+    await export(page, "Export CSV", record)
 
 
 async def history(page: Page, address: str, seed: int, record: Record) -> None:

@@ -4,7 +4,7 @@
     python -m core predict folder/ photos.zip --json       # one JSON object a line
     python -m core predict shoe.jpg --all-types            # among all product types, not the classes alone
     python -m core predict --list paths.txt --csv out.csv --parquet out.parquet
-    torchrun --nproc-per-node 4 -m core predict folder/ --csv out.csv
+    python -m core predict s3://bucket/folder --parquet s3://bucket/results --ray   # on a Ray cluster
     python -m core find street.jpg --csv garments.csv      # the garments in photos, a row each: box, class, share of the photo
     python -m core export --onnx garments.onnx             # the network for other runtimes, with all that they need to know
     python -m core card > docs/model-card.md               # of the shipped run, or of --run artifacts/runs/RUN
@@ -12,8 +12,8 @@
 A photo that is probably not one of the classes is called "Out of scope", with the closest classes; in records `in_scope` is then false.
 
 With --csv or --parquet the work is resumable: after a kill the same command continues, and the files are those of an
-uninterrupted run but for the milliseconds. Several processes (torchrun, or RANK and WORLD_SIZE in the environment) share the
-photos; the first one writes.
+uninterrupted run but for the milliseconds. Photos are then not printed, but for --json. With --ray (requirements-ray.txt) all
+machines of a Ray cluster share the photos; --parquet then names a folder of Parquet files.
 
 Exit status: 0 if at least one photo was classified or the export or card is written, 1 if none or if it could not be done,
 2 for wrong usage.
@@ -24,6 +24,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import re
 import sys
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator
@@ -39,9 +40,9 @@ from core.artifacts.labels import ALL, OUT_OF_SCOPE
 from core.artifacts.run import Run, current_run
 from core.bulk.garments import Garments, find_all, save_garments
 from core.bulk.heatmaps import SIZE, save_heatmap
-from core.bulk.journal import Journal
+from core.bulk.journal import Journal, journal_of
 from core.bulk.pipeline import BATCH, Request, predict
-from core.bulk.shards import Shard, discard, journals, locked, merged, wait_for_all
+from core.bulk.progress import Progress, progress
 from core.bulk.writers import Record, save_csv, save_parquet
 from core.errors import GarmentError, UnwritableResults
 from core.images.decode import ACCEPTED_SUFFIXES, display_name
@@ -52,9 +53,6 @@ from core.inference.classifier import Classifier
 from core.inference.onnx_export import export_onnx
 from core.inference.postprocess import Controls
 from core.settings import DEFAULTS
-
-PHOTOS_WORTH_A_BAR = 20
-SECONDS_IN_A_LOG = 10  # between two lines of progress where nobody watches
 
 
 class _WrongUsage(Exception):
@@ -124,6 +122,9 @@ def _add_predict(command: argparse.ArgumentParser) -> None:
         help="factor on bottoms, 0 to 1 (the reference's: 0.6)",
     )
     command.add_argument("--roi", metavar="X,Y,W,H", help="look only at this region, in pixels of the upright photo")
+    command.add_argument(
+        "--ray", action="store_true", help="share the work on a Ray cluster; needs --parquet with a new folder"
+    )
     command.add_argument("--heatmap", type=Path, metavar="DIR", help="save a Grad-CAM overlay of each photo as PNG")
 
 
@@ -165,13 +166,14 @@ def _find(options: argparse.Namespace) -> int:
     classifier = Classifier(current_run(), busy=True)
     classifier.check_finds()
     outcomes = Counter[str]()
-    photos = _told(find_all(classifier, find_photos(options.paths), options.out_of_scope), outcomes)
+    photos = find_all(classifier, find_photos(options.paths), options.out_of_scope)
     if options.csv:
-        with _room_needed(options.csv):
-            save_garments(options.csv, photos)
+        total = take_inventory(find_photos(options.paths)).photos
+        with _room_needed(options.csv), progress(total, 0) as bar:
+            save_garments(options.csv, _counted(photos, outcomes, bar))
     else:
-        for _ in photos:
-            pass
+        for photo in _counted(photos, outcomes):
+            tqdm.write(_garments_line(photo))
     place = f"; written to {options.csv}" if options.csv else ""
     total = outcomes["photos"]
     print(
@@ -181,11 +183,14 @@ def _find(options: argparse.Namespace) -> int:
     return 0 if total > outcomes["not readable"] else 1
 
 
-def _told(photos: Iterable[Garments], outcomes: Counter[str]) -> Iterator[Garments]:
-    """The same photos, each printed as it comes, and counted."""
+def _counted(photos: Iterable[Garments], outcomes: Counter[str], bar: Progress | None = None) -> Iterator[Garments]:
+    """The same photos, each counted as it comes."""
     for photo in photos:
         outcomes.update({"photos": 1, "garments": len(photo.found), "not readable": int(bool(photo.error))})
-        tqdm.write(_garments_line(photo))
+        if bar:
+            bar.update(1)
+            if photo.error:  # which the file has no row for
+                tqdm.write(_garments_line(photo), file=sys.stderr)
         yield photo
 
 
@@ -204,13 +209,12 @@ def _place(region: Region) -> str:
 
 @dataclass(frozen=True)
 class _Job:
-    """What `predict` is to do, and this process's part in it."""
+    """What `predict` is to do."""
 
     options: argparse.Namespace
     classifier: Classifier
     request: Request
     inventory: Inventory
-    shard: Shard
 
     @property
     def target(self) -> Path | None:
@@ -230,22 +234,48 @@ class _Job:
 
 
 def _predict(options: argparse.Namespace) -> int:
+    if options.ray:
+        return _on_ray(options)
     classifier = Classifier(current_run(), busy=True)
     try:
-        request, shard = _request(options, classifier), Shard.from_environment()
+        request = _request(options, classifier)
         inventory = take_inventory(_photos(options))
     except (GarmentError, ValueError, OSError) as error:
         raise _WrongUsage(str(error)) from None
-    job = _Job(options, classifier, request, inventory, shard)
+    job = _Job(options, classifier, request, inventory)
     if job.target:
         return _to_files(job, job.target)
-    if shard.size > 1:
-        raise _WrongUsage("Several processes need --csv or --parquet to put their results together.")
     outcomes = Counter[str]()
     for records in _records(job):
         _show(records, options.json)
         outcomes.update(map(_outcome, records))
     return _finished(outcomes, [options.heatmap])
+
+
+def _on_ray(options: argparse.Namespace) -> int:
+    """`predict` on a Ray cluster."""
+    from core.bulk.on_ray import predict_on_ray  # loads what only this needs
+
+    if options.csv or options.json or options.heatmap or not options.parquet:
+        raise _WrongUsage(
+            "--ray needs --parquet with a new folder, and cannot be used with --csv, --json or --heatmap."
+        )
+    run = current_run()
+    try:
+        request = _request(options, Classifier(run))
+    except (GarmentError, ValueError) as error:
+        raise _WrongUsage(str(error)) from None
+    listed, target = options.list and _address(options.list), _address(options.parquet)
+    written = predict_on_ray(run, request, [*map(_address, options.paths)], listed, target)
+    outcomes = Counter[str]()
+    for rows in written.to_batches(columns=["label", "in_scope"]):
+        outcomes.update(map(_outcome, rows.to_pylist()))
+    return _finished(outcomes, [options.parquet])
+
+
+def _address(path: Path) -> str:
+    """A path, or the address of an object store, of which pathlib drops a slash."""
+    return re.sub(r"^([a-z][a-z0-9+.-]+):/(?!/)", r"\1://", str(path))
 
 
 def _photos(options: argparse.Namespace) -> Iterator[PhotoFile]:
@@ -297,17 +327,10 @@ def _check_heatmaps(folder: Path, paths: list[Path]) -> None:
 
 
 def _records(job: _Job, done: int = 0) -> Iterator[list[Record]]:
-    """Records of one batch after another of this process's, after the first `done`, with progress on stderr."""
-    batches = itertools.islice(job.shard.take(batched(_photos(job.options), BATCH)), done, None)
-    total = job.shard.photos(job.inventory.photos)
-    bar = tqdm(
-        total=total,
-        initial=min(done * BATCH, total),
-        unit="img",
-        mininterval=0.1 if sys.stderr.isatty() else SECONDS_IN_A_LOG,
-        disable=total < PHOTOS_WORTH_A_BAR or job.shard.rank > 0,
-    )
-    with bar:
+    """Records of one batch after another, after the first `done`, with progress on stderr."""
+    batches = itertools.islice(batched(_photos(job.options), BATCH), done, None)
+    total = job.inventory.photos
+    with progress(total, min(done * BATCH, total)) as bar:
         for results in predict(job.classifier, batches, job.request):
             if job.options.heatmap:
                 for result in results:
@@ -355,20 +378,16 @@ def _finished(outcomes: Counter[str], written: Iterable[Path | None]) -> int:
 
 
 def _to_files(job: _Job, target: Path) -> int:
-    """Classify this process's batches into its journal; the first process then writes the files from all journals."""
-    parts = journals(target, job.task, job.shard.size)[: Shard().batches(job.inventory.photos)]
-    if job.shard.rank < len(parts):
-        with _room_needed(target):
-            _fill(parts[job.shard.rank], job)
-    if job.shard.rank > 0:
-        return 0
-    wait_for_all(parts, job.inventory.photos)
+    """Classify into the journal, then write the files from it."""
+    journal = journal_of(target, job.task)
+    with _room_needed(target):
+        _fill(journal, job)
     for save, path in ((save_csv, job.options.csv), (save_parquet, job.options.parquet)):
         if path:
             with _room_needed(path):
-                save(path, merged(parts))
-    outcomes = Counter(map(_outcome, merged(parts)))
-    discard(parts)
+                save(path, journal.records())
+    outcomes = Counter(map(_outcome, journal.records()))
+    journal.discard()
     return _finished(outcomes, [job.options.csv, job.options.parquet, job.options.heatmap])
 
 
@@ -385,14 +404,14 @@ def _room_needed(path: Path) -> Generator[None]:
 
 
 def _fill(journal: Journal, job: _Job) -> None:
-    with locked(journal):
+    with journal.locked():
         done = journal.resume()
         if done:
             print(f"{journal.path} holds {done} finished batches of {BATCH}: continuing.", file=sys.stderr)
         for records in _records(job, done):
             journal.append(records)
-            if job.shard.size == 1:
-                _show(records, job.options.json)
+            if job.options.json:
+                _show(records, as_json=True)
 
 
 if __name__ == "__main__":

@@ -50,3 +50,7 @@ class FeedbackUnavailable(GarmentError):
 
 class Unconfined(GarmentError):
     """Visitors' files are not read: the kernel cannot confine the process that would read them, and the setting requires it."""
+
+
+class Busy(GarmentError):
+    """Too many visitors wait already; try again later."""

@@ -16,4 +16,4 @@ with shell.errors_shown():
     selection = select_rows(source.predictions)
     counts = confusion.counts_of(source.predictions, selection.answered)
     matrix.headline(source, selection, counts)
-    tabs.tabs(source, selection, counts, matrix.controls(source, counts))
+    tabs.analysis(source, selection, counts)

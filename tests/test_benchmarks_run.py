@@ -49,6 +49,7 @@ class Small(NamedTuple):
 IN_SMALL = {
     "bulk": [Small("20 40", {"ROUNDS": 1, "BATCHES": 2})],
     "confusion_million": [Small("", {"ROWS": 2000, "FIRST_VIEWS": 1, "REPEATS": 1})],
+    "decode": [Small("", {"ROUNDS": 1, "PHONE": [300, 400]})],
     "dispatch": [Small("", {"USERS": 2, "PHOTOS": 2, "LOOKING": 0.1})],
     "engines": [Small("--data catalogue.zip --photos 8 --chart chart.svg", {"ROUNDS": 1, "WARM_UP": 1, "PASSES": 1})],
     "find_garments": [Small()],
@@ -64,7 +65,13 @@ IN_SMALL = {
     "kills": [Small("--kills 1 --small")],
     "label_noise": [Small()],
     "latency": [Small("", {"ROUNDS": 1, "MATRIX": 256})],
-    "load": [Small("--users 2 --uploads 4", {"PHOTOS": 1, "LOOKING": 0.1, "KEPT": 1})],
+    "load": [
+        Small(
+            "--users 2 --uploads 4",
+            {"PHOTOS": 1, "LOOKING": 0.1, "KEPT": 1, "QUIET": 1, "QUIET_PHOTOS": 1}
+            | {"ZIP_BYTES": 10**6, "ZIP_PHOTO": [600, 800], "TABS": 2, "TAB_PHOTO": [800, 800]},
+        )
+    ],
     "results": [Small()],
     "robustness": [Small("--data catalogue.zip --photos 4")],
     "serving_size": [Small()],

@@ -13,7 +13,8 @@ from tests.conftest import ROOT
 
 # The packages of core, bottom to top: each imports from those below it only, never from one beside it.
 LAYERS = (
-    ("errors", "settings", "files", "samples", "turns"),
+    ("errors", "settings", "files", "samples", "stopwatch"),
+    ("turns",),
     ("confinement",),
     ("images", "artifacts"),
     ("inference", "feedback", "analysis"),
@@ -134,7 +135,7 @@ def test_a_page_runs_without_torch(page: Path):
 
 
 def test_the_first_page_does_not_wait_for_libraries_it_can_do_without():
-    heavy = {"pandas", "pyarrow", "sklearn"}
+    heavy = {"pandas", "pyarrow", "scipy", "sklearn"}
     assert loads(RUN_PAGE.format(page=str(ROOT / "Home.py")), heavy) == ""
     assert "pandas" in loads(RUN_PAGE.format(page=str(ROOT / "pages" / "2_Training_history.py")), heavy)
 

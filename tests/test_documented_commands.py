@@ -47,7 +47,11 @@ from train import initial_weights, pipeline, targets
 from train.config import Recipe, load_recipe
 from train.loop import Trainer
 
-CORE = [arguments for module, arguments in MODULES if module == "core" and arguments != "predict"]
+CORE = [
+    arguments
+    for module, arguments in MODULES
+    if module == "core" and arguments != "predict" and "--ray" not in arguments  # which has a test of its own
+]
 ELSEWHERE = ("", "--smoke", "download", "download --to data")
 TRAIN = [
     arguments
@@ -92,7 +96,8 @@ def test_a_command_of_core_runs(arguments: str, capsys):
     assert core(words) == 0
     named = zip(words, words[1:], strict=False)
     written = [Path(file) for option, file in named if option in ("--csv", "--parquet", "--onnx", "--heatmap")]
-    assert capsys.readouterr().out and all(path.exists() for path in written)
+    assert capsys.readouterr().out or written
+    assert all(path.exists() for path in written)
 
 
 def block(document: str, beginning: str) -> str:

@@ -7,6 +7,7 @@ A confusion matrix `counts` is int (n_classes, n_classes), true class in rows, p
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -78,6 +79,12 @@ def cell_table(counts: np.ndarray, names: Sequence[str], by: str) -> pd.DataFram
         names: of the classes.
         by: what `n` and `rate` refer to, as for `normalise`.
     """
+    return _cells(counts.tobytes(), counts.dtype.str, counts.shape, tuple(names), by).copy()
+
+
+@lru_cache(32)  # a page asks several times for the same one
+def _cells(counts_bytes: bytes, kind: str, shape: tuple[int, ...], names: tuple[str, ...], by: str) -> pd.DataFrame:
+    counts = np.frombuffer(counts_bytes, kind).reshape(shape)
     true, predicted = np.indices(counts.shape).reshape(2, -1)
     table = pd.DataFrame(
         {

@@ -1,1 +1,1 @@
-"""Many photos at once: batches, shards, journals and the files of results."""
+"""Many photos at once: batches, journals and the files of results."""

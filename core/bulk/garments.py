@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+from collections import deque
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +16,7 @@ from core.images.decode import Photo, decode_photo, spreadsheet_name
 from core.images.sources import PhotoFile
 from core.inference.classifier import FIND_ENOUGH, Classifier, Found
 
+THREADS, AHEAD = 3, 6
 COLUMNS = ("file", "left", "top", "right", "bottom", "label", "probability", "in_scope", "share")
 
 
@@ -36,16 +39,29 @@ class Garments(NamedTuple):
 def find_all(
     classifier: Classifier, files: Iterable[PhotoFile], out_of_scope: bool = False, decode: Decode = decode_photo
 ) -> Iterator[Garments]:
-    """The garments of one photo after another; with finds of none of the classes if `out_of_scope`.
+    """The garments of one photo after another, in bounded memory; with finds of none of the classes if `out_of_scope`.
 
-    Strangers' photos are decoded by `core.images.sandbox.decode_apart`.
+    While one photo is in the network, AHEAD others are decoded; those of strangers by `core.images.sandbox.decode_apart`.
     """
-    for file in files:
+    waiting: deque[Future[Garments]] = deque()
+    with ThreadPoolExecutor(THREADS) as pool:
         try:
-            photo = decode(file.read(), file.name, FIND_ENOUGH)
-            yield Garments(file.name, classifier.find(photo, out_of_scope), photo=photo)
-        except GarmentError as error:
-            yield Garments(file.name, [], str(error))
+            for file in files:
+                waiting.append(pool.submit(_find, classifier, file, out_of_scope, decode))
+                if len(waiting) > AHEAD:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _find(classifier: Classifier, file: PhotoFile, out_of_scope: bool, decode: Decode) -> Garments:
+    try:
+        photo = decode(file.read(), file.name, FIND_ENOUGH)
+        return Garments(file.name, classifier.find(photo, out_of_scope), photo=photo)
+    except GarmentError as error:
+        return Garments(file.name, [], str(error))
 
 
 def save_garments(path: Path, photos: Iterable[Garments]) -> None:

@@ -5,13 +5,21 @@ from __future__ import annotations
 import itertools
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from core.errors import InvalidData
 
 Record = dict[str, Any]
+
+
+def journal_of(target: Path, task: dict[str, Any]) -> Journal:
+    """The journal beside a file of results."""
+    return Journal(target.with_name(f"{target.name}.part"), task)
 
 
 class Journal:
@@ -60,9 +68,27 @@ class Journal:
             for line in itertools.takewhile(_is_whole, file):
                 yield json.loads(line)
 
-    def finished(self) -> int:
-        """How many batches are finished; 0 while there is no file."""
-        return max(0, len(list(self._line_ends())) - 1) if self.path.exists() else 0
+    def records(self) -> Iterator[Record]:
+        """The records of the finished batches, in the order of the photos. Raises InvalidData as `resume` does."""
+        return itertools.chain.from_iterable(self.batches())
+
+    @contextmanager
+    def locked(self) -> Generator[None]:
+        """Keep a second process from writing this journal. Raises InvalidData if one does already."""
+        lock = FileLock(f"{self.path}.lock", blocking=False)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise InvalidData(f"Another process is writing {self.path}. Wait for it, or name another file.") from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def discard(self) -> None:
+        """Delete it: the results stand in their files."""
+        self.path.unlink(missing_ok=True)
+        Path(f"{self.path}.lock").unlink(missing_ok=True)
 
     def _append(self, content: Any) -> None:
         with self.path.open("ab") as file:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -15,14 +17,16 @@ from core.artifacts.labels import LabelSet
 from core.errors import GarmentError
 from core.images.decode import Photo, decode_photo
 from core.images.region import Region, clamp
-from core.images.sources import PhotoFile
+from core.images.sources import PhotoFile, batched
 from core.inference.attributes import ATTRIBUTES
+from core.inference.batching import TOGETHER
 from core.inference.classifier import Answer, Classifier, Input, Reading
 from core.inference.postprocess import Controls
 from core.settings import DEFAULTS
 
 BATCH = 32
 BATCHES_AHEAD = 3  # begun while the results of another are taken
+A_TURN = 16  # photos that a visitor has classified in one turn
 THREADS = 4  # that decode
 PASSES = 2  # of the network at once: each fills the gaps in which the other waits for its slowest thread
 
@@ -92,6 +96,28 @@ def predict(
     finally:
         for pool in (decoders, network):
             pool.shutdown(cancel_futures=True)
+
+
+def predict_in_turns(
+    classifier: Classifier,
+    files: Iterable[PhotoFile],
+    request: Request,
+    decode: Decode,
+    turn: Callable[[], AbstractContextManager[None]],
+) -> Iterator[list[Result]]:
+    """As `predict`, A_TURN photos at a time, each time in a turn of the visitor's, so that others are answered between them.
+
+    Args:
+        classifier: shared by all visitors.
+        files: the photos.
+        request: how they are to be classified.
+        decode: `core.images.sandbox.decode_apart`.
+        turn: takes a turn, and gives it back.
+    """
+    for photos in batched(files, A_TURN):
+        with turn():
+            results = [*predict(classifier, batched(photos, TOGETHER), request, decode)]
+        yield [*itertools.chain(*results)]
 
 
 class _Decoded(NamedTuple):

@@ -5,22 +5,22 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable, Collection, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import pandas as pd
 
 from core.artifacts.labels import LabelSet
-from core.bulk.pipeline import Decode, Request, predict
+from core.bulk.pipeline import Decode, Request, predict_in_turns
 from core.errors import GarmentError, InvalidData
 from core.images.dataset import PhotoFiles
 from core.images.decode import decode_photo
-from core.images.sources import PhotoFile, batched, find_photos, photos_in_zip
+from core.images.sources import PhotoFile, find_photos, photos_in_zip
 from core.inference.classifier import Classifier
 from core.inference.postprocess import softmax
 from core.settings import TEST_SETS, test_sets_folder
 
-BATCH = 16
 OFFERED = (".csv", ".parquet", ".zip")
 
 
@@ -131,6 +131,7 @@ def classify_labelled(
     photos: list[LabelledPhoto],
     progress: Callable[[float], object],
     decode: Decode = decode_photo,
+    turn: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> tuple[pd.DataFrame, dict[str, str]]:
     """Predictions in the format of `predictions.csv`, in bounded memory however large and many the photos are.
 
@@ -139,6 +140,7 @@ def classify_labelled(
         photos: with their classes.
         progress: called after each batch with the share that is done, in [0, 1].
         decode: `core.images.sandbox.decode_apart` for photos of strangers.
+        turn: as of `core.bulk.pipeline.predict_in_turns`.
 
     Returns:
         The table, and why photos that cannot be read were left out, by id.
@@ -148,7 +150,7 @@ def classify_labelled(
     """
     rows, failures = [], {}
     waiting = iter(photos)
-    for results in predict(classifier, batched((photo.file for photo in photos), BATCH), Request(), decode):
+    for results in predict_in_turns(classifier, (photo.file for photo in photos), Request(), decode, turn):
         for photo, result in zip([next(waiting) for _ in results], results, strict=True):
             if result.reading is None:
                 failures[photo.id] = result.record["error"]

@@ -36,10 +36,15 @@ def save_csv(path: Path, records: Iterable[Record]) -> None:
 
 def save_parquet(path: Path, records: Iterable[Record]) -> None:
     """The columns of the CSV, with types. Raises OSError."""
-    rows = map(_row, records)
+    waiting = iter(records)
     with replaced(path) as partial, pq.ParquetWriter(partial, SCHEMA) as writer:
-        while chunk := list(itertools.islice(rows, ROWS_AT_ONCE)):
-            writer.write_batch(pa.RecordBatch.from_pylist(chunk, SCHEMA))
+        while chunk := list(itertools.islice(waiting, ROWS_AT_ONCE)):
+            writer.write_table(table_of(chunk))
+
+
+def table_of(records: Iterable[Record]) -> pa.Table:
+    """Records as a table with SCHEMA."""
+    return pa.Table.from_pylist([*map(_row, records)], SCHEMA)
 
 
 def _row(record: Record) -> Record:

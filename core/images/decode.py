@@ -103,7 +103,9 @@ def spreadsheet_name(name: str) -> str:
     return f"'{name}" if name.startswith(FORMULA) else name
 
 
-def decode_photo(data: bytes, name: str = "", at_least: tuple[int, int] | None = None) -> Photo:
+def decode_photo(
+    data: bytes, name: str = "", at_least: tuple[int, int] | None = None, sha256: str | None = None
+) -> Photo:
     """Decode a photo.
 
     The first frame is taken; EXIF orientation is applied (a damaged EXIF block counts as none); an embedded colour profile is
@@ -114,6 +116,7 @@ def decode_photo(data: bytes, name: str = "", at_least: tuple[int, int] | None =
         name: the file's name, for messages only.
         at_least: (width, height) that are enough for the upright image; a JPEG is then decoded at 1/2, 1/4 or 1/8 of its
             size if that still is as large, in a fraction of the time, any other photo reduced by a whole number once it is decoded.
+        sha256: of the bytes, where it is known; otherwise it is computed.
 
     Raises:
         UnreadablePhoto: whatever is wrong with the bytes; no other exception leaves this function.
@@ -139,7 +142,7 @@ def decode_photo(data: bytes, name: str = "", at_least: tuple[int, int] | None =
     except Exception as error:  # Pillow's plugins raise nearly anything on damaged files
         _note(logging.INFO, data, error)
         raise damaged(data, name) from error
-    return Photo(image, shown, kind, hashlib.sha256(data).hexdigest(), *size)
+    return Photo(image, shown, kind, sha256 or hashlib.sha256(data).hexdigest(), *size)
 
 
 def damaged(data: bytes, name: str = "") -> UnreadablePhoto:

@@ -36,8 +36,8 @@ confined = Confined("core.images.sandbox:answer", PROCESSES, MEMORY, SECONDS, 3 
 
 Image.init()  # nothing can be imported once a process is confined
 EXAMPLES = (  # what a process decodes before a photo comes
-    ({"name": "", "at_least": [8, 8]}, encode_jpeg(Image.new("RGB", (48, 64)), 75)),
-    ({"name": "", "at_least": None}, b"no photo"),
+    ({"name": "", "at_least": [8, 8], "sha256": "0"}, encode_jpeg(Image.new("RGB", (48, 64)), 75)),
+    ({"name": "", "at_least": None, "sha256": "0"}, b"no photo"),
 )
 
 
@@ -51,7 +51,13 @@ def level() -> Layer:
     return confined.level()
 
 
-def decode_apart(data: bytes, name: str = "", at_least: tuple[int, int] | None = None, visitor: str = "") -> Photo:
+def decode_apart(
+    data: bytes,
+    name: str = "",
+    at_least: tuple[int, int] | None = None,
+    visitor: str = "",
+    sha256: str | None = None,
+) -> Photo:
     """`core.images.decode.decode_photo` in another process; safe to call from several threads.
 
     Args:
@@ -59,6 +65,7 @@ def decode_apart(data: bytes, name: str = "", at_least: tuple[int, int] | None =
         name: as for decode_photo.
         at_least: as for decode_photo.
         visitor: whose photo it is; visitors who take little come before those who take much.
+        sha256: as for decode_photo.
 
     Raises:
         UnreadablePhoto: as decode_photo, and for a photo at which the process stopped twice or would not end.
@@ -67,14 +74,15 @@ def decode_apart(data: bytes, name: str = "", at_least: tuple[int, int] | None =
     if not data or len(data) > MAX_BYTES:
         return decode_photo(data, name, at_least)  # which refuses it unread
     shown = display_name(name)
+    sha256 = sha256 or hashlib.sha256(data).hexdigest()
     try:
-        told, pixels = confined({"name": shown, "at_least": at_least}, data, visitor)
+        told, pixels = confined({"name": shown, "at_least": at_least, "sha256": sha256}, data, visitor)
     except Ended as error:
         raise (too_slow(name) if error.too_slow else _stopped(shown)) from error
     if "refused" in told:
         raise UnreadablePhoto(str(told["refused"]))
     try:
-        return _photo(told, pixels, data, shown)
+        return _photo(told, pixels, sha256, shown)
     except (ValueError, KeyError, TypeError) as error:
         raise _stopped(shown) from error
 
@@ -83,7 +91,7 @@ def _stopped(shown: str) -> UnreadablePhoto:
     return UnreadablePhoto(f"{shown or NAMELESS} {STOPPED}")
 
 
-def _photo(told: dict[str, Any], pixels: bytearray, data: bytes, name: str) -> Photo:
+def _photo(told: dict[str, Any], pixels: bytearray, sha256: str, name: str) -> Photo:
     """The photo that a process says it decoded. Raises ValueError, KeyError or TypeError if that makes no sense."""
     (width, height), (full_width, full_height) = told["image"], told["size"]
     if not all(isinstance(side, int) for side in (width, height, full_width, full_height)):
@@ -91,16 +99,16 @@ def _photo(told: dict[str, Any], pixels: bytearray, data: bytes, name: str) -> P
     if not (0 < width <= full_width and 0 < height <= full_height and full_width * full_height <= MAX_PIXELS):
         raise ValueError(f"{width} x {height} pixels of {full_width} x {full_height}")
     image = Image.frombytes("RGB", (width, height), pixels)  # ValueError for too few or too many
-    return Photo(
-        image, name, display_name(str(told["format"])), hashlib.sha256(data).hexdigest(), full_width, full_height
-    )
+    return Photo(image, name, display_name(str(told["format"])), sha256, full_width, full_height)
 
 
 def answer(asked: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
     """What a confined process does: decode one photo."""
     at_least = asked["at_least"]
     try:
-        photo = decode_photo(data, str(asked["name"]), (at_least[0], at_least[1]) if at_least else None)
+        photo = decode_photo(
+            data, str(asked["name"]), (at_least[0], at_least[1]) if at_least else None, asked["sha256"]
+        )
     except UnreadablePhoto as error:
         return {"refused": str(error)}, b""
     return {"format": photo.format, "size": photo.size, "image": photo.image.size}, photo.image.tobytes()

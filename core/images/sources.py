@@ -56,7 +56,7 @@ def find_photos(paths: Iterable[Path]) -> Iterator[PhotoFile]:
         elif path.suffix.lower() == ".zip" and stat.S_ISREG(kind):
             yield from _photos_in_zip_file(path)
         else:
-            yield _on_disk(path)
+            yield photo_on_disk(path)
 
 
 def listed_paths(list_file: Path) -> Iterator[Path]:
@@ -65,6 +65,17 @@ def listed_paths(list_file: Path) -> Iterator[Path]:
         for line in file:
             if line.strip():
                 yield Path(line.rstrip("\n"))
+
+
+def is_photo(name: str) -> bool:
+    """By its suffix; macOS's companion files (`._shirt.jpg`) carry it too and are none."""
+    path = PurePosixPath(name)
+    return path.suffix.lower() in ACCEPTED_SUFFIXES and not path.name.startswith("._")
+
+
+def photo_on_disk(path: Path) -> PhotoFile:
+    """The photo at a path."""
+    return _photo(str(path), partial(_open_file, path))
 
 
 def take_inventory(files: Iterable[PhotoFile]) -> Inventory:
@@ -139,7 +150,7 @@ def _photos_in_folder(folder: Path) -> Iterator[PhotoFile]:
         subfolders.sort()
         for name in sorted(filter(is_photo, names)):
             empty = False
-            yield _on_disk(Path(path, name))
+            yield photo_on_disk(Path(path, name))
     for error in refused:
         yield _photo(str(error.filename), partial(_refuse, error))
     if empty and not refused:
@@ -153,22 +164,12 @@ def _photos_in_zip_file(path: Path) -> Iterator[PhotoFile]:
         yield _photo(str(path), partial(_refuse, error))
 
 
-def is_photo(name: str) -> bool:
-    """By its suffix; macOS's companion files (`._shirt.jpg`) carry it too and are none."""
-    path = PurePosixPath(name)
-    return path.suffix.lower() in ACCEPTED_SUFFIXES and not path.name.startswith("._")
-
-
 def _kind(path: Path) -> int:
     """The kind of a file, as in `st_mode`; 0 where none can be found."""
     try:
         return path.stat().st_mode
     except (OSError, ValueError):  # a name may be too long, or hold a zero
         return 0
-
-
-def _on_disk(path: Path) -> PhotoFile:
-    return _photo(str(path), partial(_open_file, path))
 
 
 def _open_file(path: Path) -> IO[bytes]:

@@ -1,31 +1,63 @@
-"""One network for many visitors: what waits at the same moment goes through it together, and what it has seen it remembers."""
+"""One network for many visitors: what waits at the same moment goes through it together, and what it has seen it remembers.
+
+The batching window adapts to the traffic by itself: it is as long as the pass before, so that nobody waits for company while the network
+is free, and under load each pass is as full as may be (`python -m benchmarks.dispatch` compares it with a window of fixed length).
+"""
 
 from __future__ import annotations
 
 import hashlib
 import itertools
-from collections import deque
+import time
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from threading import Lock
 
 import numpy as np
 from cachetools import LRUCache
 
 from core.inference.engine import Activations, Engine
+from core.stopwatch import took
 
-TOGETHER = 16  # photos in one forward pass at most, unless one request has more
+TOGETHER = (
+    8  # photos in one forward pass at most: longer passes are hardly faster by the photo, and all others wait for them
+)
+LATER = 0.02  # seconds by which each photo of a request puts it back in the queue
 REMEMBERED = 24 * 2**20  # bytes; a photo takes about 80 KB at 96x72
+
+
+@dataclass(eq=False)
+class _Request:
+    """Photos that wait for the network.
+
+    Args:
+        pixels: uint8 (B, H, W, 3).
+        answer: to be set.
+        came: when.
+        begun: when its pass began.
+    """
+
+    pixels: np.ndarray
+    answer: Future[Activations] = field(default_factory=Future[Activations])
+    came: float = field(default_factory=time.perf_counter)
+    begun: float = 0.0
+
+    @property
+    def place(self) -> float:
+        """In the queue: small requests overtake large ones that came a little before them."""
+        return self.came + LATER * len(self.pixels)
 
 
 class Dispatcher:
     """Runs an engine for any number of threads, in place of it.
 
-    Forward passes never overlap: each takes what is waiting, so that under load a photo costs what it costs in a batch. Photos seen
-    lately, whoever asked, are answered from memory.
+    Forward passes never overlap: each takes what is waiting, so that under load a photo costs what it costs in a batch. Requests of many
+    photos are split, and wait a little longer than those of few, for visitors with one photo are not to wait for one with many. Photos
+    seen lately, whoever asked, are answered from memory.
 
     Args:
         engine: to run.
-        together: photos in one forward pass at most, unless one request has more.
+        together: photos in one forward pass at most.
         remembered: bytes of results that are kept, those used longest ago being dropped.
     """
 
@@ -36,7 +68,7 @@ class Dispatcher:
         self.provider, self.provider_problem = engine.provider, engine.provider_problem
         self._known: LRUCache[bytes, Activations] = LRUCache(remembered, getsizeof=_bytes)
         self._lock = Lock()
-        self._waiting: deque[tuple[np.ndarray, Future[Activations]]] = deque()
+        self._waiting: list[_Request] = []
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="network")  # ends with this object
 
     def run(self, pixels: np.ndarray) -> Activations:
@@ -57,41 +89,56 @@ class Dispatcher:
         return result
 
     def _ask(self, pixels: np.ndarray) -> Activations:
-        answer: Future[Activations] = Future()
-        self._waiting.append((pixels, answer))
+        parts = [self._asked(pixels[start : start + self.together]) for start in range(0, len(pixels), self.together)]
+        answers = [request.answer.result() for request in parts]
+        took("queue", parts[0].begun - parts[0].came)
+        return Activations(*(np.concatenate(part) for part in zip(*answers, strict=True)))
+
+    def _asked(self, pixels: np.ndarray) -> _Request:
+        request = _Request(pixels)
+        with self._lock:
+            self._waiting.append(request)
         self._worker.submit(self._serve)
-        return answer.result()
+        return request
 
     def _serve(self) -> None:
-        """One forward pass over the requests that have waited longest, if an earlier pass has not taken them along."""
+        """One forward pass over the requests whose turn it is, if an earlier pass has not taken them along."""
         if requests := self._next():
             self._answer(requests)
 
-    def _answer(self, requests: list[tuple[np.ndarray, Future[Activations]]]) -> None:
+    def _answer(self, requests: list[_Request]) -> None:
         """One forward pass; if it fails, one for each request, for together they may be what is too much."""
         try:
-            logits, features = self.engine.run(np.concatenate([pixels for pixels, _ in requests]))
+            logits, features = self.engine.run(np.concatenate([request.pixels for request in requests]))
         except Exception as error:
             if len(requests) == 1:
-                requests[0][1].set_exception(error)
+                requests[0].answer.set_exception(error)
                 return
             for request in requests:
                 self._answer([request])
             return
-        ends = itertools.accumulate(len(pixels) for pixels, _ in requests)
-        for (pixels, answer), end in zip(requests, ends, strict=True):
-            part = slice(end - len(pixels), end)
-            answer.set_result(Activations(logits[part], features[part]))
+        ends = itertools.accumulate(len(request.pixels) for request in requests)
+        for request, end in zip(requests, ends, strict=True):
+            part = slice(end - len(request.pixels), end)
+            request.answer.set_result(Activations(logits[part], features[part]))
 
-    def _next(self) -> list[tuple[np.ndarray, Future[Activations]]]:
-        """Requests of one size of photo, `together` photos at most, at least one request if any waits. The worker alone takes any."""
-        requests, photos = [], 0
-        while self._waiting:
-            pixels, _ = self._waiting[0]
-            if requests and (photos + len(pixels) > self.together or pixels.shape[1:] != requests[0][0].shape[1:]):
-                break
-            requests.append(self._waiting.popleft())
-            photos += len(pixels)
+    def _next(self) -> list[_Request]:
+        """Requests of one size of photo, `together` photos at most, at least one request if any waits.
+
+        None has more photos than all before it together: it would more than double their wait.
+        """
+        requests: list[_Request] = []
+        photos, begun = 0, time.perf_counter()
+        with self._lock:
+            for request in sorted(self._waiting, key=lambda request: request.place):
+                size = len(request.pixels)
+                alike = not requests or request.pixels.shape[1:] == requests[0].pixels.shape[1:]
+                if requests and (photos + size > self.together or size > photos or not alike):
+                    break
+                request.begun = begun
+                requests.append(request)
+                photos += size
+                self._waiting.remove(request)
         return requests
 
 

@@ -40,6 +40,7 @@ from core.inference.postprocess import (
     top_k,
     type_probabilities,
 )
+from core.stopwatch import timed
 
 ENOUGH = 2  # times the network's input: a whole photo need not be decoded larger
 LIKELY = 0.5  # probability from which on a photo out of scope is said to look like a type of other product
@@ -165,15 +166,16 @@ class Classifier:
         run: a run that carries a network.
         shared: whether many threads will ask at once; their photos then go through the network together (see `core.inference.batching`).
         busy: whether the processor has other work at the same time, as in `core.bulk.pipeline`; a shared one always has.
+        threads: as of `core.inference.engine.Engine`.
 
     Raises:
         BrokenRun: the run carries no network, or its files are damaged.
     """
 
-    def __init__(self, run: Run, shared: bool = False, busy: bool = False):
+    def __init__(self, run: Run, shared: bool = False, busy: bool = False, threads: int = 0):
         self.run = run
         self._busy = busy or shared
-        engine = Engine(run, busy=self._busy)
+        engine = Engine(run, busy=self._busy, threads=threads)
         self.engine: Engine | Dispatcher = Dispatcher(engine) if shared else engine
         self.labels: LabelSet = run.labels
         weight, bias = head_of(run.path("model.safetensors"))
@@ -207,7 +209,8 @@ class Classifier:
         """One batched forward pass over what `prepare` made."""
         if not inputs:
             return []
-        logits, features = self.engine.run(np.stack([item.pixels for item in inputs]))
+        with timed("network"):
+            logits, features = self.engine.run(np.stack([item.pixels for item in inputs]))
         maps = class_maps(features, self.head_weight)
         pooled = np.einsum("bkhw->bk", features) / features[0, 0].size
         heats = np.maximum(maps[np.arange(len(inputs)), logits.argmax(axis=1)], 0)
@@ -328,7 +331,8 @@ class Classifier:
         """
         self.check_finds()
         decoded = photo if isinstance(photo, Photo) else _as_photo(photo, FIND_ENOUGH)
-        proposals = self._detector.propose(decoded)
+        with timed("network"):
+            proposals = self._detector.propose(decoded)
         readings = self.read([(decoded, proposal.region) for proposal in proposals])
         found = [self._found(*pair, controls) for pair in zip(proposals, readings, strict=True)]
         return [one for one in found if one.answer.in_scope or out_of_scope]

@@ -89,10 +89,10 @@ def layers_graph(run: Run, quantised: bool = True) -> onnx.ModelProto:
 
 
 def _graph(run: Run, quantised: bool, head: dict[str, np.ndarray] | None = None) -> Graph:
-    weights = {name: np.asarray(value, np.float32) for name, value in load_file(run.path("model.safetensors")).items()}
+    weights = load_file(run.path("model.safetensors")) | (head or {})
     if quantised and run.has(QUANTISATION):
-        return QuantisedGraph(weights | (head or {}), run.read_json(QUANTISATION)["ranges"])
-    return Graph(weights | (head or {}))
+        return QuantisedGraph(weights, run.read_json(QUANTISATION)["ranges"])
+    return Graph(weights)
 
 
 def _layers(graph: Graph, run: Run) -> list[str]:

@@ -34,12 +34,13 @@ class Engine:
         processor: whether to run on the processor even where there is a GPU.
         busy: whether the processor has other work at the same time, such as visitors' pages or another pass; threads that wait awake
             would hold it up.
+        threads: of a forward pass on the processor; as many as it has cores if 0.
 
     Raises:
         BrokenRun: the run carries no network, or its weights are damaged.
     """
 
-    def __init__(self, run: Run, quantised: bool = True, busy: bool = False, processor: bool = False):
+    def __init__(self, run: Run, quantised: bool = True, busy: bool = False, processor: bool = False, threads: int = 0):
         self.quantised = False
 
         def model(provider: str) -> bytes:
@@ -47,6 +48,7 @@ class Engine:
             return network_graph(run, self.quantised).SerializeToString()
 
         options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
         # Within a pass threads wait awake for the next layer's work, which is faster by a quarter; after it they sleep.
         options.add_session_config_entry("session.intra_op.allow_spinning", str(int(not busy)))
         options.add_session_config_entry("session.force_spinning_stop", "1")

@@ -42,6 +42,10 @@ class Graph:
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: list[onnx.TensorProto] = []
 
+    def tensor(self, name: str) -> np.ndarray:
+        """A tensor of the weights, as a float32 copy; all of them at once would take longer, for the memory."""
+        return self.weights[name].astype(np.float32)
+
     def constant(self, name: str, value: np.ndarray) -> str:
         """Name of a tensor that the graph carries."""
         self.initializers.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
@@ -69,9 +73,11 @@ class Graph:
 
     def folded(self, conv: str, norm: str) -> tuple[np.ndarray, np.ndarray]:
         """Weight (out, in, k, k) and bias (out,) of a convolution and its BatchNorm in one."""
-        scale = self.weights[f"{norm}.weight"] / np.sqrt(self.weights[f"{norm}.running_var"] + BATCH_NORM_EPSILON)
-        bias = self.weights[f"{norm}.bias"] - self.weights[f"{norm}.running_mean"] * scale
-        return self.weights[f"{conv}.weight"] * scale[:, None, None, None], bias
+        scale = self.tensor(f"{norm}.weight") / np.sqrt(self.tensor(f"{norm}.running_var") + BATCH_NORM_EPSILON)
+        bias = self.tensor(f"{norm}.bias") - self.tensor(f"{norm}.running_mean") * scale
+        weight = self.tensor(f"{conv}.weight")
+        weight *= scale[:, None, None, None]
+        return weight, bias
 
     def parameters(self, x: str, conv: str, weight: np.ndarray, bias: np.ndarray) -> list[str]:
         """Names of a convolution's weight and bias; x is what it is applied to."""
@@ -119,7 +125,7 @@ class Graph:
 
     def logits(self, pooled: str, n_classes: int) -> str:
         """The head's outputs for the classes, as log-odds against the background if it has outputs for that too."""
-        weight, bias = (self.constant(f"fc.{name}", self.weights[f"fc.{name}"]) for name in ("weight", "bias"))
+        weight, bias = (self.constant(f"fc.{name}", self.tensor(f"fc.{name}")) for name in ("weight", "bias"))
         n_outputs = len(self.weights["fc.bias"])
         if n_outputs == n_classes:
             return self.node("Gemm", [pooled, weight, bias], "logits", transB=1)
@@ -167,11 +173,12 @@ class QuantisedGraph(Graph):
 
     def parameters(self, x: str, conv: str, weight: np.ndarray, bias: np.ndarray) -> list[str]:
         """As of `Graph`, in integers."""
-        largest = np.maximum(np.abs(weight).max(axis=(1, 2, 3)), SMALLEST_RANGE)
-        scale = (largest / LARGEST_WEIGHT).astype(np.float32)
+        highest, lowest = (end(weight, axis=(1, 2, 3)) for end in (np.max, np.min))
+        scale = (np.maximum(np.maximum(highest, -lowest), SMALLEST_RANGE) / LARGEST_WEIGHT).astype(np.float32)
         sums = scale * self.scales[x]
+        weight /= scale[:, None, None, None]  # in place: it is used no more
         return [
-            self.integers(f"{conv}.folded_weight", weight / scale[:, None, None, None], scale, np.int8),
+            self.integers(f"{conv}.folded_weight", weight, scale, np.int8),
             self.integers(f"{conv}.folded_bias", bias / sums, sums, np.int32),
         ]
 
@@ -179,7 +186,9 @@ class QuantisedGraph(Graph):
         """A constant kept as integers, `scale` times which it is, channel by channel."""
         bounds = np.iinfo(kind)
         inputs = [
-            self.constant(f"{name}.integers", np.rint(value).clip(bounds.min, bounds.max).astype(kind)),
+            self.constant(
+                f"{name}.integers", np.rint(value, out=value).clip(bounds.min, bounds.max, out=value).astype(kind)
+            ),
             self.constant(f"{name}.scale", scale),
             self.constant(f"{name}.zero", np.zeros(len(scale), kind)),
         ]
@@ -221,7 +230,7 @@ def build_graph(
     Raises:
         KeyError: a tensor or a range is missing.
     """
-    weights = {name: np.asarray(value, np.float32) for name, value in load_file(weights_file).items()}
+    weights = load_file(weights_file)
     graph = Graph(weights) if ranges is None else QuantisedGraph(weights, ranges)
     *_, x = graph.layers("pixels", mean, std, output_stride)  # pyright: ignore[reportArgumentType]
     features = graph.node("Identity", [x], "features")

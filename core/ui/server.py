@@ -32,9 +32,10 @@ def give_back_large_blocks() -> None:
 
 
 # Visitors answered at once: one more than processors, for one may wait for the network. The others wait for their turn; all at once would
-# all be late, each with a photo being decoded. One visitor never has all turns.
+# all be late, each with a photo being decoded.
 TURNS = 1 + (os.cpu_count() or 1)
-turns = Turns(range(TURNS))
+MOST_WAITING = 100  # requests; the last of them waits about ten seconds
+turns = Turns(range(TURNS), MOST_WAITING)
 
 
 UPLOADS_OF_ONE = (

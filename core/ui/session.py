@@ -93,8 +93,7 @@ def _classifier(_run: Run, folder: str, manifest_sha256: str) -> Classifier:
 def shown_since(key: str, content: str | bytes) -> datetime:
     """When this session first showed a content, in local time; reruns that show the same content keep it.
 
-    It dates exported files. With the time of each rerun in their names their addresses would change each time, and a click just then
-    would fail.
+    It dates exported files.
     """
     since, shown = st.session_state.get(key, (None, None))
     if since is None or shown != hash(content):

@@ -12,6 +12,7 @@ import streamlit as st
 
 from core.errors import GarmentError
 from core.settings import PROJECT
+from core.stopwatch import stopwatch
 from core.ui.markdown import told
 from core.ui.server import spare_collector
 
@@ -61,7 +62,8 @@ def start_tour() -> None:
 def errors_shown() -> Generator[None]:
     """Show errors as messages and end the page there: our own as they are, any other with an id that is also in the log."""
     try:
-        yield
+        with stopwatch():
+            yield
     except GarmentError as error:
         st.error(told(error), icon=":material/error:")
         st.stop()

@@ -6,8 +6,8 @@ import zipfile
 import pytest
 from PIL import Image
 
+from core.bulk.pipeline import A_TURN
 from core.bulk.test_set import (
-    BATCH,
     ZippedPhotos,
     classify_labelled,
     offered_test_sets,
@@ -74,11 +74,11 @@ def test_the_table_holds_the_classifiers_own_predictions(folder, random_classifi
 
 
 def test_progress_goes_to_1_batch_by_batch(folder, random_classifier):
-    for i in range(BATCH):
+    for i in range(A_TURN):
         Image.new("RGB", (60, 80), (i, 0, 0)).save(folder / "Jeans" / f"more {i}.png")
     shares = []
     classify_labelled(random_classifier, photos_of_folder(folder, random_classifier.labels), shares.append)
-    assert shares == [BATCH / (BATCH + 3), 1]
+    assert shares == [A_TURN / (A_TURN + 3), 1]
 
 
 def test_an_unreadable_photo_is_named_and_the_others_keep_their_classes(folder, random_classifier):

@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 from safetensors.numpy import save_file
+from scipy import ndimage
 from scipy.special import softmax
 
 from core.artifacts.run import Run, sha256_of
 from core.errors import BrokenRun
 from core.images.letterbox import letterbox
+from core.inference import attributes
 from core.inference.attributes import (
     ATTRIBUTES_FILE,
     COLOURS,
@@ -188,3 +190,13 @@ def _photo():
 
     image = Image.new("RGB", (60, 80), (20, 30, 90))
     return Photo(image, "", "image", "", *image.size)
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.75])
+def test_what_is_reached_from_the_edge_is_what_a_library_says(share):
+    for seed in range(20):
+        cells = np.random.default_rng(seed).random((48, 36)) < share
+        parts, _ = ndimage.label(cells)
+        edge = np.unique(np.concatenate([parts[0], parts[-1], parts[:, 0], parts[:, -1]]))
+        expected = np.isin(parts, edge[edge > 0])
+        np.testing.assert_array_equal(attributes._reached_from_the_edge(cells), expected)

@@ -6,6 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 import numpy as np
 import pytest
 
+from core.inference import batching
 from core.inference.batching import Dispatcher
 from core.inference.classifier import Classifier
 from core.inference.engine import Activations
@@ -48,10 +49,11 @@ def while_held(engine: Recorder, dispatcher: Dispatcher, requests: list[np.ndarr
     with ThreadPoolExecutor(len(requests) + 1) as pool:
         first = pool.submit(dispatcher.run, photos(1, seed=99))
         assert engine.entered.wait(20)
-        futures = []
-        for number, request in enumerate(requests, 1):
+        futures, came = [], 0
+        for request in requests:
             futures.append(pool.submit(dispatcher.run, request))
-            while len(dispatcher._waiting) < number:
+            came += len(request)
+            while sum(len(waiting.pixels) for waiting in [*dispatcher._waiting]) < came:
                 threading.Event().wait(0.001)
         engine.go.set()
         first.result(20)
@@ -83,11 +85,12 @@ def test_what_waits_together_goes_together_up_to_the_limit():
     assert [answers(future.result()) for future in results] == [sums(request) for request in requests]
 
 
-def test_a_request_larger_than_the_limit_goes_alone_and_whole():
+def test_a_request_of_many_photos_is_split_and_lets_one_of_a_single_photo_that_came_later_go_first(monkeypatch):
+    monkeypatch.setattr(batching, "LATER", 60.0)
     engine = Recorder()
-    requests = [photos(1, seed=1), photos(9, seed=2), photos(1, seed=3)]
+    requests = [photos(9, seed=2), photos(1, seed=3)]
     results = while_held(engine, Dispatcher(engine, together=4), requests)
-    assert engine.passes == [1, 1, 9, 1]
+    assert engine.passes == [1, 2, 4, 4]
     assert [answers(future.result()) for future in results] == [sums(request) for request in requests]
 
 

@@ -182,4 +182,4 @@ def test_an_interrupted_run_is_continued(page, monkeypatch):
     upload(page, *((f"{number}.png", photo(seed=number)) for number in range(100, 120)))
     assert page.error
     page.run()
-    assert sorted(sizes) == [4, 4, 16] and metrics(page)["Classified"] == "20"
+    assert sorted(sizes) == [4, 4, 8, 8] and metrics(page)["Classified"] == "20"

@@ -291,12 +291,12 @@ def exported(page: AppTest) -> list[dict[str, Any]]:
     import streamlit as st
 
     from core.inference.postprocess import Controls
-    from core.ui.classify.export import all_records
+    from core.ui.classify.export import records, seen_everywhere
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(st, "session_state", {name: page.session_state[name] for name in ("photos", "boxes", "readings")})
         classifier = page.session_state["classifier"][1]
-        return all_records(classifier, Controls("tops", 0.6), datetime.now())
+        return records(classifier, seen_everywhere(classifier), Controls("tops", 0.6), datetime.now())
 
 
 def test_the_first_of_new_photos_is_shown_and_then_the_newest(page):

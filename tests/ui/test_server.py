@@ -28,15 +28,9 @@ def jpeg(name: str, size: tuple[int, int] = (480, 640)) -> bytes:
     return buffer.getvalue()
 
 
-def download(session: Session, label: str) -> str:
-    """What lies behind a download button."""
-    (url,) = (button.url for button in session.all("download_button") if button.label == label)
-    return session.get(url).decode()
-
-
 def answer(session: Session) -> dict[str, object]:
     """The record that the page offers to take away, without its time."""
-    (record,) = json.loads(download(session, "JSON"))
+    (record,) = json.loads(session.download("JSON"))
     return {name: value for name, value in record.items() if name != "time"}
 
 
@@ -58,7 +52,7 @@ def test_one_visitor_sees_nothing_of_another(server):
 def test_no_spreadsheet_runs_a_photos_name(server):
     with Session(server.address, "Classify") as session:
         session.upload(UPLOADER, "=HYPERLINK(1).jpg", jpeg("Shirts"))
-        (row,) = csv.DictReader(io.StringIO(download(session, "CSV")))
+        (row,) = csv.DictReader(io.StringIO(session.download("CSV").decode()))
         assert row["photo"] == "'=HYPERLINK(1).jpg"
         assert answer(session)["photo"] == "=HYPERLINK(1).jpg"
 
@@ -73,7 +67,7 @@ def test_an_upload_from_another_site_is_refused(server):
 
 def test_an_upload_over_the_limit_is_refused(server):
     with Session(server.address, "Batch") as session, pytest.raises(requests.HTTPError, match="413"):
-        session.upload("batch_upload", "photos.zip", bytes(LIMIT + 2**20))
+        session.upload("batch_upload_Files", "photos.zip", bytes(LIMIT + 2**20))
 
 
 def test_a_zip_file_may_be_larger_than_a_photo(server):
@@ -82,8 +76,8 @@ def test_a_zip_file_may_be_larger_than_a_photo(server):
         file.writestr("shirt.jpg", jpeg("Shirts"))
         file.writestr("notes.bin", bytes(MAX_BYTES + 2**20))
     with Session(server.address, "Batch") as session:
-        session.upload("batch_upload", "photos.zip", archive.getvalue())
-        assert "shirt.jpg" in download(session, "Export CSV")
+        session.upload("batch_upload_Files", "photos.zip", archive.getvalue())
+        assert "shirt.jpg" in session.download("Export CSV").decode()
 
 
 def test_nothing_is_left_behind_on_the_disk(tmp_path, monkeypatch):

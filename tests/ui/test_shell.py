@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import sys
+import time
 import tomllib
 import types
 import weakref
@@ -25,7 +26,8 @@ from streamlit.web.server import server_util
 from core.artifacts.labels import LabelSet
 from core.artifacts.run import current_run, sha256_of
 from core.images.decode import display_name
-from core.ui import markdown, server, shell
+from core.ui import markdown, server, shell, waiting
+from core.ui.waiting import before_words
 from tests.conftest import GROUPS, ROOT
 from tests.prediction_tables import prediction_table
 from tests.ui.test_page_classify import component, headlines, photo, upload
@@ -214,17 +216,16 @@ def test_a_hostile_file_name_makes_no_html_and_no_second_line(page, name):
     assert not any(shown in html.proto.body for html in page.get("html"))
 
 
-def test_a_rerun_leaves_the_downloads_where_they_were_and_another_answer_moves_them(page, monkeypatch):
-    def downloads() -> list[str]:
-        return [button.url for button in page.get("download_button") if button.label in ("CSV", "JSON")]
-
+def test_files_to_take_away_are_made_when_they_are_asked_for_and_dated_by_their_content(page, monkeypatch):
+    made, since = [], page.session_state["answers_shown"][0]
+    monkeypatch.setattr("core.ui.classify.export.records", lambda *_: made.append(1))
     later = datetime.now(UTC) + timedelta(hours=1)
     monkeypatch.setattr("core.ui.session.datetime", SimpleNamespace(now=lambda: later))
-    before = downloads()
     page.run()
-    assert len(before) == 2 and downloads() == before
+    assert page.session_state["answers_shown"][0] == since
     upload(page, ("b.png", photo("Jeans")))
-    assert not set(downloads()) & set(before)
+    assert page.session_state["answers_shown"][0] == later.astimezone() and not made
+    assert all(button.proto.deferred_file_id for button in page.get("download_button"))
 
 
 def test_pages_leave_no_temporary_file(page, tmp_path, monkeypatch):
@@ -235,15 +236,41 @@ def test_pages_leave_no_temporary_file(page, tmp_path, monkeypatch):
     assert list(empty.iterdir()) == []
 
 
-def test_a_visitor_waits_while_as_many_as_there_are_turns_are_answered(page):
-    with ThreadPoolExecutor(1) as pool:
+def test_a_visitor_waits_while_as_many_as_there_are_turns_are_answered_and_reads_how_many_are_before_them(
+    page, monkeypatch
+):
+    said = []
+    monkeypatch.setattr(waiting, "before_words", lambda before: said.append(before) or before_words(before))
+    with ThreadPoolExecutor(2) as pool:
         with ExitStack() as others:
             for number in range(server.TURNS):
                 others.enter_context(server.turns.taken(f"visitor {number}"))
-            waiting = pool.submit(page.run)
-            with pytest.raises(TimeoutError):
-                waiting.result(1)
-        assert len(headlines(waiting.result(60))) == 1
+            pool.submit(take_a_turn, "one who came before")
+            while not server.turns._waiting:
+                time.sleep(0.001)
+            run = pool.submit(page.run)
+            while not said:
+                time.sleep(0.01)
+        assert len(headlines(run.result(60))) == 1
+    assert said[0] == 1 and not page.info
+    assert [before_words(number) for number in (0, 1, 3)] == [
+        "You are next",
+        "1 visitor before you",
+        "3 visitors before you",
+    ]
+
+
+def take_a_turn(visitor: str) -> None:
+    with server.turns.taken(visitor):
+        pass
+
+
+def test_the_page_says_what_its_time_went_to(page):
+    upload(page, ("b.png", photo("Jeans", "WEBP")))
+    line = page.caption[-1].value
+    assert re.fullmatch(r"Shown in \d+ ms: decode \d+, (queue \d+, )?network \d+, (heat map \d+, )?page \d+", line)
+    page.toggle("heat").set_value(False).run()
+    assert re.fullmatch(r"Shown in \d+ ms: (queue \d+, )?(heat map \d+, )?page \d+", page.caption[-1].value)
 
 
 def test_a_turn_is_given_back_when_a_page_stops_early_or_fails(runs):

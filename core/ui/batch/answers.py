@@ -11,15 +11,16 @@ import pandas as pd
 import streamlit as st
 
 from core.bulk.garments import Garments, find_all
-from core.bulk.pipeline import Request, predict
+from core.bulk.pipeline import Request, predict_in_turns
 from core.bulk.table import THUMBNAIL, garment_rows, row, table
 from core.images import sandbox
 from core.images.sources import PhotoFile, batched
 from core.inference.classifier import Classifier
 from core.ui import session
 from core.ui.markdown import told
+from core.ui.waiting import turn
 
-BATCH = 16  # photos between two looks at the clock
+FOUND_IN_A_TURN = 4  # photos
 PHOTOS, GARMENTS = "Photos", "Garments"
 
 Row = dict[str, Any]
@@ -93,7 +94,8 @@ def _progress(done: int, total: int, seconds: float) -> str:
 def _classify(classifier: Classifier, waiting: dict[str, PhotoFile], rows: dict[str, Any], progress: Progress) -> None:
     keys, done = iter(waiting), 0
     decode = partial(sandbox.decode_apart, visitor=session.visitor())
-    for results in predict(classifier, batched(waiting.values(), BATCH), Request(picture=THUMBNAIL), decode):
+    take_turn = partial(turn, st.empty())
+    for results in predict_in_turns(classifier, waiting.values(), Request(picture=THUMBNAIL), decode, take_turn):
         of_batch = [(next(keys), result) for result in results]
         rows.update((key, row(key, result)) for key, result in of_batch)
         done += len(of_batch)
@@ -102,10 +104,15 @@ def _classify(classifier: Classifier, waiting: dict[str, PhotoFile], rows: dict[
 
 def _find(classifier: Classifier, waiting: dict[str, PhotoFile], rows: dict[str, Any], progress: Progress) -> None:
     decode = partial(sandbox.decode_apart, visitor=session.visitor())
-    looked_at = find_all(classifier, waiting.values(), out_of_scope=True, decode=decode)
-    for done, (key, garments) in enumerate(zip(waiting, looked_at, strict=True), 1):
-        rows[key] = garment_rows(key, garments)
-        _say(garments)
+    keys, done, line = iter(waiting), 0, st.empty()
+    for files in batched(waiting.values(), FOUND_IN_A_TURN):
+        with turn(line):
+            looked_at = [*find_all(classifier, files, out_of_scope=True, decode=decode)]
+        for garments in looked_at:
+            key = next(keys)
+            rows[key] = garment_rows(key, garments)
+            _say(garments)
+        done += len(looked_at)
         progress(done)
 
 

@@ -50,7 +50,7 @@ def upload() -> None:
 
 def _uploader_key(source: str) -> str:
     """Another one after each upload: photos are kept by the page, and the uploader's own list stays empty."""
-    return f"batch_upload_{source}_{st.session_state.get('batch_uploads', 0)}"
+    return f"batch_upload_{source}-{st.session_state.get('batch_uploads', 0)}"
 
 
 def _take_in() -> None:

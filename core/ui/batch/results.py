@@ -165,6 +165,7 @@ def _open_chosen(answers: pd.DataFrame, photos: dict[str, PhotoFile]) -> None:
 def download(answers: pd.DataFrame, shown: pd.DataFrame) -> None:
     """The rows that pass the filters as CSV, in the order of the photos; without filters those that could not be read too."""
     complete = len(shown) == len(answered(answers))
-    csv = as_csv(answers if complete else answers.loc[shown.index.sort_values()])
-    name = f"garments-{shown_since('batch_shown_since', csv):%Y%m%d-%H%M%S}.csv"
-    st.download_button("Export CSV", csv, name, "text/csv", icon=":material/table:", on_click="ignore")
+    rows = answers if complete else answers.loc[shown.index.sort_values()]
+    since = shown_since("batch_shown_since", repr(rows[["photo", "label"]].to_numpy().tolist()))
+    name = f"garments-{since:%Y%m%d-%H%M%S}.csv"
+    st.download_button("Export CSV", lambda: as_csv(rows), name, "text/csv", icon=":material/table:", on_click="ignore")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -13,7 +14,7 @@ from core.artifacts.labels import ALL
 from core.images import encode
 from core.images.decode import spreadsheet_name
 from core.inference.attributes import ATTRIBUTES
-from core.inference.classifier import Answer, Classifier
+from core.inference.classifier import Answer, Classifier, Reading
 from core.inference.postprocess import Controls
 from core.inference.verdict import group_name
 from core.plots.snapshot import Card, HeatView, snapshot
@@ -27,7 +28,7 @@ from core.ui.shell import APP_NAME
 
 
 def downloads(classifier: Classifier, shown: Shown, answers: dict[str, Answer]) -> None:
-    """Buttons for the files; the picture is made when it is asked for.
+    """Buttons for the files, which are made when they are asked for.
 
     Args:
         classifier: the session's.
@@ -36,10 +37,11 @@ def downloads(classifier: Classifier, shown: Shown, answers: dict[str, Answer]) 
     """
     since = shown_since("answers_shown", _state(classifier, shown, answers))
     stem = f"garments-{since:%Y%m%d-%H%M%S}"
+    everything = seen_everywhere(classifier)
 
-    rows = all_records(classifier, shown.controls, since)
-    table = pd.DataFrame(rows)
-    csv = table.assign(photo=table["photo"].map(spreadsheet_name)).to_csv(index=False)
+    def rows() -> list[dict[str, Any]]:
+        return records(classifier, everything, shown.controls, since)
+
     with st.container(horizontal=True, key="export", vertical_alignment="center", gap="xsmall"):
         st.download_button(
             "Save view",
@@ -50,10 +52,12 @@ def downloads(classifier: Classifier, shown: Shown, answers: dict[str, Answer]) 
             shortcut=keys.SAVE.pressed[0],
             on_click="ignore",
         )
-        st.download_button("CSV", csv, f"{stem}.csv", "text/csv", icon=":material/table:", on_click="ignore")
+        st.download_button(
+            "CSV", lambda: as_csv(rows()), f"{stem}.csv", "text/csv", icon=":material/table:", on_click="ignore"
+        )
         st.download_button(
             "JSON",
-            json.dumps(rows, indent=1),
+            lambda: json.dumps(rows(), indent=1),
             f"{stem}.json",
             "application/json",
             icon=":material/data_object:",
@@ -75,17 +79,30 @@ def _state(classifier: Classifier, shown: Shown, answers: dict[str, Answer]) -> 
     return repr((classifier.run.run_id, shown.photo.sha256, shown.controls, shown.heat, boxed))
 
 
-def all_records(classifier: Classifier, controls: Controls, time: datetime) -> list[dict[str, Any]]:
-    """The results of all photos and their boxes as plain records, for CSV and JSON; the columns are always in the same order."""
-    rows: list[dict[str, Any]] = []
-    for sha256, kept in photos.photos().items():
-        marked = boxes.marked(sha256)
-        found = readings.read(classifier, [(sha256, mark.region) for mark in marked], photos.open_photo)
-        answers = [classifier.answer(reading, controls) for reading in found]
-        rows += [
-            record(kept, mark, answer, classifier, controls, time) for mark, answer in zip(marked, answers, strict=True)
-        ]
-    return rows
+def seen_everywhere(classifier: Classifier) -> list[tuple[photos.Kept, Marked, Reading]]:
+    """All photos and their boxes, with what the network saw in them."""
+    everywhere = [(sha256, kept, mark) for sha256, kept in photos.photos().items() for mark in boxes.marked(sha256)]
+    found = readings.read(classifier, [(sha256, mark.region) for sha256, _, mark in everywhere], photos.open_photo)
+    return [(kept, mark, reading) for (_, kept, mark), reading in zip(everywhere, found, strict=True)]
+
+
+def records(
+    classifier: Classifier,
+    everything: Sequence[tuple[photos.Kept, Marked, Reading]],
+    controls: Controls,
+    time: datetime,
+) -> list[dict[str, Any]]:
+    """The results of all photos and their boxes as plain records; the columns are always in the same order."""
+    return [
+        record(kept, mark, classifier.answer(reading, controls), classifier, controls, time)
+        for kept, mark, reading in everything
+    ]
+
+
+def as_csv(rows: list[dict[str, Any]]) -> str:
+    """The records as CSV; a name that a spreadsheet would run gets an apostrophe before it."""
+    table = pd.DataFrame(rows)
+    return table.assign(photo=table["photo"].map(spreadsheet_name)).to_csv(index=False)
 
 
 def record(

@@ -10,7 +10,7 @@ from core.errors import UnreadablePhoto
 from core.images import sandbox
 from core.images.encode import png
 from core.samples import garments
-from core.ui import handover, photo_field, samples, server, session
+from core.ui import handover, photo_field, samples, waiting
 from core.ui.classify import keys
 from core.ui.classify.photos import add_photo, latest_own, make_room, photos, select
 from core.ui.handover import LabelledPhoto, Wanted, arriving
@@ -24,7 +24,7 @@ STYLE = f"<style>{(ASSETS / 'page.css').read_text(encoding='utf-8')}</style>"
 
 def intake() -> None:
     """Add the photos that have come, and show the field for more."""
-    with server.turns.taken(session.visitor()):
+    with waiting.turn():
         _take_in()
         _head()
 

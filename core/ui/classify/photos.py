@@ -15,6 +15,7 @@ from core.images import sandbox
 from core.images.decode import Photo, display_name
 from core.images.encode import data_url, jpeg
 from core.images.region import Size
+from core.stopwatch import timed
 from core.ui import session
 from core.ui.classify import boxes, garments, readings
 from core.ui.handover import LabelledPhoto
@@ -56,13 +57,14 @@ def _in_memory(photo: Photo) -> int:
 
 @cached(LRUCache(DECODED, getsizeof=_in_memory), key=lambda sha256, name, data: (sha256, name), lock=Lock())
 def _decoded(sha256: str, name: str, data: bytes) -> Photo:
-    return sandbox.decode_apart(data, name, ENOUGH, session.visitor())
+    return sandbox.decode_apart(data, name, ENOUGH, session.visitor(), sha256)
 
 
 def add_photo(data: bytes, name: str, origin: LabelledPhoto | None = None, sample: str = "") -> None:
     """Decode a photo, keep it for this session and select it. Raises UnreadablePhoto."""
     name = display_name(name)
-    photo = _decoded(hashlib.sha256(data).hexdigest(), name, data)
+    with timed("decode"):
+        photo = _decoded(hashlib.sha256(data).hexdigest(), name, data)
     if photo.sha256 not in photos() and len(photos()) >= MAX_PHOTOS:
         raise UnreadablePhoto(f"{MAX_PHOTOS} photos are open already. Close some, then add {photo.name}.")
     photos()[photo.sha256] = Kept(name, data, origin, sample, photo.size)
@@ -83,7 +85,8 @@ def make_room() -> None:
 def open_photo(sha256: str) -> Photo:
     """One of this visitor's photos, decoded."""
     kept = photos()[sha256]
-    return _decoded(sha256, kept.name, kept.data)
+    with timed("decode"):
+        return _decoded(sha256, kept.name, kept.data)
 
 
 def selected_sha256() -> str | None:
@@ -133,9 +136,8 @@ def close(sha256: str) -> None:
 @st.cache_data(max_entries=64, show_spinner=False)
 def picture_url(_image: Image.Image, sha256: str) -> str:
     """A photo for the page, as an address that holds it."""
-    picture = _image.copy()
-    picture.thumbnail(SHOWN, Image.Resampling.LANCZOS, reducing_gap=3.0)
-    return data_url(jpeg(picture, 88))
+    fits = _image.width <= SHOWN[0] and _image.height <= SHOWN[1]
+    return data_url(jpeg(_image if fits else ImageOps.contain(_image, SHOWN, Image.Resampling.LANCZOS), 88))
 
 
 @st.cache_data(max_entries=200, show_spinner=False)

@@ -28,6 +28,8 @@ def read(classifier: Classifier, wanted: Sequence[Wanted], photo: Callable[[str]
     )
     keys = [(classifier.run.run_id, *item) for item in wanted]
     new = [key for key in dict.fromkeys(keys) if key not in cache]
+    if not new:
+        return [cache[key] for key in keys]
     with st.spinner("Classifying…"):  # appears where it takes half a second
         fresh = dict(zip(new, classifier.read([(photo(sha256), region) for _, sha256, region in new]), strict=True))
     found = [fresh[key] if key in fresh else cache[key] for key in keys]

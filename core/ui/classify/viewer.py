@@ -27,6 +27,7 @@ from core.inference.postprocess import Controls
 from core.inference.verdict import class_name, group_name, rounded, verdict
 from core.plots.heatmap import colours
 from core.plots.palette import BAD, GOOD, WARN, group_colour
+from core.stopwatch import timed
 from core.ui.classify import boxes, keys
 from core.ui.classify.boxes import Marked
 from core.ui.classify.controls import HeatSettings
@@ -205,8 +206,9 @@ def _heat(seen: Seen, shown: Shown) -> dict[str, Any]:
     name, against = heat.classes(seen.answer.label)
     size = _map_size(seen.mark.region or Region(0, 0, *shown.photo.size))
     listed = dict.fromkeys([*(label for label, _ in seen.answer.ranking), name])
-    maps = {label: reading.heat(labels.index(label), size) for label in listed}
-    difference = reading.contrast(labels.index(name), labels.index(against), size) if against else None
+    with timed("heat map"):
+        maps = {label: reading.heat(labels.index(label), size) for label in listed}
+        difference = reading.contrast(labels.index(name), labels.index(against), size) if against else None
     return {
         "of": seen.mark.number,
         "shown": heat.shown,

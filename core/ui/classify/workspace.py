@@ -10,7 +10,7 @@ import streamlit as st
 from core.images.region import Region
 from core.inference.classifier import Classifier, Reading
 from core.inference.postprocess import Controls
-from core.ui import handover, server, session, shell
+from core.ui import handover, session, shell, waiting
 from core.ui.classify import boxes, export, garments, intake, panels, photos, readings
 from core.ui.classify.boxes import Marked
 from core.ui.classify.controls import TOP_PREDICTION, HeatSettings, answer_controls, heat_controls, proposal_control
@@ -25,7 +25,7 @@ TODO = "todo_on_photo"  # what an act left to the next run, where errors are sho
 @st.fragment
 def workspace() -> None:
     """All of it, for the photo looked at; samples where there is none."""
-    with shell.errors_shown(), server.turns.taken(session.visitor()):
+    with shell.errors_shown(), waiting.turn():
         run = session.session_run()
         with st.sidebar:
             controls, top_k = answer_controls(run)
@@ -79,6 +79,7 @@ def _photo(
         st.toast(told(problem), icon=":material/crop_free:")
     panels.panels(classifier.run, shown)
     export.downloads(classifier, shown, answers)
+    waiting.speed()
 
 
 def _seen(classifier: Classifier, sha256: str, marked: list[Marked], controls: Controls, top_k: int) -> list[Seen]:

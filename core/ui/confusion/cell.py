@@ -55,7 +55,7 @@ def photos_of_cell(source: Source, selection: Selection, counts: np.ndarray, vie
 
 def _begin_with(counts: np.ndarray, source: Source) -> None:
     names = source.predictions.labels.names
-    pairs = confusion.confused_pairs(counts, names)
+    pairs = confusion.confused_pairs(counts, class_names(source.predictions.labels))
     st.markdown("Click a cell to see its photos, or start with a frequent mistake:")
     for i, pair in enumerate(pairs.head(MISTAKES_TO_BEGIN_WITH).to_dict("records")):
         true, called = names[pair["true"]], names[pair["predicted"]]

@@ -43,6 +43,7 @@ from core.inference.verdict import group_name
 from core.settings import TEST_SETS, runs_folder
 from core.ui import markdown, session
 from core.ui.thumbnails import catalogue
+from core.ui.waiting import turn
 
 OWN = "own"  # the choice of run that stands for the visitor's own test set
 OWN_SOURCE = "matrix_own_source"  # where the session keeps it
@@ -256,7 +257,9 @@ def _classified(name: str, photos: list[LabelledPhoto], files: PhotoFiles) -> So
     bar = st.progress(0.0, "Classifying…")
     classifier = session.classifier()
     decode = partial(sandbox.decode_apart, visitor=session.visitor())
-    table, failures = classify_labelled(classifier, photos, lambda share: bar.progress(share, "Classifying…"), decode)
+    table, failures = classify_labelled(
+        classifier, photos, lambda share: bar.progress(share, "Classifying…"), decode, partial(turn, st.empty())
+    )
     bar.empty()
     for photo, message in failures.items():
         st.warning(f"{markdown.literal(photo)} is left out. {markdown.told(message)}", icon=":material/broken_image:")

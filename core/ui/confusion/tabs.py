@@ -18,8 +18,9 @@ from core.errors import GarmentError
 from core.inference.verdict import class_name
 from core.plots import confusion as figures
 from core.plots.confusion import View
+from core.ui import shell
 from core.ui.confusion import cell, cohorts, elsewhere, embedding, review, slicing
-from core.ui.confusion.matrix import CHART_CONFIG, choose_cell, class_names, grid, matrix
+from core.ui.confusion.matrix import CHART_CONFIG, choose_cell, class_names, controls, grid, matrix
 from core.ui.confusion.photos import PERCENT, photo_table
 from core.ui.confusion.source import Selection, Source, names_of, run_predictions
 from core.ui.markdown import literal, told
@@ -32,6 +33,13 @@ BARS = {
     name: st.column_config.ProgressColumn(format=PERCENT, min_value=0, max_value=100, help=TERMS[name])
     for name in MEASURES.values()
 }
+
+
+@st.fragment
+def analysis(source: Source, selection: Selection, counts: np.ndarray) -> None:
+    """All below the headline, drawn anew by itself where a cell, a tab or what the cells show is chosen."""
+    with shell.errors_shown():
+        tabs(source, selection, counts, controls(source, counts))
 
 
 def tabs(source: Source, selection: Selection, counts: np.ndarray, view: View) -> None:

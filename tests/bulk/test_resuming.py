@@ -1,4 +1,4 @@
-"""Classifying into files: killed and taken up, by one process or by two, the results are the same."""
+"""Classifying into files: killed and taken up, the results are the same."""
 
 import json
 import os
@@ -13,10 +13,8 @@ import pytest
 from PIL import Image
 
 from core.__main__ import main
-from core.bulk import shards as module
 from core.bulk.journal import Journal
 from core.bulk.pipeline import BATCH
-from core.bulk.shards import Shard, journals, locked, merged, wait_for_all
 from core.errors import InvalidData
 from core.samples import garments
 from tests.conftest import ROOT
@@ -49,12 +47,9 @@ def at_once(folder, random_run, tmp_path_factory) -> Path:
     return path
 
 
-TORCHRUN = ("torch.distributed.run", "--standalone", "--nproc-per-node", "2")  # what the command torchrun starts
-
-
-def start(folder: Path, csv: Path, launcher: tuple[str, ...] = ()) -> subprocess.Popen:
-    command = [sys.executable, *(part for module in (launcher, ("core",)) if module for part in ("-m", *module))]
-    command += ["predict", str(folder), "--csv", str(csv), "--parquet", str(csv.with_suffix(".parquet"))]
+def start(folder: Path, csv: Path) -> subprocess.Popen:
+    command = [sys.executable, "-m", "core", "predict", str(folder), "--csv", str(csv)]
+    command += ["--parquet", str(csv.with_suffix(".parquet"))]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 
@@ -102,38 +97,9 @@ def test_killed_and_started_again_it_continues_and_the_files_are_the_same(folder
     assert main(["predict", str(folder), "--csv", str(target), "--parquet", str(target.with_suffix(".parquet"))]) == 0
     printed = capsys.readouterr()
     assert f"holds {finished} finished batches of {BATCH}: continuing" in printed.err
-    assert len(printed.out.splitlines()) == PHOTOS - finished * BATCH
+    assert printed.out == ""
     assert_same(target, at_once)
     assert leftovers(target.parent) == []
-
-
-@pytest.mark.slow
-def test_two_processes_under_torchrun_give_what_one_gives(folder, at_once, tmp_path):
-    target = tmp_path / "two" / "out.csv"
-    target.parent.mkdir()
-    process = start(folder, target, TORCHRUN)
-    errors = process.communicate(timeout=240)[1]
-    assert process.returncode == 0, errors
-    assert_same(target, at_once)
-    assert leftovers(target.parent) == []
-
-
-def test_interrupted_between_two_of_several_processes_the_rest_is_done_by_the_same_command(
-    folder, at_once, tmp_path, monkeypatch
-):
-    """The second process alone, then the first one, which merges what the second left."""
-    target = tmp_path / "out.csv"
-    arguments = ["predict", str(folder), "--csv", str(target), "--parquet", str(target.with_suffix(".parquet"))]
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    for rank in "10":
-        monkeypatch.setenv("RANK", rank)
-        assert main(arguments) == 0
-    assert_same(target, at_once)
-
-
-def test_progress_shows_speed_and_time_left(folder, tmp_path, capsys):
-    main(["predict", str(folder), "--csv", str(tmp_path / "out.csv")])
-    assert f"{PHOTOS}/{PHOTOS}" in (shown := capsys.readouterr().err) and ("img/s" in shown or "s/img" in shown)
 
 
 def test_another_commands_unfinished_results_are_not_touched(folder, tmp_path, capsys):
@@ -152,57 +118,15 @@ def test_heat_maps_may_not_lie_where_photos_are_looked_for(folder, capsys):
     (folder / "maps").rmdir()
 
 
-def test_several_processes_need_a_file(folder, monkeypatch, capsys):
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(SystemExit):
-        main(["predict", str(folder)])
-    assert "Several processes need --csv or --parquet" in capsys.readouterr().err
-
-
 def test_an_empty_folder_gives_its_reason_and_status_1(tmp_path):
     (tmp_path / "empty").mkdir()
     assert main(["predict", str(tmp_path / "empty"), "--csv", str(tmp_path / "out.csv")]) == 1
     assert "has no photos in it" in pd.read_csv(tmp_path / "out.csv")["error"].item()
 
 
-@pytest.mark.parametrize("size", [1, 2, 3, 7])
-@pytest.mark.parametrize("photos", [0, 1, BATCH, BATCH + 1, 5 * BATCH + 7])
-def test_shards_cover_every_photo_once(size, photos):
-    batches = [range(start, min(start + BATCH, photos)) for start in range(0, photos, BATCH)]
-    shards = [Shard(rank, size) for rank in range(size)]
-    taken = [list(shard.take(batches)) for shard in shards]
-    assert [len(part) for part in taken] == [shard.batches(photos) for shard in shards]
-    assert [sum(map(len, part)) for part in taken] == [shard.photos(photos) for shard in shards]
-    assert sorted(photo for part in taken for batch in part for photo in batch) == list(range(photos))
-
-
-def test_merging_restores_the_order(tmp_path):
-    batches = [[{"file": f"{number}"}] for number in range(7)]
-    parts = journals(tmp_path / "out.csv", {}, 3)
-    for rank, part in enumerate(parts):
-        part.resume()
-        for batch in Shard(rank, 3).take(batches):
-            part.append(batch)
-    assert [record["file"] for record in merged(parts)] == [f"{number}" for number in range(7)]
-
-
-def test_a_process_that_never_comes_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "POLL", 0.01)
-    with pytest.raises(InvalidData, match="Process 0 of 1 has finished 0 of its 2 batches"):
-        wait_for_all([Journal(tmp_path / "out.csv.part", {})], 2 * BATCH, seconds=0.03)
-
-
 def test_two_processes_never_write_one_journal(tmp_path):
     journal = Journal(tmp_path / "out.csv.part", {})
-    with locked(journal), pytest.raises(InvalidData, match="Another process is writing"), locked(journal):
+    with journal.locked(), pytest.raises(InvalidData, match="Another process is writing"), journal.locked():
         pass
-    with locked(journal):
+    with journal.locked():
         pass
-
-
-@pytest.mark.parametrize(("rank", "size"), [("2", "2"), ("x", "1"), ("0", "-1")])
-def test_a_senseless_environment_is_refused(monkeypatch, rank, size):
-    monkeypatch.setenv("RANK", rank)
-    monkeypatch.setenv("WORLD_SIZE", size)
-    with pytest.raises(InvalidData, match="RANK must be from 0 to WORLD_SIZE - 1"):
-        Shard.from_environment()
