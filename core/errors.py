@@ -50,3 +50,7 @@ class FeedbackUnavailable(GarmentError):
 
 class Unconfined(GarmentError):
     """Visitors' files are not read: the kernel cannot confine the process that would read them, and the setting requires it."""
+
+
+class QuotaReached(GarmentError):
+    """A visitor, or all together, keep as much in the server's memory as is allowed."""

@@ -29,7 +29,14 @@ def write_run(folder, index: dict, ids=IDS) -> Run:
         folder / "neighbours.csv", index=False
     )
     files = {path.name: sha256_of(path) for path in folder.glob("neighbours.*")}
-    manifest = {"schema": 1, "run_id": "r", "name": "r", "origin": "measured", "created": "2026-11-27T10:00:00", "groups": {}}
+    manifest = {
+        "schema": 1,
+        "run_id": "r",
+        "name": "r",
+        "origin": "measured",
+        "created": "2026-11-27T10:00:00",
+        "groups": {},
+    }
     (folder / "manifest.json").write_text(json.dumps(manifest | {"files": files}))
     return Run.load(folder)
 

@@ -9,7 +9,7 @@ import streamlit as st
 import streamlit.components.v2 as components
 from streamlit.typing import UploadedFile
 
-from core.errors import UnreadablePhoto
+from core.errors import QuotaReached, UnreadablePhoto
 from core.images import sandbox
 from core.images.decode import MAX_BYTES
 from core.images.encode import data_url, jpeg, png
@@ -75,7 +75,7 @@ def _try_to_add(data: bytes, name: str, origin: LabelledPhoto | None = None) -> 
     """What keeps a photo from being added, if anything does."""
     try:
         add_photo(data, name, origin)
-    except UnreadablePhoto as error:
+    except (UnreadablePhoto, QuotaReached) as error:
         return [str(error)]
     return []
 
