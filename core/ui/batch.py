@@ -37,6 +37,7 @@ from core.inference.verdict import class_name
 from core.plots.bars import count_bars
 from core.samples import garments
 from core.ui import session
+from core.ui.choice import one_of
 from core.ui.markdown import told
 from core.ui.session import shown_since
 
@@ -141,9 +142,7 @@ def summary(answers: pd.DataFrame) -> None:
 def answers_table(answers: pd.DataFrame) -> None:
     """The predictions with thumbnails, the least confident first."""
     shown = answered(answers)
-    choice = st.segmented_control(
-        "Photos", [ALL_PHOTOS, TO_CHECK], default=ALL_PHOTOS, required=True, key="batch_shown", bind="query-params"
-    )
+    choice = one_of("Photos", [ALL_PHOTOS, TO_CHECK], ALL_PHOTOS, "batch_shown")
     if choice == TO_CHECK:
         shown = shown.loc[out_of_scope(shown) | low_confidence(shown)]
     st.dataframe(

@@ -137,6 +137,30 @@ def test_a_network_out_of_memory_fails_the_one_request_and_the_next_works(page, 
     assert not page.error and len(headlines(page)) == 1
 
 
+@pytest.mark.parametrize(
+    ("page_file", "address"),
+    [
+        ("1_Classify.py", {"group": "", "view": "", "top_k": "9" * 400, "opacity": "nan", "sample": "Shirts"}),
+        ("2_Training_history.py", {"axis": "", "picture": "", "smoothing": "1e999", "curves": "", "tab": "none"}),
+        ("3_Confusion_matrix.py", {"matrix_show": "", "matrix_above": "nan", "matrix_order": "x" * 5000}),
+        ("3_Confusion_matrix.py", {"matrix_tab": "Classes", "matrix_measure": "", "matrix_confidence": "nan"}),
+    ],
+)
+def test_whatever_stands_in_a_pages_address_it_opens(page_file, address):
+    page = AppTest.from_file(str(ROOT / "pages" / page_file), default_timeout=60)
+    for name, value in address.items():
+        page.query_params[name] = value
+    page.run()
+    assert not page.error and not page.exception
+
+
+def test_no_address_in_a_strangers_words_can_be_clicked():
+    for text in ("https://a.example", "HTTP://a.example", "www.a.example/x", "me@a.example", "mailto:me@a.example"):
+        shown = markdown.literal(f"x {text}.jpg")
+        assert not re.search(r"https?\\?:|www\\?\.|[\w.+-]@", shown, re.IGNORECASE)
+        assert shown.replace("\\", "").replace("\u2060", "") == f"x {text}.jpg"
+
+
 @pytest.mark.parametrize("path", [f"pages/{path.name}" for path in (ROOT / "pages").glob("*.py")])
 def test_every_page_draws_within_the_error_boundary(path):
     source = (ROOT / path).read_text(encoding="utf-8")
