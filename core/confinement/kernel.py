@@ -83,8 +83,8 @@ def undumpable() -> None:
 
 def end_first() -> None:
     """Let the kernel end this process and those forked from it before others where memory runs out; Linux only."""
-    with contextlib.suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("1000")
+    with contextlib.suppress(OSError), Path("/proc/self/oom_score_adj").open("w") as score:
+        score.write("1000")
 
 
 def end_with_parent() -> None:
