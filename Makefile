@@ -7,7 +7,7 @@ FUZZ_SECONDS ?= 200# a target
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR: # an environment that could not be made whole is made anew the next time
-.PHONY: help run test test-benchmarks lint audit sbom fuzz bench bench-engines bench-train screenshots lock setup
+.PHONY: help run test coverage test-benchmarks lint audit sbom fuzz bench bench-engines bench-train screenshots lock setup
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -15,7 +15,10 @@ help: ## list the targets
 run: $(VENV)/app ## install what the dashboard needs, then start it
 	@$(BIN)/python -m streamlit run Home.py
 
-test: $(VENV)/dev ## install what the tests need, run them all, list the lines of core and train that none reaches; fails below 90%
+test: $(VENV)/dev ## install what the tests need, then run them all
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+coverage: $(VENV)/dev ## the same, slower: list the lines of core and train that no test reaches; fails below 90%
 	$(BIN)/python -m pytest -n 2 --dist loadfile --cov=core --cov=train --cov-report=term-missing:skip-covered --cov-fail-under=90
 
 test-benchmarks: $(VENV)/dev ## run every benchmark once, in small: two minutes

@@ -3,8 +3,8 @@
 Three views, none of which changes a label:
 
 - Near-duplicate photos (see `train.splits`) whose labels differ: of two, at most one is right.
-- Confident learning (Northcutt et al. 2021, by cleanlab) on the photos of the validation and test splits, which the network never trained
-  on: how many labels the confident joint puts in doubt, and between which kinds.
+- Confident learning (Northcutt et al. 2021, by cleanlab) on photos of the test and validation splits, which the network never trained
+  on, with its predictions as it is served: how many labels the confident joint puts in doubt, and between which kinds.
 - The network's errors on those photos, and how often its second guess is then the label.
 """
 
@@ -18,7 +18,7 @@ import pandas as pd
 from cleanlab.count import compute_confident_joint
 
 from core.artifacts.neighbours import TABLE_FILE
-from core.artifacts.predictions import stage_files
+from core.artifacts.predictions import VALIDATION_FILE, stage_files
 from core.artifacts.run import Run, current_run
 
 
@@ -34,11 +34,18 @@ class HeldOut(NamedTuple):
     probability: np.ndarray
 
 
+def held_out_files(run: Run) -> list[str]:
+    """Predictions of the network as it is served; runs of earlier versions have those of the test split alone.
+
+    Predictions after the last stage of training are of another network: neither the best epoch's nor in 8-bit integers.
+    """
+    return [name for name in ("predictions.csv", VALIDATION_FILE) if run.has(name)]
+
+
 def held_out(run: Run) -> HeldOut:
-    """The photos of the validation and test splits."""
+    """The photos of these files."""
     names = list(run.labels.names)
-    stages = stage_files(run)
-    table = pd.concat([run.read_csv("predictions.csv"), run.read_csv(stages[max(stages)])])
+    table = pd.concat([run.read_csv(name) for name in held_out_files(run)])
     return HeldOut(table["label"].map(names.index).to_numpy(), table[names].to_numpy())
 
 
@@ -63,7 +70,7 @@ def main() -> None:
     run = current_run()
     photos, names = held_out(run), run.labels.names
     pairs, apart = disagreeing_twins(run)
-    print(f"run {run.run_id}, {len(photos.labels)} photos of the validation and test splits")
+    print(f"run {run.run_id}, {len(photos.labels)} photos of {' and '.join(held_out_files(run))}")
     print(f"near-duplicate pairs whose labels differ: {apart} of {pairs} ({apart / pairs:.1%})")
     shares = doubtful(photos, names)
     print(f"labels in doubt by confident learning: {shares.sum():.1%}, most of them")

@@ -29,13 +29,14 @@ from core.inference.postprocess import energy, softmax
 from train.batches import sampling_weights
 from train.catalogue import PHONE, WORN
 from train.meter import meter
-from train.splits import SplitData
+from train.splits import OF_CLASSES, SplitData
 from train.targets import ClassList
 
 TRUE_POSITIVE_RATE = 0.95  # share of photos of our classes that the in-scope threshold lets pass, on validation
 BATCH = 64
 NAMES = {PHONE: "phone photos", WORN: "worn garments and what else people wear"}
 LATENCY_ROUNDS = 50
+REST = "accessories"  # kind of what the class list puts in no kind of other products
 MEASURABLE = 10  # validation photos of a class from which on its F1 helps to choose
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the correction for the sampler that are tried
 
@@ -177,12 +178,37 @@ def metrics(scored: Scored, labels: LabelSet, temperature: float, threshold: flo
 
 
 def scope_by_kind(scored: Scored, data: SplitData, classes: ClassList, threshold: float) -> dict[str, Any]:
-    """In-scope measures against each kind of other products by itself; what the class list puts in no kind is accessories."""
-    types = data.index.photos["articleType"].to_numpy()[scored.others.rows]
-    kind = {name: np.isin(types, members) for name, members in classes.other.items()}
-    kind["accessories"] = ~np.any([*kind.values(), np.zeros(len(types), bool)], axis=0)
+    """In-scope measures against each kind of other products by itself; what the class list puts in no kind is REST."""
+    kinds = _kinds(scored.others, data, classes)
     inside, outside = energy(scored.known.logits), energy(scored.others.logits)
-    return {name: _scope(inside, outside[chosen], threshold) for name, chosen in kind.items()}
+    return {name: _scope(inside, outside[kinds == name], threshold) for name in (*classes.other, REST)}
+
+
+def _kinds(scored: Scored, data: SplitData, classes: ClassList) -> np.ndarray:
+    """OF_CLASSES, or which kind of other product each photo shows, text (n,)."""
+    types = data.index.photos["articleType"].to_numpy()[scored.rows]
+    kind_of = {member: name for name, members in classes.other.items() for member in members}
+    kinds = [
+        OF_CLASSES if target >= 0 else kind_of.get(name, REST)
+        for name, target in zip(types, scored.targets, strict=True)
+    ]
+    return np.array(kinds, dtype=object)
+
+
+def scope_scores_table(scored: Scored, data: SplitData, classes: ClassList) -> pd.DataFrame:
+    """`scope_scores.csv`: one row a test product of any type, from which AUROC and rates in scope can be computed again.
+
+    Columns id, type, kind (OF_CLASSES, or the kind of other product), in_scope_score.
+    """
+    photos = data.index.photos.iloc[scored.rows]
+    return pd.DataFrame(
+        {
+            "id": photos["id"].to_numpy(),
+            "type": photos["articleType"].to_numpy(),
+            "kind": _kinds(scored, data, classes),
+            "in_scope_score": energy(scored.logits),
+        }
+    )
 
 
 @dataclass(frozen=True)
@@ -245,25 +271,25 @@ def coarse_metrics(photos: Coarse, classes: ClassList, temperature: float, thres
     exact, scores = allowed.sum(axis=1) == 1, energy(logits)
     return {
         "photos": len(labels),
-        "exact": _share(hits[exact]),
-        "allowed_set": _share(hits[known]),
+        "exact": share(hits[exact]),
+        "allowed_set": share(hits[known]),
         "mean_over_labels": float(np.mean([hits[labels == label].mean() for label in present])) if present else None,
         "calibration_error": expected_calibration_error(probability.max(axis=1)[known], hits[known])
         if present
         else None,
         "in_scope": _scope(scores[known], scores[~known], threshold),
         "labels": [
-            {"label": label, "allowed": list(classes.classes_of(label))} | _share(hits[labels == label])
+            {"label": label, "allowed": list(classes.classes_of(label))} | share(hits[labels == label])
             for label in present
         ],
         "others": [
-            {"label": label} | _share(scores[labels == label] < threshold)
+            {"label": label} | share(scores[labels == label] < threshold)
             for label in np.unique(labels[~known]).tolist()
         ],
     }
 
 
-def _share(hits: np.ndarray) -> dict[str, Any]:
+def share(hits: np.ndarray) -> dict[str, Any]:
     """Share of hits with its interval and the number of photos; None where there are none."""
     return {"n": len(hits)} | (_rate(float(hits.mean()), len(hits)) if len(hits) else {"value": None})
 

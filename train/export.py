@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from core.artifacts.manifest import TypeCalibration
+from core.artifacts.predictions import VALIDATION_FILE
 from core.artifacts.run import SCHEMA, Run, sha256_of
 from core.errors import TrainingStopped
 from core.files import replaced
@@ -20,7 +21,7 @@ from core.inference.engine import Engine
 from core.inference.model import IMAGENET_MEAN, IMAGENET_STD, against_background, load_network, save_weights
 from core.inference.onnx_graph import QUANTISATION, head_of
 from core.inference.postprocess import softmax
-from train import robustness
+from train import explain, robustness
 from train.all_types import fit_types, measure_types, type_targets
 from train.attributes import write_attributes
 from train.catalogue import PHONE, WORN
@@ -38,15 +39,18 @@ from train.evaluate import (
     predictions_table,
     sampling_shift,
     scope_by_kind,
+    scope_scores_table,
     score,
     score_and_pool,
     score_coarse,
 )
 from train.folder import Progress, write_csv, write_json
 from train.loop import State, normalise, positions
+from train.meter import meter
 from train.neighbours import write_index
 from train.quantise import quantise
 from train.splits import SplitData
+from train.targets import ClassList
 
 PROOF_PHOTOS = 64
 LATENCY_PHOTOS = 16
@@ -115,13 +119,30 @@ def _evaluated(run: Run, recipe: Recipe, data: SplitData, engine: Engine) -> dic
     measured["robustness"] = robustness.measure(
         engine, decoded(data.index, known.rows[some]), known.targets[some], scope["threshold"]
     )
+    measured["heat_maps"] = _heat_maps(run, data, classes, engine, known.rows, temperature)
     calibration, measured["all_types"] = _all_types(run, data, (validation.rows, of_validation), (test.rows, of_test))
     measured["attributes"] = write_attributes(folder, data, classes, engine)
     write_json(folder / "metrics.json", measured)
-    write_csv(folder / "predictions.csv", predictions_table(known.logits, known.rows, data, labels, temperature))
+    for name, of in (("predictions.csv", known), (VALIDATION_FILE, validation.known)):
+        write_csv(folder / name, predictions_table(of.logits, of.rows, data, labels, temperature))
+    write_csv(folder / "scope_scores.csv", scope_scores_table(test, data, classes))
     write_index(folder, data, engine)
     write_embedding(folder, data, engine)
     return {"temperature": temperature, "in_scope": scope, "all_types": msgspec.structs.asdict(calibration)}
+
+
+def _heat_maps(
+    run: Run, data: SplitData, classes: ClassList, engine: Engine, rows: np.ndarray, temperature: float
+) -> dict[str, Any]:
+    """Measures of the heat maps on the test photos of the classes at `rows`, and on worn garments, for `metrics.json`."""
+    explainer = explain.Explainer(run, engine)
+    some = rows[np.linspace(0, len(rows) - 1, min(len(rows), explain.MOST_PHOTOS)).round().astype(int)]
+    return {
+        **explain.curves(
+            explainer, meter(decoded(data.index, some), "testing heat maps", "photos", len(some)), temperature
+        ),
+        "pointing": explain.pointing(explainer, data, classes),
+    }
 
 
 def _all_types(

@@ -18,9 +18,12 @@ from core.artifacts.measures import (
     Attributes,
     Coarse,
     DetectorMeasures,
+    HeatMaps,
     Loss,
+    Mean,
     MeasuredScope,
     Metrics,
+    Pointing,
     Rate,
     Robustness,
     Share,
@@ -79,6 +82,7 @@ def model_card(run: Run) -> str:
         _section("Worn garments", _coarse(run.metrics.worn.test, "photos of worn garments")),
         _section("Garments found in photos", _detector(run.metrics.detector.test)),
         _section("Photos under other conditions", robustness_table(run.metrics.robustness)),
+        _section("Heat maps", _heat_maps(run.metrics.heat_maps)),
         _section("All product types", _all_types(run.metrics.all_types)),
         _section("Attributes", _attributes(run.metrics.attributes)),
         _section("Photos out of scope", _in_scope(run)),
@@ -258,6 +262,50 @@ def robustness_table(measured: Robustness | None) -> str:
         f"{_points(measured.worst_loss.accuracy)}; largest loss of photos in scope: {_points(measured.worst_loss.in_scope)}."
     )
     return f"{words}\n\n{_table(['test photos', 'accuracy', 'in scope'], rows)}"
+
+
+def _heat_maps(measured: HeatMaps | None) -> str:
+    """How faithful the heat maps are, beside plain Grad-CAM."""
+    if measured is None:
+        return ""
+    words = (
+        f"{measured.photos:,} test photos of the classes, with the heat map of the predicted class. Deletion hides the hottest places of "
+        "the photo first and insertion shows them first on a blurred photo; the area is that under the curve of the class's probability "
+        "(Petsiuk et al. 2018). Plain Grad-CAM explains the class's bare output at the last block of layer4, as the published project does."
+    )
+    served, plain, difference = measured.served, measured.plain, measured.difference
+    rows = [
+        ["deletion, smaller is better", *map(_area, (served.deletion.area, plain.deletion.area, difference.deletion))],
+        [
+            "insertion, larger is better",
+            *map(_area, (served.insertion.area, plain.insertion.area, difference.insertion)),
+        ],
+    ]
+    return "\n\n".join(
+        (words, _table(["area", "as served", "plain Grad-CAM", "difference"], rows), *_pointing(measured.pointing))
+    )
+
+
+def _area(mean: Mean) -> str:
+    return f"{mean.value:.3f} ({mean.low:.3f} to {mean.high:.3f})"
+
+
+def _pointing(measured: Pointing | None) -> Iterator[str]:
+    """The pointing game on worn garments; nothing if not measured."""
+    if measured is None:
+        return
+    yield (
+        f"Pointing game: does the hottest point of a worn garment's heat map lie on the garment? {measured.box.served.n:,} garments on "
+        "test street photos; in the whole photo a miss by 15 pixels is allowed. A point chosen at random would lie on the garment in "
+        f"{measured.box.covered:.0%} and {measured.photo.covered:.0%}."
+    )
+    rows = [
+        [name, *map(_interval, (game.served, game.plain, game.middle))]
+        for name, game in (("the garment's box", measured.box), ("the whole photo", measured.photo))
+    ]
+    yield _table(
+        ["hottest point on the garment, in", "as served", "plain Grad-CAM", "middle of the box or photo"], rows
+    )
 
 
 def _all_types(measured: AllTypes | None) -> str:

@@ -209,6 +209,66 @@ class Detector(Record, frozen=True, kw_only=True):
     test: DetectorMeasures | None = None
 
 
+class Mean(Record, frozen=True, kw_only=True):
+    """A mean over photos with its 95% interval (normal)."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Curve(Record, frozen=True, kw_only=True):
+    """Mean probability of the predicted class at each share of the photo, and the area under the curve."""
+
+    probabilities: tuple[float, ...]
+    area: Mean
+
+
+class Curves(Record, frozen=True, kw_only=True):
+    """Deletion and insertion of one way of making heat maps; of deletion a small area is good, of insertion a large one."""
+
+    deletion: Curve
+    insertion: Curve
+
+
+class AreaDifferences(Record, frozen=True, kw_only=True):
+    """Area of the heat maps as served minus that of plain Grad-CAM, photo by photo."""
+
+    deletion: Mean
+    insertion: Mean
+
+
+class PointingGame(Record, frozen=True, kw_only=True):
+    """How often the hottest point lies on the garment: of heat maps as served, of plain Grad-CAM, and the middle for comparison.
+
+    `covered` is the share of the box or photo that the garment covers, which a point chosen at random would reach.
+    """
+
+    served: Share
+    plain: Share
+    middle: Share
+    covered: float
+
+
+class Pointing(Record, frozen=True, kw_only=True):
+    """The pointing game on worn garments, in the garment's box and in the whole photo."""
+
+    box: PointingGame
+    photo: PointingGame
+
+
+class HeatMaps(Record, frozen=True, kw_only=True):
+    """How faithful the heat maps are. `percentiles` are the 0th to the 100th of the deletion areas of the maps as served."""
+
+    photos: int
+    shares: tuple[float, ...]
+    served: Curves
+    plain: Curves
+    difference: AreaDifferences
+    percentiles: tuple[float, ...]
+    pointing: Pointing | None = None
+
+
 class Latency(Record, frozen=True, kw_only=True):
     """Time of one photo's forward pass."""
 
@@ -239,4 +299,5 @@ class Metrics(Record, frozen=True, kw_only=True):
     detector: Detector = Detector()
     all_types: AllTypes | None = None
     attributes: Attributes | None = None
+    heat_maps: HeatMaps | None = None
     training: PublishedTraining = PublishedTraining()

@@ -23,6 +23,7 @@ from core.artifacts.tables import TEXT_COLUMNS, Table, listed, read_table
 from core.errors import InvalidData
 
 SUFFIXES = (".parquet", ".csv")
+VALIDATION_FILE = "predictions_validation.csv"  # of the network as it is served; `stage_files` are of earlier ones
 NO_ROUNDING = 1e-3  # a row's sum this close to 1 is left as it is
 SUM_TOLERANCE = 0.01  # a row of probabilities adds up to 1, but for rounding in the file
 MOST_ROUNDING = 0.02  # of one probability

@@ -3,8 +3,9 @@
 With a linear head over global average pooling, the gradient of logit c with respect to map k is `w[c, k] / (h w)` everywhere, so
 Grad-CAM of the last block is `relu(sum_k w[c, k] A[k]) / (h w)`: exact, for every class at once, without a backward pass.
 
-Logits that all rise or fall by the same amount leave the answer as it is, so what is explained is how far a class's logit lies above the
-mean of all classes' (`relative_head`). Maps of the bare logits would also show what the classes share: that it is one of them, not which.
+Outputs that all rise or fall by the same amount leave the answer as it is, so what is explained is how far a class's output lies above
+the mean of all outputs, those for other products included (`relative_head`). Maps of the bare outputs would also show what all outputs
+share. docs/experiments.md compares the two.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ from PIL import Image
 
 
 def relative_head(weight: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The linear head whose logits are those above their mean over the classes; softmax sees no difference.
+    """The linear head whose outputs are those above their mean; softmax sees no difference.
 
     Args:
-        weight: (n_classes, 2048).
-        bias: (n_classes,).
+        weight: (n_outputs, 2048).
+        bias: (n_outputs,).
     """
     return weight - weight.mean(axis=0), bias - bias.mean()
 
@@ -57,7 +58,8 @@ def at_photo_size(
     left, top, right, bottom = content
     box = (left / width * columns, top / height * rows, right / width * columns, bottom / height * rows)
     image = Image.fromarray(heat.astype(np.float32))
-    stretched = np.asarray(image.resize(size, Image.Resampling.BICUBIC, box=box)).clip(heat.min(), heat.max())
+    low, high = 0 if heat.min() >= 0 else -np.inf, 0 if heat.max() <= 0 else np.inf
+    stretched = np.asarray(image.resize(size, Image.Resampling.BICUBIC, box=box)).clip(low, high)
     peak = np.abs(stretched).max()
     return stretched / peak if peak > 0 else stretched
 

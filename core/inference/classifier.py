@@ -53,7 +53,7 @@ class Reading:
 
     Args:
         logits: float32 (n_classes,).
-        maps: float32 (n_classes, h, w), evidence for each class at each place rather than the average class
+        maps: float32 (n_classes, h, w), evidence for each class at each place rather than the average output
             (see `core.inference.cam.relative_head`).
         content: where what the network saw lies in its input: left, top, right, bottom in pixels of the input.
         frame: what the network saw of the region, which is all but a uniform border: left, top, right, bottom as shares of its sides.
@@ -177,7 +177,7 @@ class Classifier:
         self.engine: Engine | Dispatcher = Dispatcher(engine) if shared else engine
         self.labels: LabelSet = run.labels
         weight, bias = head_of(run.path("model.safetensors"))
-        self.head_weight, self.head_bias = relative_head(weight[: len(self.labels)], bias[: len(self.labels)])
+        self.head_weight = relative_head(weight, bias)[0][: len(self.labels)]
         self.types: tuple[str, ...] = (*self.labels.names, *run.facts.background)
         self._type_head = weight[: len(self.types)], bias[: len(self.types)]
         self._type_calibration = run.facts.all_types

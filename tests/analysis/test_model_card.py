@@ -78,6 +78,24 @@ def test_phone_measures_appear_as_soon_as_they_are_measured(tmp_path):
     assert "Not measured on phone photos." not in card
 
 
+def test_heat_maps_appear_beside_plain_grad_cam(tmp_path):
+    area, share = {"value": 0.25, "low": 0.2, "high": 0.3}, {"n": 40, "value": 0.75, "low": 0.6, "high": 0.9}
+    ways = {
+        "deletion": {"probabilities": [0.9, 0.0], "area": area},
+        "insertion": {"probabilities": [0, 1], "area": area},
+    }
+    game = {"served": share, "plain": share, "middle": share, "covered": 0.5}
+    measured = {
+        **{"photos": 300, "shares": [0, 1], "served": ways, "plain": ways, "percentiles": [0.1] * 101},
+        "difference": {"deletion": area, "insertion": area},
+    }
+    run = write_run(tmp_path, "maps", weights=b"weights")
+    card = model_card(with_metrics(run, heat_maps=measured | {"pointing": {"box": game, "photo": game}}))
+    assert "| deletion, smaller is better | 0.250 (0.200 to 0.300) |" in card
+    assert "| the garment's box | 75.0% (60.0% to 90.0%) |" in card
+    assert "Pointing game" not in model_card(with_metrics(run, heat_maps=measured))
+
+
 def test_other_products_appear_by_kind(tmp_path):
     shoes = {"auroc": 0.99, "other_products": 200, "true_positive_rate": 0.95, "false_positive_rate": 0.05}
     run = write_run(tmp_path, "scope", weights=b"weights", in_scope={"threshold": 3.0, "true_positive_rate": 0.95})

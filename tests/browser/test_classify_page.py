@@ -146,7 +146,7 @@ def test_damaged_files_between_two_photos_are_named_and_the_photos_go_on(server,
     page = open_page(f"{server}/Classify")
     upload(page, outfit[0], fake, half, second)
     shown(page.get_by_text("notes.jpg is a text file, not a photo"))
-    shown(page.get_by_text("half.jpg is a damaged JPEG photo"))
+    shown(page.get_by_text("half.jpg is incomplete: the end of the file is missing"))
     tiles = page.locator(".tile")
     expect(tiles).to_have_count(2)
     expect(tiles.first).to_have_attribute("aria-current", "true")

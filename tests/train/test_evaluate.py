@@ -149,6 +149,8 @@ def test_the_test_split_is_looked_at_once(monkeypatch, tmp_path, data):
     monkeypatch.setattr(export, "score_and_pool", watch)
     monkeypatch.setattr(export, "decoded", lambda *_: [])
     monkeypatch.setattr(robustness, "measure", lambda *_: {})
+    monkeypatch.setattr(export, "_heat_maps", lambda *_: {})
+    monkeypatch.setattr(export, "scope_scores_table", lambda *_: pd.DataFrame())
     monkeypatch.setattr(export, "_all_types", lambda *_: (TypeCalibration(), {}))
     monkeypatch.setattr(export, "write_attributes", lambda *_: {})
     monkeypatch.setattr(export, "latency", lambda *_: {})

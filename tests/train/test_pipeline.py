@@ -18,6 +18,7 @@ import pandas as pd
 import pytest
 import torch
 from safetensors.torch import save_file
+from sklearn.metrics import roc_auc_score
 
 from core.artifacts.run import Run, current_run, find_runs
 from core.inference import model, onnx_graph, providers
@@ -53,7 +54,7 @@ from train.splits import split
 ALWAYS = {
     *("manifest.json", "config.json", "history.csv", "data.json", "metrics.json", "predictions.csv", "splits.csv"),
     *("model.safetensors", "neighbours.safetensors", "neighbours.csv", "embedding.csv"),
-    *("attributes.json", "attributes.safetensors"),
+    *("attributes.json", "attributes.safetensors", "predictions_validation.csv", "scope_scores.csv"),
 }
 
 
@@ -143,6 +144,17 @@ def test_weights_are_shipped_with_the_input_size_that_they_were_chosen_at(epoch,
     """Stages may differ in size: the best epoch of an earlier one is served at its own."""
     shipped = export._best_stage(parse_recipe(settings(), "test"), State(best={"epoch": epoch, "val_accuracy": 0.9}))
     assert (shipped.height, shipped.width) == size
+
+
+def test_auroc_and_validation_accuracy_can_be_computed_again_from_the_runs_files(undisturbed):
+    run = Run.load(undisturbed)
+    scores, predictions = run.read_csv("scope_scores.csv"), run.read_csv("predictions_validation.csv")
+    of_classes = scores["kind"] == "of the classes"
+    measured = run.metrics.test.in_scope
+    assert (~of_classes).sum() == measured.other_products > 0
+    assert roc_auc_score(of_classes, scores["in_scope_score"]) == pytest.approx(measured.auroc, abs=1e-4)
+    correct = predictions[CLASSES].idxmax(axis=1) == predictions["label"]
+    assert correct.mean() == pytest.approx(run.metrics.validation.accuracy.value)
 
 
 def test_the_manifest_names_that_size(undisturbed):
@@ -295,6 +307,8 @@ def test_other_products_and_phone_photos_train_and_are_measured_apart(catalogue,
         for part, name in (("val", "validation"), ("test", "test")):
             assert measured[kind][name]["photos"] == held_out[kind, part]
     assert measured["test"]["in_scope"]["kinds"]["apparel"]["other_products"] == 0
+    in_box = run.metrics.heat_maps.pointing.box  # whose garments fill their boxes, but for the rows that a bag covers
+    assert (in_box.served.n, in_box.served.value) == (measured["worn"]["test"]["allowed_set"]["n"], 1.0)
     history = pd.read_csv(run.path("history.csv"))
     assert history["images"].tolist() == [64, 64]
     assert history[["val_phone_accuracy", "val_worn_accuracy"]].notna().to_numpy().all()

@@ -147,7 +147,7 @@ def test_a_network_out_of_memory_fails_the_one_request_and_the_next_works(page, 
     ],
 )
 def test_whatever_stands_in_a_pages_address_it_opens(page_file, address):
-    page = AppTest.from_file(str(ROOT / "pages" / page_file), default_timeout=60)
+    page = AppTest.from_file(str(ROOT / "pages" / page_file), default_timeout=120)
     for name, value in address.items():
         page.query_params[name] = value
     page.run()

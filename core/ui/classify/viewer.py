@@ -242,9 +242,9 @@ def _curve(curve: DeletionCurve | None, name: str) -> dict[str, Any] | None:
     if curve is None:
         return None
     title = f"Faithfulness: {curve.area:.2f}"
-    place = curve.hidden.index(NAMED_SHARE)
-    before, after = (rounded(curve.probabilities[i]) for i in (0, place))
+    before, after = (rounded(curve.probabilities[i]) for i in (0, curve.hidden.index(NAMED_SHARE)))
     change = f"Hiding the hottest {NAMED_SHARE:.0%} changes {class_name(name)} from {before} to {after}."
-    text = f"Area under the deletion curve; 0 is best. {change}"
+    place = "" if curve.percentile is None else f", percentile {curve.percentile:.0f} among the test photos"
+    text = f"Area under the deletion curve{place}; 0 is best. {change}"
     points = [*zip(curve.hidden, curve.probabilities, strict=True)]
     return {"points": points, "title": title, "text": text, "alt": f"{title}. {text}"}

@@ -51,7 +51,8 @@ export default function ({ data }) {
     drop: (event) => {
       depth = 0;
       document.documentElement.classList.remove(DRAGGING);
-      if (event.defaultPrevented || !carriesFiles(event) || inZone(event)) return;
+      // Not asked: event.defaultPrevented, which the uploader sets for every drop outside itself, so that the browser opens no file.
+      if (!carriesFiles(event) || inZone(event)) return;
       event.preventDefault();
       give(uploader, pictures(event.dataTransfer.files));
     },

@@ -160,7 +160,7 @@ class Viewer {
     let w = this.twin ? Math.max(fitting(1, 2), fitting(2, 1)) : fitting(1, 1), high = w / ratio;
     const grow = Math.max(1, LEAST_SIDE / Math.min(w, high));
     if (grow > 1) [w, high] = [Math.min(w * grow, MOST_SIDE), Math.min(high * grow, MOST_SIDE)];
-    this.size = [Math.round(w), Math.round(high)];
+    this.size = [Math.floor(w), Math.floor(high)];
     stage.style.maxHeight = `${Math.max(room, LEAST_SIDE + 20)}px`;
     const across = this.twin && !stacked ? 2 * w + GAP : w;
     frame.style.setProperty("--stage", `${Math.round(Math.min(width, Math.max(LEAST_STAGE, across + MAT)))}px`);
@@ -169,6 +169,8 @@ class Viewer {
     stage.style.justifyContent = stacked || across > width ? "flex-start" : "center";
     for (const paper of [this.paper, this.find(".twin")]) paper.style.cssText = `width:${this.size[0]}px;height:${this.size[1]}px`;
     this.find(".twin").hidden = !this.twin;
+    if (stage.scrollWidth > stage.clientWidth || stage.scrollHeight > stage.clientHeight) stage.setAttribute("tabindex", "0"); // for the arrow keys
+    else stage.removeAttribute("tabindex");
     this.alignPen();
     this.draw();
   }
