@@ -2,10 +2,12 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+DEV_REQUIREMENTS ?= -r requirements-dev.txt# CI's: --require-hashes -r requirements-dev.lock
+FUZZ_SECONDS ?= 200# a target
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR: # an environment that could not be made whole is made anew the next time
-.PHONY: help run test coverage test-benchmarks lint audit bench bench-engines bench-train screenshots lock setup
+.PHONY: help run test coverage test-benchmarks lint audit sbom fuzz bench bench-engines bench-train screenshots lock setup
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -49,8 +51,22 @@ bench-train: $(VENV)/dev ## measure the trainer's input pipeline against its tra
 screenshots: $(VENV)/dev ## make the pictures of README and docs anew
 	$(BIN)/python -m tests.browser.screenshots
 
-lock: $(VENV)/dev ## write the checksums of what the container installs anew, after a change of requirements-serve.txt
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate requirements-serve.txt -o requirements-serve.lock
+sbom: $(VENV)/dev ## list every library of the container with its checksums in sbom.cdx.json (CycloneDX)
+	$(BIN)/cyclonedx-py requirements requirements-serve.lock --pyproject pyproject.toml --output-reproducible --of JSON -o sbom.cdx.json
+
+fuzz: $(VENV)/dev ## fuzz the readers of strangers' files for ten minutes, guided by coverage (atheris: Linux and macOS)
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet atheris==3.0.0
+	@mkdir -p cache/fuzz/photo cache/fuzz/structure cache/fuzz/table
+	for target in photo structure table; do \
+		$(BIN)/python -m tests.fuzz.targets $$target -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=4096 \
+			-artifact_prefix=cache/fuzz/ cache/fuzz/$$target tests/fuzz/corpus || exit 1; \
+	done
+
+lock: $(VENV)/dev ## write the checksums of what the container and CI install anew, after a change of requirements
+	for name in serve dev; do \
+		$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+			requirements-$$name.txt -o requirements-$$name.lock || exit 1; \
+	done
 
 setup: $(VENV)/dev ## install everything, for development
 
@@ -66,5 +82,5 @@ $(VENV)/app: requirements.txt requirements-serve.txt | $(VENV)/bin/python
 
 $(VENV)/dev: requirements.txt requirements-serve.txt requirements-dev.txt | $(VENV)/bin/python
 	@echo "Installing into $(VENV): a few minutes the first time"
-	$(BIN)/python -m pip install --disable-pip-version-check --quiet -r requirements-dev.txt
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet $(DEV_REQUIREMENTS)
 	@touch $(VENV)/app $@

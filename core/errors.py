@@ -54,3 +54,7 @@ class Unconfined(GarmentError):
 
 class Busy(GarmentError):
     """Too many visitors wait already; try again later."""
+
+
+class QuotaReached(GarmentError):
+    """A visitor, or all together, keep as much in the server's memory as is allowed."""

@@ -81,6 +81,21 @@ def asked(address: str, origin: str | None = None) -> tuple[int, str]:
             time.sleep(0.2)
 
 
+def body(address: str, host: str) -> bytes:
+    """What the proxy answers to a request for a name, over TLS for the right one."""
+    asked(address)
+    trusting = ssl.create_default_context()
+    trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+    port = address.rpartition(":")[2]
+    request = urllib.request.Request(address, headers={"Host": f"{host}:{port}"})
+    try:
+        with urllib.request.urlopen(request, timeout=30, context=trusting) as answer:
+            return answer.read()
+    except HTTPError as error:
+        with error:
+            return error.read()
+
+
 @pytest.mark.parametrize("way", ["http", "https"])
 def test_a_request_from_another_site_does_not_reach_the_dashboard(addresses, way):
     address = addresses[way]
@@ -97,3 +112,9 @@ def test_figures_of_the_server_are_not_public(addresses):
 def test_behind_tls_the_cookie_against_forged_requests_is_sent_over_tls_only(addresses):
     assert asked(addresses["https"])[1] == f"{COOKIE}; Secure"
     assert asked(addresses["http"])[1] == COOKIE
+
+
+@pytest.mark.parametrize("way", ["http", "https"])
+def test_a_request_under_another_name_does_not_reach_the_dashboard(addresses, way):
+    assert b"the dashboard" in body(addresses[way], "localhost")
+    assert b"the dashboard" not in body(addresses[way], "another-name.example")

@@ -29,6 +29,7 @@ def test_every_container_has_a_read_only_root_and_no_needless_rights():
     for service in (APP, PROXY):
         assert service["read_only"] and service["cap_drop"] == ["ALL"]
         assert "no-new-privileges:true" in service["security_opt"]
+        assert service["mem_limit"] and service["pids_limit"] and service["logging"]["options"]["max-size"]
     assert "ports" not in APP  # only the proxy is reached from outside
 
 

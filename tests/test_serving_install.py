@@ -1,5 +1,6 @@
 """What the Dockerfile does, done here: its requirements in a fresh virtual environment, its files in a fresh folder, its smoke test."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -53,11 +54,29 @@ def test_requirements_for_serving_leave_out_torch_and_the_rest_build_on_them():
     assert "-r requirements-serve.txt" in (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
 
 
-def test_the_lock_holds_every_pin_and_a_checksum_of_each_library():
+@pytest.mark.parametrize(
+    ("lock", "requirements"), [("serve", ["-serve"]), ("dev", ["-serve", "", "-dev"])], ids=["serving", "development"]
+)
+def test_a_lock_holds_every_pin_and_a_checksum_of_each_library(lock: str, requirements: list[str]):
+    text = (ROOT / f"requirements-{lock}.lock").read_text(encoding="utf-8")
+    locked = re.findall(r"^(\S+==\S+)(?: ; .*)? \\\n    --hash=sha256:[0-9a-f]{64}", text, re.MULTILINE)
+    files = [(ROOT / f"requirements{name}.txt").read_text(encoding="utf-8") for name in requirements]
+    pinned = {pin.lower() for file in files for pin in re.findall(r"^[A-Za-z]\S+", file, re.MULTILINE)}
+    assert pinned <= set(locked) and len(locked) == len(re.findall(r"^\w", text, re.MULTILINE))
+
+
+def test_the_bill_of_materials_names_every_library_of_the_container_with_its_checksums(tmp_path: Path):
+    made = tmp_path / "sbom.json"
+    recipe = next(line for line in (ROOT / "Makefile").read_text().splitlines() if "cyclonedx-py" in line)
+    command = recipe.replace("$(BIN)", str(Path(sys.executable).parent)).replace("sbom.cdx.json", str(made)).split()
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=MINUTES)
+    bill = json.loads(made.read_text())
     lock = (ROOT / "requirements-serve.lock").read_text(encoding="utf-8")
-    locked = re.findall(r"^(\S+==\S+)(?: ; .*)? \\\n    --hash=sha256:[0-9a-f]{64}", lock, re.MULTILINE)
-    pinned = re.findall(r"^(?!#)\S+", (ROOT / "requirements-serve.txt").read_text(encoding="utf-8"), re.MULTILINE)
-    assert set(pinned) <= set(locked) and len(locked) == len(re.findall(r"^\w", lock, re.MULTILINE))
+    assert bill["bomFormat"] == "CycloneDX" and bill["metadata"]["component"]["name"] == "garment-lens"
+    assert {part["purl"] for part in bill["components"]} == {
+        f"pkg:pypi/{name}@{version}" for name, version in re.findall(r"^(\S+)==(\S+)", lock, re.MULTILINE)
+    }
+    assert all(reference["hashes"] for part in bill["components"] for reference in part["externalReferences"])
 
 
 @pytest.mark.serving_install

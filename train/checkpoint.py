@@ -1,7 +1,8 @@
-"""Checkpoints without pickle: tensors as safetensors, everything else as JSON in the same file, replaced in one step."""
+"""Checkpoints without pickle: tensors as safetensors, everything else as JSON in the same file, with a checksum, replaced in one step."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -36,7 +37,7 @@ class Snapshot(NamedTuple):
             OSError: the disk is full or not writable.
         """
         with replaced(path) as partial:
-            save_file(self.tensors, partial, metadata={"tree": self.tree})
+            save_file(self.tensors, partial, metadata={"tree": self.tree, "sha256": _digest(self.tensors, self.tree)})
 
 
 def save_checkpoint(state: dict[str, Any], path: Path) -> None:
@@ -87,9 +88,22 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     """
     try:
         with safe_open(path, framework="pt") as file:
-            return _attach(json.loads(file.metadata()["tree"]), file)
-    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+            metadata = file.metadata()
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if metadata.keys() != {"tree"} and metadata["sha256"] != _digest(tensors, metadata["tree"]):
+            raise ValueError("its content does not match its checksum")
+        return _attach(json.loads(metadata["tree"]), tensors)
+    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BrokenRun(f"{path} is damaged ({error}). Train again, or put back a copy of the file.") from None
+
+
+def _digest(tensors: dict[str, torch.Tensor], tree: str) -> str:
+    """SHA-256 of everything in a checkpoint; those of earlier versions have none."""
+    digest = hashlib.sha256(tree.encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _detach(value: Any, name: str, tensors: dict[str, torch.Tensor]) -> Any:
@@ -104,11 +118,11 @@ def _detach(value: Any, name: str, tensors: dict[str, torch.Tensor]) -> Any:
     return value
 
 
-def _attach(tree: Any, file: Any) -> Any:
+def _attach(tree: Any, tensors: dict[str, torch.Tensor]) -> Any:
     if not isinstance(tree, dict):
         return tree
     if "tensor" in tree:
-        return file.get_tensor(tree["tensor"])
+        return tensors[tree["tensor"]]
     if "dict" in tree:
-        return {key: _attach(child, file) for key, child in tree["dict"]}
-    return [_attach(child, file) for child in tree["list"]]
+        return {key: _attach(child, tensors) for key, child in tree["dict"]}
+    return [_attach(child, tensors) for child in tree["list"]]

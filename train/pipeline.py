@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pandas as pd
 import torch
@@ -56,6 +57,13 @@ class Job:
     init: str
     cache: str
     device: str
+
+
+@dataclass(frozen=True)
+class _Settings:
+    """What resuming needs of `config.json`."""
+
+    resolved: dict[str, Any]
 
 
 def start(recipe: Recipe, given: dict[str, Any], job: Job, runs: Path) -> Path:
@@ -109,12 +117,11 @@ def resume(folder: Path, device: str | None) -> None:
         drop_private_files(folder)
         raise InvalidData(f"{folder} is complete already; there is nothing to resume.")
     try:
-        job = Job(**json.loads((folder / "resume.json").read_text(encoding="utf-8")))
-        settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))["resolved"]
-    except (OSError, ValueError) as error:
+        job = msgspec.json.decode((folder / "resume.json").read_bytes(), type=Job)
+        settings = msgspec.json.decode((folder / "config.json").read_bytes(), type=_Settings).resolved
+    except (OSError, ValueError, msgspec.MsgspecError) as error:
         raise InvalidData(f"{folder} holds no run that can be resumed ({error}).") from None
-    settings.pop("init")
-    recipe = parse_recipe(settings, f"{folder}/config.json")
+    recipe = parse_recipe({name: value for name, value in settings.items() if name != "init"}, f"{folder}/config.json")
     with join_world(device or job.device) as world:
         network, data = _prepare(recipe, job, world, folder)
         _carry_out(folder, recipe, job, network, data, world)
@@ -325,7 +332,7 @@ def _check_same_split(path: Path, table: pd.DataFrame) -> None:
     """A resumed run must not meet photos in training that it validated or tests with."""
     if not path.exists():
         return
-    before, now = (dict(zip(t["id"], t["split"], strict=True)) for t in (pd.read_csv(path), table))
+    before, now = earlier_splits(path), dict(zip(table["id"], table["split"], strict=True))
     moved = sorted(photo for photo in before.keys() | now.keys() if before.get(photo) != now.get(photo))
     if moved:
         raise InvalidData(
@@ -392,5 +399,5 @@ def _note_reason(folder: Path, world: World, reason: str) -> None:
     try:
         fields = json.loads(path.read_text()) if path.exists() else {"run_id": folder.name, "pid": os.getpid()}
         write_json(path, fields | {"state": "stopped", "message": reason, "updated": time.time()})
-    except OSError:
-        pass  # the disk is full or gone: the reason itself is on its way to the terminal
+    except (OSError, ValueError, TypeError):
+        pass  # the disk is full, or the file is damaged: the reason itself is on its way to the terminal

@@ -25,6 +25,7 @@ from train.targets import Targets, background_types
 NEAR_DUPLICATE_BITS = 16
 MOST_OF_SENDER = 100
 LEFT_OUT = "left out"
+SPLITS = ("train", "val", "test", LEFT_OUT)  # what `splits.csv` may say
 HELD_OUT_ELSEWHERE = 0.12  # share of phone photos and worn garments in test, and in val: they are few
 OF_CLASSES = "of the classes"
 
@@ -144,7 +145,10 @@ def earlier_splits(path: Path) -> dict[int, str]:
         return {}
     try:
         table = pd.read_csv(path)
-        return dict(zip(table["id"].astype(int), table["split"].astype(str), strict=True))
+        splits = dict(zip(table["id"].astype(int), table["split"].astype(str), strict=True))
+        if foreign := set(splits.values()) - {*SPLITS}:
+            raise ValueError(f"{sorted(foreign)[0]!r} is none of the splits {', '.join(SPLITS)}")
+        return splits
     except (OSError, ValueError, KeyError) as error:
         raise InvalidData(f"{path} is damaged ({error}). Put back a copy, or start from another run.") from None
 

@@ -52,6 +52,11 @@ class Predictions:
     def __len__(self) -> int:
         return len(self.true)
 
+    @property
+    def memory(self) -> int:
+        """Bytes in memory, but for what is computed from them."""
+        return int(self.table.memory_usage(deep=True).sum()) + self.probabilities.nbytes + self.true.nbytes
+
     @cached_property
     def predicted(self) -> np.ndarray:
         """Index of the most probable class, int (n,); of equal ones the first."""

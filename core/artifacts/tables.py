@@ -149,7 +149,7 @@ def _without_sep_line(content: bytes) -> tuple[bytes, str | None, int]:
 
 def _header(content: bytes, separator: str | None) -> tuple[list[str], str, int]:
     """Column names, the separator, and on how many lines they stand, blank lines before them included."""
-    first = next(line for line in content.split(b"\n") if line.strip()).decode()
+    first = next((line for line in content.split(b"\n") if line.strip()), b"").decode()
     if max(first.count(candidate) for candidate in SEPARATORS) >= MAX_COLUMNS:
         raise ValueError(f"its header names more than {MAX_COLUMNS:,} columns")
     candidates = [separator] if separator else list(SEPARATORS)
@@ -160,7 +160,9 @@ def _header(content: bytes, separator: str | None) -> tuple[list[str], str, int]
 
     separator = max(candidates, key=likely)
     reader = csv.reader(_lines(content), delimiter=separator)
-    record = next(record for record in reader if any(map(str.strip, record)))
+    record = next((record for record in reader if any(map(str.strip, record))), None)
+    if record is None:
+        raise ValueError("it names no column")
     return _column_names(record), separator, reader.line_num
 
 

@@ -14,6 +14,7 @@ import platform
 import struct
 import sys
 from enum import IntFlag
+from pathlib import Path
 from typing import NamedTuple
 
 try:
@@ -78,6 +79,12 @@ _libc = ctypes.CDLL(None, use_errno=True) if LINUX else None
 def undumpable() -> None:
     """Keep processes of the same user from reading this one's memory and tracing it; Linux only."""
     _prctl(PR_SET_DUMPABLE, 0)
+
+
+def end_first() -> None:
+    """Let the kernel end this process and those forked from it before others where memory runs out; Linux only."""
+    with contextlib.suppress(OSError), Path("/proc/self/oom_score_adj").open("w") as score:
+        score.write("1000")
 
 
 def end_with_parent() -> None:

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any, NoReturn
 
-from core.confinement.kernel import Layer, confine, end_with_parent, undumpable
+from core.confinement.kernel import Layer, confine, end_first, end_with_parent, undumpable
 
 Work = Callable[[dict[str, Any], bytes], tuple[dict[str, Any], bytes]]
 Examples = tuple[tuple[dict[str, Any], bytes], ...]
@@ -37,6 +37,7 @@ NOTES = 10  # log records that a process may send
 
 def main() -> None:
     """Hand out confined processes until the other side ends."""
+    end_first()  # an undumpable process may not ask for it
     undumpable()
     module, function = sys.argv[1].split(":")
     loaded = import_module(module)

@@ -6,19 +6,26 @@ the decoder.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import struct
 import zlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import numpy as np
+
 from core.images.file_kind import AVIF_BRANDS, HEIF_BRANDS
 
-JPEG, PNG = b"\xff\xd8", b"\x89PNG\r\n\x1a\n"
+JPEG, PNG, BMP = b"\xff\xd8", b"\x89PNG\r\n\x1a\n", b"BM"
+BMP_HEADER, BIT_FIELDS = struct.Struct("<2sIIIIiiHHIIIIII"), 3
+USUAL_BITS = ((0xFF0000, 0xFF00, 0xFF), (0xF800, 0x7E0, 0x1F), (0x7C00, 0x3E0, 0x1F))
 END_OF_IMAGE = b"\xff\xd9"
 MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")  # within a scan: all but a data byte of FF and a restart
 SCAN, END = 0xDA, 0xD9
+WITH_TRANSPARENCY = 56  # bytes of a BMP's header that has a mask for it
 FRAMES = (*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0))
+LOSSLESS = (0xC3, 0xC7, 0xCB, 0xCF)
 PROGRESSIVE, ARITHMETIC = (0xC2, 0xC6, 0xCA, 0xCE), range(0xC9, 0xD0)
 SHORTEST_JFIF = 16  # bytes of the segment with its length
 FILLER = bytes((7 * n + n // 254) % 254 + 1 for n in range(600))  # entropy-coded data of no meaning, without an FF
@@ -47,11 +54,13 @@ class Frame(NamedTuple):
 
 
 def without_oddities(data: bytes) -> bytes:
-    """A photo without what some decoder trips over though the picture does not need it: long texts of a PNG, an empty JFIF segment."""
+    """A photo without what Pillow trips over: long texts of a PNG, an empty JFIF segment, colours that a BMP puts in unusual bits."""
     if data.startswith(PNG):
         return _without_long_texts(data)
     if data.startswith(JPEG):
         return _without_empty_jfif(data)
+    if data.startswith(BMP):
+        return _with_usual_bits(data)
     return data
 
 
@@ -81,6 +90,13 @@ def comes_at_once(data: bytes) -> bool:
                 return marker in (0xC0, 0xC1) and data[start] == len(components)
     except (IndexError, ValueError, struct.error):
         pass
+    return False
+
+
+def is_lossless(data: bytes) -> bool:
+    """Whether a JPEG is of the lossless kind, which libjpeg decodes at its full size only."""
+    with contextlib.suppress(IndexError, ValueError):
+        return any(kind in LOSSLESS for kind, _, _ in _segments(data, 2))
     return False
 
 
@@ -162,6 +178,29 @@ def _without_empty_jfif(data: bytes) -> bytes:
         if length < SHORTEST_JFIF and data[6:10] == b"JFIF":
             return data[:2] + data[4 + length :]
     return data
+
+
+def _with_usual_bits(data: bytes) -> bytes:
+    """A BMP with 24 bits a pixel in the place of one whose 16 or 32 hold red, green and blue anywhere; one with transparency as it is."""
+    try:
+        *_, offset, size, width, height, planes, bits, kind, _, right, down, _, _ = BMP_HEADER.unpack_from(data)
+        masks = struct.unpack_from("<4I", data, BMP_HEADER.size)
+    except struct.error:
+        return data
+    rows, pixel = abs(height), f"<u{bits // 8}"
+    stride = (width * bits + 31) // 32 * 4
+    whole = width > 0 and 0 < stride * rows <= len(data) - offset
+    if kind != BIT_FIELDS or bits not in (16, 32) or not whole or not all(masks[:3]) or masks[:3] in USUAL_BITS:
+        return data
+    if size >= WITH_TRANSPARENCY and masks[3]:
+        return data
+    values = np.frombuffer(data, pixel, stride * rows // (bits // 8), offset).reshape(rows, -1)[:, :width]
+    colours = np.zeros((rows, (3 * width + 3) // 4 * 4), np.uint8)
+    for place, mask in enumerate(reversed(masks[:3])):  # blue comes first
+        lowest = mask & -mask
+        colours[:, place : 3 * width : 3] = (values & mask) // lowest * np.uint64(255) // (mask // lowest)
+    head = (b"BM", BMP_HEADER.size + colours.size, 0, BMP_HEADER.size, 40, width, height, planes, 24, 0, colours.size)
+    return BMP_HEADER.pack(*head, right, down, 0, 0) + colours.tobytes()
 
 
 def _without_long_texts(data: bytes) -> bytes:

@@ -25,6 +25,7 @@ from core.images.containers import (
     END_OF_IMAGE,
     comes_at_once,
     is_cut_short,
+    is_lossless,
     jpeg_frame,
     lacks_scans,
     with_more_behind,
@@ -46,6 +47,7 @@ MAX_NAME = 80
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet takes for the beginning of a formula
 READ_SIZE = 8192  # bytes a decoder is given at once; the clock is looked at between
 SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
+BITS_PER_SAMPLE = 258  # of TIFF's tags
 TRANSVERSED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 log = logging.getLogger(__name__)
 
@@ -206,12 +208,14 @@ def _decode(data: bytes, at_least: tuple[int, int] | None) -> tuple[Image.Image,
         kind = "JPEG" if image.format == "MPO" else str(image.format)
         sideways = kind == "JPEG" and _orientation(image) in TRANSVERSED
         full = _swapped(image.size) if sideways else image.size
+        scales = kind == "JPEG" and not is_lossless(data)
         if kind == "JPEG":
-            image = _whole_jpeg(data, image, at_least and (_swapped(at_least) if sideways else at_least))
+            scale = at_least if scales else None
+            image = _whole_jpeg(data, image, scale and (_swapped(scale) if sideways else scale))
         else:
             image.load()
         _turn_upright(image)
-        if kind == "JPEG":
+        if scales:
             return _rgb(image), full, kind
         return _reduced(_rgb(image), at_least or image.size), image.size, kind
 
@@ -285,7 +289,8 @@ def _rgb(image: Image.Image) -> Image.Image:
     """RGB in sRGB over white, without metadata."""
     profile = image.info.get("icc_profile")
     if image.mode in SIXTEEN_BIT:
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+        bits = getattr(image, "tag_v2", {}).get(BITS_PER_SAMPLE, (16,))[0]  # a TIFF may have 12
+        image = Image.fromarray((np.asarray(image) >> (bits - 8)).astype(np.uint8))
     elif image.mode in ("I", "F"):
         raise _Refused(f"holds 32-bit measurements (Pillow's mode {image.mode}), not a photo. {ACCEPTED}")
     if not image.has_transparency_data:

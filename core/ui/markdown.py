@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 
+ADDRESSES = re.compile(r"(https?(?=:)|www(?=\.)|(?=@))", re.IGNORECASE)  # the beginnings of what is made a link
+WORD_JOINER = "\u2060"  # is not seen
+
 
 def literal(text: str) -> str:
-    """Text for Markdown, shown as it is."""
-    return re.sub(r"([\\`*_{}\[\]()#+!<>$:~|-])", r"\\\1", text)
+    """Text for Markdown, shown as it is. An address in it becomes no link, even where what is escaped would."""
+    return re.sub(r"([\\`*_{}\[\]()#+!<>$:~|-])", r"\\\1", ADDRESSES.sub(rf"\1{WORD_JOINER}", text))
 
 
 def told(message: object) -> str:

@@ -11,6 +11,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from core.artifacts.run import Run, current_run, sha256_of
 from core.errors import BrokenRun
 from core.ui.markdown import told
+from core.ui.quota import Held, quota, visitor_of
 from core.ui.server import give_back_large_blocks
 
 if TYPE_CHECKING:
@@ -20,10 +21,14 @@ CLASSIFIER = "classifier"  # where a session keeps its (SHA-256 of the manifest,
 
 
 def visitor() -> str:
-    """Who asks, for turns: an address where it is known, so that many tabs are one visitor, else the session."""
+    """Who asks, for turns and quotas."""
     context = get_script_run_ctx(suppress_warning=True)
-    forwarded = st.context.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()  # what the proxy itself added
-    return forwarded or st.context.ip_address or (context.session_id if context else "")
+    return visitor_of(st.context.headers, st.context.ip_address, context.session_id if context else "")
+
+
+def hold(size: int) -> Held:
+    """Count bytes that this visitor keeps, for as long as something refers to what is returned. Raises QuotaReached."""
+    return quota.hold(visitor(), size)
 
 
 def shipped_run() -> Run:

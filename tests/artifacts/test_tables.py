@@ -130,6 +130,8 @@ def row(line: str) -> str:
         (HEADER + "\n", "has no rows"),
         ("", "it is empty"),
         (" \n\n", "it is empty"),
+        (",\n\n,", "it names no column"),
+        ("sep=;\n", "it names no column"),
         (b"PK\x03\x04rest", "an Excel workbook or a zip file. Save the sheet as CSV UTF-8"),
         (b"\x00\x01\x02", "it is not a text file"),
         (b"id,label\n1,\x81\n", "line 2 is neither in UTF-8 nor in Windows-1252"),

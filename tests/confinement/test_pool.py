@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -174,6 +175,14 @@ def test_many_at_once_get_their_own(confined: Confined):
 def test_a_template_has_one_thread_when_it_forks(confined: Confined):
     ask(confined, "nothing")
     assert [process.num_threads() for process in processes_of(confined)] == [1, 1]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the file is Linux's")
+def test_where_memory_runs_out_the_kernel_ends_these_processes_before_the_server(confined: Confined):
+    ask(confined, "nothing")
+    for template in processes_of(confined):
+        for process in (template, *template.children()):
+            assert Path(f"/proc/{process.pid}/oom_score_adj").read_text() == "1000\n"
 
 
 def test_where_all_layers_are_required_nothing_is_read_without(monkeypatch: pytest.MonkeyPatch):

@@ -127,10 +127,85 @@ def test_a_big_tiff_is_decoded(photo, big_endian):
     assert "is a damaged TIFF photo" in refusal(data[:40] if not big_endian else b"MM\0+" + data[4:40])
 
 
+def bmp(pixels: np.ndarray, bits: int, masks: tuple[int, int, int], header: int = 40, transparency: int = 0) -> bytes:
+    """A BMP whose colours lie where the masks say."""
+    values = np.zeros(pixels.shape[:2], np.uint64)
+    for channel, mask in enumerate(masks):
+        values |= np.uint64(mask & -mask) * (
+            pixels[..., channel].astype(np.uint64) * np.uint64(mask // (mask & -mask)) // 255
+        )
+    rows = np.zeros((len(pixels), (pixels.shape[1] * bits // 8 + 3) // 4 * 32 // bits), f"<u{bits // 8}")
+    rows[:, : pixels.shape[1]] = values[::-1]
+    fields = struct.pack("<3I", *masks) + struct.pack("<I", transparency).ljust(header - 52, b"\0") * (header > 40)
+    size = (pixels.shape[1], len(pixels), 1, bits, 3, rows.nbytes, 0, 0, 0, 0)
+    head = struct.pack("<IiiHHIIiiII", header, *size) + fields
+    return struct.pack("<2sIII", b"BM", 14 + len(head) + rows.nbytes, 0, 14 + len(head)) + head + rows.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("bits", "masks"),
+    [
+        (32, (0x3FF00000, 0xFFC00, 0x3FF)),
+        (32, (0xFF0, 0xFF000, 0xFF00000)),
+        (32, (0xFF000000, 0xFF, 0xFF00)),
+        (16, (0xF00, 0xF0, 0xF)),
+        (32, (0xFF0000, 0xFF00, 0xFF)),
+        (16, (0xF800, 0x7E0, 0x1F)),
+    ],
+)
+@pytest.mark.parametrize("header", [40, 56])
+def test_a_bmp_with_its_colours_in_unusual_bits_is_decoded(photo, bits, masks, header):
+    pixels = np.asarray(photo)[:41, :37]
+    decoded = np.asarray(decode_photo(bmp(pixels, bits, masks, header)).image).astype(int)
+    steps = np.array([(mask // (mask & -mask)) for mask in masks])
+    assert (np.abs(decoded - pixels) <= 255 / steps + 1).all()
+
+
+def lossless_jpeg(pixels: np.ndarray) -> bytes:
+    """A grey JPEG of the lossless kind: differences from the left neighbour, by a Huffman table of nine codes of four bits."""
+    before = np.hstack([np.vstack([[[128]], pixels[:-1, :1]]), pixels[:, :-1]]).astype(int)
+    bits = ""
+    for difference in (pixels - before).ravel().tolist():
+        length = abs(difference).bit_length()
+        bits += f"{length:04b}" + (
+            f"{difference + (difference < 0) * ((1 << length) - 1):0{length}b}" if length else ""
+        )
+    bits += "1" * (-len(bits) % 8)
+    scan = int(bits, 2).to_bytes(len(bits) // 8, "big").replace(b"\xff", b"\xff\0")
+    segments = (
+        (0xC3, struct.pack(">BHHB", 8, *pixels.shape, 1) + b"\1\x11\0"),
+        (0xC4, b"\0" + b"\0\0\0\x09" + bytes(12) + bytes(range(9))),
+        (0xDA, b"\1\1\0\1\0\0"),
+    )
+    headers = b"".join(bytes([0xFF, marker]) + struct.pack(">H", len(body) + 2) + body for marker, body in segments)
+    return b"\xff\xd8" + headers + scan + END
+
+
+def test_a_lossless_jpeg_is_decoded_alike_at_every_size_asked_for(photo):
+    pixels = np.asarray(photo.convert("L"))[:64, :48]
+    data = lossless_jpeg(pixels)
+    whole = decode_photo(data)
+    assert np.array_equal(np.asarray(whole.image)[..., 0], pixels)
+    small = decode_photo(data, at_least=(12, 16))
+    assert small.image.size == (12, 16) and small.size == (48, 64)
+    assert small.image.tobytes() == whole.image.reduce(4).tobytes()
+    assert refusal(data[: len(data) // 2] + END) == f"shirt.jpg {INCOMPLETE}"
+
+
+def test_twelve_bits_of_a_tiff_are_scaled_as_sixteen_are():
+    values = np.linspace(0, 4095, 64 * 48).astype(int).reshape(48, 64)
+    packed = b"".join(int("".join(f"{value:012b}" for value in row), 2).to_bytes(96, "big") for row in values.tolist())
+    tags = {256: 64, 257: 48, 258: 12, 259: 1, 262: 1, 273: 8, 277: 1, 278: 48, 279: len(packed)}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    data = b"II*\0" + struct.pack("<I", 8 + len(packed)) + packed + struct.pack("<H", len(tags)) + entries + bytes(4)
+    assert np.array_equal(np.asarray(decode_photo(data).image)[..., 0], values >> 4)
+
+
 def test_whatever_the_bytes_the_structure_is_followed_or_left_to_the_decoder(photo):
     random = np.random.default_rng(0)
-    for kind in ("JPEG", "HEIF", "AVIF", "PNG"):
-        data = encoded(photo, kind)
+    unusual = bmp(np.asarray(photo)[:20, :20], 32, (0x3FF00000, 0xFFC00, 0x3FF))
+    for kind in ("JPEG", "HEIF", "AVIF", "PNG", "BMP"):
+        data = unusual if kind == "BMP" else encoded(photo, kind)
         for _ in range(60):
             damaged = bytearray(data)
             for place in random.integers(2, min(len(data), 600), 6):

@@ -5,11 +5,14 @@ import errno
 import pytest
 import torch
 from safetensors import SafetensorError
+from safetensors.torch import save_file
 from torch import nn
 
 from core.errors import BrokenRun
 from train import checkpoint
 from train.checkpoint import load_checkpoint, save_checkpoint
+
+TREE = '{"dict": [["weight", {"tensor": "/weight"}]]}'
 
 
 def assert_same(found, expected):
@@ -115,3 +118,29 @@ def test_a_damaged_file_is_named(tmp_path, damage):
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(BrokenRun, match=r"checkpoint\.safetensors is damaged"):
         load_checkpoint(path)
+
+
+def test_one_flipped_bit_anywhere_is_refused_or_changes_nothing(tmp_path):
+    path = tmp_path / "best.safetensors"
+    state = {"weight": torch.randn(50), "epoch": 7, "moments": {0: torch.zeros(3, dtype=torch.bfloat16)}}
+    save_checkpoint(state, path)
+    whole, refused = path.read_bytes(), 0
+    places = range(0, 8 * len(whole), 41)
+    for place in places:
+        path.write_bytes(flipped(whole, place))
+        try:
+            assert_same(load_checkpoint(path), state)
+        except BrokenRun:
+            refused += 1
+    assert refused > 0.95 * len(places)  # all but spaces that fill up the header
+
+
+def flipped(data: bytes, place: int) -> bytes:
+    changed = bytearray(data)
+    changed[place // 8] ^= 1 << place % 8
+    return bytes(changed)
+
+
+def test_a_checkpoint_of_an_earlier_version_which_has_no_checksum_is_read(tmp_path):
+    save_file({"/weight": torch.ones(3)}, tmp_path / "c.safetensors", metadata={"tree": TREE})
+    assert torch.equal(load_checkpoint(tmp_path / "c.safetensors")["weight"], torch.ones(3))

@@ -620,6 +620,28 @@ def test_what_is_no_run_cannot_be_resumed(tmp_path, capsys):
     assert f"{tmp_path} holds no run that can be resumed" in capsys.readouterr().err
 
 
+JOB = {"data": ["nowhere"], "init": "none", "cache": "cache", "device": "cpu"}
+
+
+@pytest.mark.parametrize(
+    ("resume", "config", "said"),
+    [
+        ("{", {"resolved": {}}, "holds no run that can be resumed"),
+        ([], {"resolved": {}}, "holds no run that can be resumed"),
+        (JOB | {"data": 5}, {"resolved": {}}, "Expected `array`, got `int` - at `$.data`"),
+        ({"data": []}, {"resolved": {}}, "missing required field `init`"),
+        (JOB, {}, "missing required field `resolved`"),
+        (JOB, {"resolved": []}, "Expected `object`, got `array` - at `$.resolved`"),
+        (JOB, {"resolved": {"name": 3}}, "name: Input should be a valid string (got 3)"),
+    ],
+)
+def test_edited_files_of_an_unfinished_run_are_told(tmp_path, capsys, resume, config, said):
+    for name, content in (("resume.json", resume), ("config.json", config)):
+        (tmp_path / name).write_text(content if isinstance(content, str) else json.dumps(content))
+    assert main(["--resume", str(tmp_path)]) == 1
+    assert said in capsys.readouterr().err
+
+
 def test_weights_too_large_for_half_precision_are_not_exported(catalogue, cache, tmp_path, monkeypatch, capsys):
     torch.manual_seed(0)
     initialise = pipeline.initialise

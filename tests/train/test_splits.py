@@ -161,9 +161,10 @@ def test_splits_of_an_earlier_run_are_read_from_its_table(tmp_path):
     assert earlier_splits(tmp_path / "splits.csv") == {}
     (tmp_path / "splits.csv").write_text("id,kind,split,duplicate_group\n7,product,test,0\n9,phone,train,1\n")
     assert earlier_splits(tmp_path / "splits.csv") == {7: "test", 9: "train"}
-    (tmp_path / "splits.csv").write_text("nothing")
-    with pytest.raises(InvalidData, match=r"splits\.csv is damaged"):
-        earlier_splits(tmp_path / "splits.csv")
+    for damaged in ("nothing", "", "id,split\n7,trian\n", "id,split\nseven,train\n", "id,split\n7\n"):
+        (tmp_path / "splits.csv").write_text(damaged)
+        with pytest.raises(InvalidData, match=r"splits\.csv is damaged"):
+            earlier_splits(tmp_path / "splits.csv")
 
 
 def test_photos_of_one_sender_share_a_split(catalogue, tmp_path, cache):

@@ -18,6 +18,7 @@ from core.images.decode import MAX_BYTES, decode_photo
 from core.images.region import Region
 from core.inference.classifier import Answer, Classifier, Found
 from core.samples import garments
+from core.ui.quota import Quota
 from tests.conftest import ROOT
 
 BOTTOMS = {"Jeans", "Trousers", "Shorts", "Skirts", "Track Pants", "Leggings", "Swimwear"}
@@ -437,3 +438,14 @@ def test_two_classes_are_compared_when_it_is_asked_for(page):
     first, difference, second = [image.captions[0] for image in page.image][before:]
     assert first.startswith(viewer(page)["marks"][0]["headline"])
     assert difference.startswith("Blue: ") and "Red: " in difference and second
+
+
+def test_photos_beyond_the_quota_are_refused_and_closing_one_makes_room(page, monkeypatch):
+    first, second = photo("Tshirts"), photo("Jeans")
+    monkeypatch.setattr("core.ui.session.quota", Quota(len(first) + len(second) - 1, 2**30))
+    upload(page, ("first.png", first), ("second.png", second))
+    assert [kept.name for kept in page.session_state["photos"].values()] == ["first.png"]
+    assert "The server keeps at most" in page.error[0].value
+    page.session_state["photos"] = {}
+    upload(page, ("second.png", second))
+    assert [kept.name for kept in page.session_state["photos"].values()] == ["second.png"] and not page.error

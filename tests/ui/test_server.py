@@ -128,5 +128,5 @@ def test_told_to_stop_during_a_classify_it_ends_without_a_traceback(tmp_path):
         visitor.join(30)
     assert outcomes in (["answered"], ["told that the server went"])
     said = log.read_text()
-    assert "Stopping" in said
+    assert "You can now view" in said
     assert "Traceback" not in said

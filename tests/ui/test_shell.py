@@ -16,12 +16,7 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
-from starlette.exceptions import HTTPException
-from streamlit import net_util
-from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
-from streamlit.runtime.uploaded_file_manager import UploadedFileRec
 from streamlit.testing.v1 import AppTest
-from streamlit.web.server import server_util
 
 from core.artifacts.labels import LabelSet
 from core.artifacts.run import current_run, sha256_of
@@ -144,6 +139,30 @@ def test_a_network_out_of_memory_fails_the_one_request_and_the_next_works(page, 
     assert not page.error and len(headlines(page)) == 1
 
 
+@pytest.mark.parametrize(
+    ("page_file", "address"),
+    [
+        ("1_Classify.py", {"group": "", "view": "", "top_k": "9" * 400, "opacity": "nan", "sample": "Shirts"}),
+        ("2_Training_history.py", {"axis": "", "picture": "", "smoothing": "1e999", "curves": "", "tab": "none"}),
+        ("3_Confusion_matrix.py", {"matrix_show": "", "matrix_above": "nan", "matrix_order": "x" * 5000}),
+        ("3_Confusion_matrix.py", {"matrix_tab": "Classes", "matrix_measure": "", "matrix_confidence": "nan"}),
+    ],
+)
+def test_whatever_stands_in_a_pages_address_it_opens(page_file, address):
+    page = AppTest.from_file(str(ROOT / "pages" / page_file), default_timeout=120)
+    for name, value in address.items():
+        page.query_params[name] = value
+    page.run()
+    assert not page.error and not page.exception
+
+
+def test_no_address_in_a_strangers_words_can_be_clicked():
+    for text in ("https://a.example", "HTTP://a.example", "www.a.example/x", "me@a.example", "mailto:me@a.example"):
+        shown = markdown.literal(f"x {text}.jpg")
+        assert not re.search(r"https?\\?:|www\\?\.|[\w.+-]@", shown, re.IGNORECASE)
+        assert shown.replace("\\", "").replace("\u2060", "") == f"x {text}.jpg"
+
+
 @pytest.mark.parametrize("path", [f"pages/{path.name}" for path in (ROOT / "pages").glob("*.py")])
 def test_every_page_draws_within_the_error_boundary(path):
     source = (ROOT / path).read_text(encoding="utf-8")
@@ -159,38 +178,6 @@ def test_the_server_is_set_up_to_be_safe():
         config["browser"]["serverAddress"] == "localhost"
     )  # else it asks an address service when it starts on 0.0.0.0
     assert config["browser"]["gatherUsageStats"] is False and config["client"]["showErrorDetails"] == "none"
-
-
-def test_a_request_from_another_site_makes_the_server_ask_nobody(monkeypatch):
-    def asked(*_: object, **__: object) -> None:
-        raise AssertionError("an address service was asked")
-
-    monkeypatch.setattr(net_util, "_make_blocking_http_get", asked)
-    server.guard()
-    assert not server_util.is_url_from_allowed_origins("https://another-site.example")
-    assert server_util.is_url_from_allowed_origins("http://localhost:8501")
-
-
-def test_what_a_session_and_all_sessions_upload_together_is_limited(monkeypatch):
-    monkeypatch.setattr(server, "UPLOADS_OF_ONE", 100)
-    monkeypatch.setattr(server, "UPLOADS_OF_ALL", 250)
-    server.guard()
-    uploads = MemoryUploadedFileManager("upload")
-
-    def upload(session: str, file: str, size: int) -> None:
-        uploads.add_file(session, UploadedFileRec(file, "a.zip", "", bytes(size)))
-
-    for session in ("a", "b"):
-        upload(session, "1", 60)
-        upload(session, "2", 40)
-        with pytest.raises(HTTPException, match="413"):
-            upload(session, "3", 1)
-    with pytest.raises(HTTPException, match="413"):
-        upload("c", "1", 60)
-    uploads.remove_file("a", "1")
-    upload("a", "3", 60)
-    uploads.remove_session_files("b")
-    upload("c", "1", 100)
 
 
 @pytest.mark.parametrize(

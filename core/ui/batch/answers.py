@@ -17,6 +17,7 @@ from core.images import sandbox
 from core.images.sources import PhotoFile, batched
 from core.inference.classifier import Classifier
 from core.ui import session
+from core.ui.choice import one_of
 from core.ui.markdown import told
 from core.ui.waiting import turn
 
@@ -44,13 +45,11 @@ def answers(classifier: Classifier, photos: dict[str, PhotoFile]) -> pd.DataFram
 
 
 def _rows_wanted() -> str:
-    return st.segmented_control(
+    return one_of(
         "Rows",
         [PHOTOS, GARMENTS],
-        default=PHOTOS,
-        required=True,
-        key="batch_rows",
-        bind="query-params",
+        PHOTOS,
+        "batch_rows",
         help="Garments are found in each photo, and each is classified by itself.",
     )
 

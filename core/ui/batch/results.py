@@ -28,6 +28,7 @@ from core.images.sources import PhotoFile
 from core.inference.attributes import ATTRIBUTES
 from core.inference.verdict import class_name
 from core.plots.palette import MUTED
+from core.ui.choice import one_of
 from core.ui.handover import open_in_classify
 from core.ui.markdown import literal, told
 from core.ui.session import shown_since
@@ -82,14 +83,7 @@ def filtered(answers: pd.DataFrame) -> pd.DataFrame:
     """The rows that pass the filters, those to review first."""
     good = answered(answers)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        which = st.segmented_control(
-            "Show",
-            [ALL, NEEDS_REVIEW, OUT_OF_SCOPE],
-            default=ALL,
-            required=True,
-            key="batch_shown",
-            bind="query-params",
-        )
+        which = one_of("Show", [ALL, NEEDS_REVIEW, OUT_OF_SCOPE], ALL, "batch_shown")
         classes = _choice("Class", "batch_class", sorted({*predicted(good)} - {OUT_OF_SCOPE}))
         values = {
             name: _choice(name.capitalize(), f"batch_{name}", options)

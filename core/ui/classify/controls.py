@@ -15,6 +15,7 @@ from core.errors import GarmentError
 from core.inference.postprocess import BIASED_GROUP, Controls, apply_controls
 from core.inference.verdict import class_name, group_name
 from core.settings import DEFAULTS
+from core.ui.choice import one_of
 from core.ui.markdown import told
 
 REFERENCE_BIAS = 0.6
@@ -26,19 +27,17 @@ def answer_controls(run: Run) -> tuple[Controls, int]:
     """Filter, upper-body bias and number of results; all of them stand in the page's address."""
     labels = run.labels
     st.subheader("Prediction", divider="gray", anchor=False)
-    group = st.segmented_control(
+    group = one_of(
         "Filter",
         labels.group_choices,
-        default=ALL,
-        required=True,
+        ALL,
+        "group",
         format_func=group_name,
-        key="group",
-        bind="query-params",
         width="stretch",
         help="Only these classes are considered; their probabilities add up to 100%.",
     )
     bias = _bias() if BIASED_GROUP in labels.groups else 1.0
-    controls = Controls(group or ALL, bias)
+    controls = Controls(group, bias)
     file = prediction_file(run)
     if controls != Controls() and file:
         try:
@@ -113,7 +112,7 @@ def heat_controls(labels: LabelSet) -> HeatSettings:
     """Heat map on or off, of which class, compared with which, how opaque."""
     st.subheader("Heat map", divider="gray", anchor=False)
     shown = st.toggle("Show heat map", True, key="heat", bind="query-params", help=TERMS["Grad-CAM"])
-    view = st.pills("View", VIEWS, default=OVERLAY, required=True, key="view", bind="query-params", disabled=not shown)
+    view = one_of("View", VIEWS, OVERLAY, "view", st.pills, disabled=not shown)
     name = st.selectbox(
         "Explain",
         [TOP_PREDICTION, *labels.names],

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from core.errors import UnreadablePhoto
+from core.errors import QuotaReached, UnreadablePhoto
 from core.images import sandbox
 from core.images.encode import png
 from core.samples import garments
@@ -60,7 +60,7 @@ def _try_to_add(data: bytes, name: str, origin: LabelledPhoto | None = None, sam
     """What keeps a photo from being added, if anything does."""
     try:
         add_photo(data, name, origin, sample)
-    except UnreadablePhoto as error:
+    except (UnreadablePhoto, QuotaReached) as error:
         return [str(error)]
     return []
 

@@ -19,6 +19,7 @@ from core.stopwatch import timed
 from core.ui import session
 from core.ui.classify import boxes, garments, readings
 from core.ui.handover import LabelledPhoto
+from core.ui.quota import Held
 
 ENOUGH = (1200, 1200)  # pixels a photo is decoded to at least; boxes stay sharp and sessions stay small
 SHOWN = (1600, 1600)  # pixels of the picture on the page at most
@@ -37,6 +38,7 @@ class Kept(NamedTuple):
         origin: None if the visitor brought it.
         sample: name of the sample that it is, if it is one.
         size: (width, height) of the upright photo, in pixels.
+        held: counts its bytes as this visitor's.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Kept(NamedTuple):
     origin: LabelledPhoto | None = None
     sample: str = ""
     size: Size = (0, 0)
+    held: Held | None = None
 
 
 def photos() -> dict[str, Kept]:
@@ -61,13 +64,15 @@ def _decoded(sha256: str, name: str, data: bytes) -> Photo:
 
 
 def add_photo(data: bytes, name: str, origin: LabelledPhoto | None = None, sample: str = "") -> None:
-    """Decode a photo, keep it for this session and select it. Raises UnreadablePhoto."""
+    """Decode a photo, keep it for this session and select it. Raises UnreadablePhoto or QuotaReached."""
     name = display_name(name)
     with timed("decode"):
         photo = _decoded(hashlib.sha256(data).hexdigest(), name, data)
     if photo.sha256 not in photos() and len(photos()) >= MAX_PHOTOS:
         raise UnreadablePhoto(f"{MAX_PHOTOS} photos are open already. Close some, then add {photo.name}.")
-    photos()[photo.sha256] = Kept(name, data, origin, sample, photo.size)
+    known = photos().get(photo.sha256)
+    held = known.held if known else session.hold(len(data))
+    photos()[photo.sha256] = Kept(name, data, origin, sample, photo.size, held)
     if origin and origin.boxes:
         boxes.replace(photo.sha256, origin.boxes)
         boxes.select(photo.sha256, origin.selected)

@@ -15,6 +15,7 @@ from core.artifacts.tables import read_table
 from core.errors import GarmentError
 from core.inference.verdict import class_name
 from core.plots import confusion as figures
+from core.ui.choice import one_of
 from core.ui.confusion.source import Source
 from core.ui.markdown import told
 
@@ -29,15 +30,7 @@ def tab(source: Source, theme: str) -> None:
     if run is None or not sections:
         st.caption("There are no phone photos or worn garments in the test set of this run.")
         return
-    kind = st.segmented_control(
-        "Photos",
-        list(sections),
-        format_func=KINDS.__getitem__,
-        default=next(iter(sections)),
-        required=True,
-        key="matrix_elsewhere",
-        bind="query-params",
-    )
+    kind = one_of("Photos", list(sections), next(iter(sections)), "matrix_elsewhere", format_func=KINDS.__getitem__)
     photos = predictions_of_kind(run, kind)
     if photos is None:
         _label_table(coarse.measured_labels(sections[kind]))

@@ -12,6 +12,7 @@ from core.analysis.cohorts import Polygon, inside, polygon_from_text, polygon_te
 from core.inference.verdict import class_name
 from core.plots import confusion as figures
 from core.plots.palette import BAD, GOOD
+from core.ui.choice import one_of
 from core.ui.confusion.matrix import LASSO, class_names
 from core.ui.confusion.photos import photo_panel
 from core.ui.confusion.places import map_places
@@ -34,15 +35,7 @@ def tab(source: Source, selection: Selection) -> None:
         return
     left, right = st.columns([9, 5], gap="medium")
     with left:
-        by = st.segmented_control(
-            "Colour",
-            list(COLOURS),
-            format_func=COLOURS.__getitem__,
-            default="correct",
-            required=True,
-            key="matrix_colour_by",
-            bind="query-params",
-        )
+        by = one_of("Colour", list(COLOURS), "correct", "matrix_colour_by", format_func=COLOURS.__getitem__)
         table = _points(source, selection, places, by)
         figure = figures.map_figure(table, _legend(source, table, by))
         polygon = chosen_polygon()

@@ -16,6 +16,7 @@ from core.artifacts.labels import LabelSet
 from core.inference.verdict import class_name
 from core.plots import confusion as figures
 from core.plots.confusion import View
+from core.ui.choice import one_of
 from core.ui.confusion.source import Selection, Source
 from core.ui.markdown import literal
 
@@ -71,14 +72,12 @@ def controls(source: Source, counts: np.ndarray) -> View:
             )
             for title, key in (("True class", "matrix_true"), ("Predicted class", "matrix_called"))
         )
-        by = st.segmented_control(
+        by = one_of(
             "Show",
             list(SHOW),
+            "true",
+            "matrix_show",
             format_func=SHOW.__getitem__,
-            default="true",
-            required=True,
-            key="matrix_show",
-            bind="query-params",
             help=f"{TERMS['Recall']}\n\n{TERMS['Precision']}",
         )
         order = st.selectbox(

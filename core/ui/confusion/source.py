@@ -47,6 +47,7 @@ from core.ui.waiting import turn
 
 OWN = "own"  # the choice of run that stands for the visitor's own test set
 OWN_SOURCE = "matrix_own_source"  # where the session keeps it
+OWN_HELD = "matrix_own_held"
 OWN_ERROR = "matrix_own_error"
 FEW_VALUES = 6  # a filter with more gets a list to search instead of buttons
 
@@ -223,7 +224,9 @@ def _test_set_on_the_server(runs: Sequence[Run]) -> None:
 def _keep(make: Callable[[], Source]) -> None:
     """Keep an own test set, or the message that says why there is none."""
     try:
-        st.session_state[OWN_SOURCE] = make()
+        own = make()
+        st.session_state[OWN_HELD] = session.hold(own.predictions.memory)
+        st.session_state[OWN_SOURCE] = own
     except GarmentError as error:
         st.session_state[OWN_ERROR] = str(error)
     else:

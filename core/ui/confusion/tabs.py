@@ -19,6 +19,7 @@ from core.inference.verdict import class_name
 from core.plots import confusion as figures
 from core.plots.confusion import View
 from core.ui import shell
+from core.ui.choice import one_of
 from core.ui.confusion import cell, cohorts, elsewhere, embedding, review, slicing
 from core.ui.confusion.matrix import CHART_CONFIG, choose_cell, class_names, controls, grid, matrix
 from core.ui.confusion.photos import PERCENT, photo_table
@@ -117,14 +118,12 @@ def classes(source: Source, selection: Selection, counts: np.ndarray, view: View
         )
     left, right = st.columns(2, gap="large")
     with left:
-        measure = st.segmented_control(
+        measure = one_of(
             "Measure",
             list(MEASURES),
+            "recall",
+            "matrix_measure",
             format_func=MEASURES.__getitem__,
-            default="recall",
-            required=True,
-            key="matrix_measure",
-            bind="query-params",
             help="\n\n".join(TERMS[name] for name in MEASURES.values()),
         )
         figure = figures.class_bars_figure(table, measure, labels, view.theme)

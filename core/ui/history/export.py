@@ -8,6 +8,7 @@ import streamlit as st
 from core.artifacts.training import Training
 from core.errors import InvalidData
 from core.images.dataset import PhotoFiles, catalogue_path, catalogue_photos
+from core.ui.choice import one_of
 from core.ui.history.widgets import PICTURES, csv_button
 
 
@@ -27,15 +28,7 @@ def export(training: Training, found: list[Training], stages: pd.DataFrame) -> N
             )
         csv_button("Epochs (CSV)", training.epochs, f"{training.run_id} epochs")
         csv_button("Stages (CSV)", stages, f"{training.run_id} stages")
-        st.segmented_control(
-            "Format of charts",
-            list(PICTURES),
-            default="SVG",
-            required=True,
-            key="picture",
-            bind="query-params",
-            help="Save a chart with the camera in its corner.",
-        )
+        one_of("Format of charts", list(PICTURES), "SVG", "picture", help="Save a chart with the camera in its corner.")
 
 
 def _report(training: Training, found: list[Training], kind: str) -> str | bytes:

@@ -14,6 +14,7 @@ from core.analysis.stages import changes_table
 from core.artifacts.measures import Rate
 from core.artifacts.training import Training
 from core.plots import history as figures
+from core.ui.choice import one_of
 from core.ui.history.predictions import stage_predictions
 from core.ui.history.widgets import chart, table
 from core.ui.markdown import literal
@@ -150,9 +151,7 @@ def curves(chosen: list[Training], wish: Wish) -> None:
 
 def _axes(chosen: list[Training]) -> tuple[str, float, bool, bool]:
     with st.popover("Axes", icon=":material/tune:", help=f"{TERMS['Loss']}\n\n{TERMS['Macro-F1']}"):
-        axis = st.segmented_control(
-            "Horizontal axis", list(figures.AXES), default="Epoch", required=True, key="axis", bind="query-params"
-        )
+        axis = one_of("Horizontal axis", list(figures.AXES), "Epoch", "axis")
         smoothing = st.slider(
             "Smoothing",
             0.0,
