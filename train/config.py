@@ -70,7 +70,7 @@ class Shares(_Settings):
 class DetectorTraining(_Settings):
     """How the detector's head is taught on the finished network; needs a data set of street photos, and is left out without."""
 
-    scenes: Annotated[int, Field(ge=1)] = 1250  # at most; 540 street photos give 1,242
+    scenes: Annotated[int, Field(ge=1)] = 1800  # at most; 540 street photos give 1,782
     epochs: Annotated[int, Field(ge=1)] = 9  # over all scenes
     batch_size: Annotated[int, Field(ge=1)] = 12  # scenes of one shape
     lr: Positive = 2e-3  # the highest of one cycle

@@ -19,8 +19,8 @@ from train.targets import ClassList
 
 STREET_PARTS = 0.6  # of street photos that are taught, besides the wholes, as a share of these
 CROWDS = 0.1  # pictures of several street photos side by side, as a share of the street photos
-SHEETS = 0.25  # of products, likewise
-PHONE_PHOTOS = 0.35  # likewise
+SHEETS = 0.6  # of products, likewise
+PHONE_PHOTOS = 1.0  # likewise
 PRODUCT_SIZE = (240, 320)  # of a product on a sheet, in pixels
 
 
@@ -38,7 +38,7 @@ class Examples:
     data: SplitData
     classes: ClassList
     seed: int = 0
-    scenes: int = 1250
+    scenes: int = 1800
 
     @cached_property
     def group_of(self) -> dict[str, int]:
