@@ -552,10 +552,10 @@ SAMPLE_NAMES = tuple(_GARMENTS)
 STREET, OUTFIT, OUT_OF_SCOPE = "A street", "An outfit", "A mug"
 GALLERY = (STREET, OUTFIT, *SAMPLE_NAMES, OUT_OF_SCOPE)
 GALLERY_SEEDS = {  # of some dozens of drawings of a kind one that the shipped network names surely; 0 of the others
-    OUTFIT: 38,  # a T-shirt above a skirt
+    OUTFIT: 36,  # a shirt above jeans
     "Tops": 5,
-    "Sweatshirts": 10,
-    "Jackets": 13,
+    "Sweatshirts": 7,
+    "Jackets": 26,
     "Sweaters": 11,
     "Blazers": 29,
     "Waistcoat": 13,
