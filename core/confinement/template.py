@@ -51,15 +51,23 @@ def main() -> None:
         status, used = 0, 0.0
         while True:
             process, connection = _fork(lambda: _confined(work, examples, memory, seconds, layers))
-            with connection:
+            with connection, contextlib.suppress(BrokenPipeError):  # where the server has gone
                 socket.send_fds(control, [REPORT.pack(status, layers, used)], [connection.fileno()])
-            asked_for_next = control.recv(1)
+            asked_for_next = _asked_for_next(control)
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
             _, status, usage = os.wait4(process, 0)
             used = usage.ru_utime + usage.ru_stime
             if not asked_for_next:
                 return
+
+
+def _asked_for_next(control: socket.socket) -> bool:
+    """Whether the server wants another process; it does not if it has gone, even with something left unread."""
+    try:
+        return bool(control.recv(1))
+    except ConnectionResetError:
+        return False
 
 
 def _import_what_answers_import(work: Work, examples: Examples) -> None:

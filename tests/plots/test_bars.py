@@ -16,7 +16,7 @@ RANKING = [("Tshirts", 0.8), ("Jeans", 0.15), ("Track Pants", 0.05)]
 
 def test_names_values_and_lengths_follow_the_ranking():
     html = probability_bars(RANKING, LABELS)
-    assert re.findall(r'bar-name"[^>]*>([^<]+)<', html) == ["Tshirts", "Jeans", "Track Pants"]
+    assert re.findall(r'bar-name"[^>]*>([^<]+)<', html) == ["T-shirts", "Jeans", "Track Pants"]
     assert re.findall(r'bar-value">([^<]+)<', html) == ["80.0%", "15.0%", "5.0%"]
     assert [float(share) for share in re.findall(r"\* ([\d.]+)\)", html)] == [0.8, 0.15, 0.05]
 
@@ -28,7 +28,7 @@ def test_colours_are_the_groups():
 
 def test_a_legend_says_which_colour_is_which_group_where_there_are_several():
     legend = re.findall(r"color:(#\w+)\">■</span> (\w+)<", probability_bars(RANKING[:1], LABELS))
-    assert legend == [(GROUP[group], group) for group in ("Tops", "Bottoms")]
+    assert legend == [(GROUP["Tops"], "Topwear"), (GROUP["Bottoms"], "Bottomwear")]
     assert "■" not in probability_bars([("a", 1.0)], LabelSet.from_json({"Shoes": ["a"]}))
 
 

@@ -83,7 +83,7 @@ def test_a_recipe_file_is_read_from_its_path(tmp_path):
 
 
 def test_an_unknown_recipe_names_the_known_ones():
-    with pytest.raises(InvalidConfig, match="one of: default, reference, smoke"):
+    with pytest.raises(InvalidConfig, match="one of: default, longer, reference, smoke"):
         load_recipe("refrence")
 
 

@@ -105,7 +105,7 @@ def test_what_is_no_pack_is_refused(packed, sources, cache, tmp_path):
     pd.DataFrame({"id": [1]}).to_parquet(tmp_path / "other.parquet")
     (tmp_path / "damaged.parquet").write_bytes(packed.read_bytes()[:2000])
     for name in ("other", "damaged"):
-        with pytest.raises(InvalidData, match=rf"{name}\.parquet was not written by `python -m train pack`, or is dam"):
+        with pytest.raises(InvalidData, match=rf"{name}\.parquet is damaged, or no pack of photos"):
             build_index([tmp_path / f"{name}.parquet"], CLASSES, cache)
     with pytest.raises(InvalidData, match="give it to --data alone"):
         check_sources([packed, sources[0]])

@@ -260,7 +260,7 @@ def test_a_failure_to_find_garments_is_told_like_any_other(page, monkeypatch, ca
 
 def test_a_name_in_a_message_is_shown_as_text(page):
     upload(page, ("![x](http://elsewhere/a.png) **b**.png", b"no photo"))
-    assert r"\!\[x\]\(http\://elsewhere/a.png\) \*\*b\*\*.png" in page.error[0].value
+    assert "\\!\\[x\\]\\(http\u2060\\://elsewhere/a.png\\) \\*\\*b\\*\\*.png" in page.error[0].value
 
 
 def test_the_files_hold_every_photo_and_box_with_every_class_in_one_order(page):
