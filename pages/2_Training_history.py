@@ -32,8 +32,8 @@ with shell.errors_shown():
 
     first, several = chosen[0], len(chosen) > 1
     runs.alarms(chosen)
-    story.summary(first)
     parts = [first] if several else story.lineage(first, found)
+    story.summary(story.whole(parts))
     drawn = chosen if several else [story.whole(parts)]
     with above:
         exports.export(first, found, story.stage_rows(chosen, parts))

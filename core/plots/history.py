@@ -421,7 +421,7 @@ def stages_figure(tables: dict[str, pd.DataFrame]) -> go.Figure:
         )
     figure.update_xaxes(tickformat=".0%", range=[low, high], nticks=6)
     row = STAGE_HEIGHT if len(labels) <= FEW_BANDS else LOW_STAGE_HEIGHT
-    figure.update_yaxes(categoryorder="array", categoryarray=list(labels.values())[::-1])
+    figure.update_yaxes(type="category", categoryorder="array", categoryarray=list(labels.values())[::-1])
     figure.update_layout(
         height=row * len(labels) + 130,
         margin={"l": 10, "r": 10, "t": 40, "b": 30},  # above it is where the toolbar appears
