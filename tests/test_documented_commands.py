@@ -133,7 +133,7 @@ def test_the_readmes_python_runs_in_the_repositorys_folder_and_anywhere_with_it_
         done = subprocess.run(
             program, cwd=where, env=os.environ | variables, capture_output=True, text=True, check=True
         )
-        assert re.fullmatch(r"Shirts 0\.\d+ True\n", done.stdout)
+        assert re.fullmatch(r"Shirts 0\.\d+ True\nRegion\([\w=, ]+\) Shirts \(\([\d., ()]+\)\n", done.stdout)
 
 
 def in_short(name_or_path: str) -> Recipe:

@@ -258,8 +258,8 @@ def robustness_table(measured: Robustness | None) -> str:
         return ""
     rows = [[row.name, _interval(row.accuracy), _interval(row.in_scope)] for row in measured.conditions]
     words = (
-        f"{measured.photos:,} test photos of the classes, each changed in these ways. Largest loss of accuracy: "
-        f"{_points(measured.worst_loss.accuracy)}; largest loss of photos in scope: {_points(measured.worst_loss.in_scope)}."
+        f"{measured.photos:,} test photos of the classes, each changed in these ways. Largest drop of accuracy: "
+        f"{_points(measured.worst_loss.accuracy)}; largest drop of photos in scope: {_points(measured.worst_loss.in_scope)}."
     )
     return f"{words}\n\n{_table(['test photos', 'accuracy', 'in scope'], rows)}"
 
@@ -271,7 +271,8 @@ def _heat_maps(measured: HeatMaps | None) -> str:
     words = (
         f"{measured.photos:,} test photos of the classes, with the heat map of the predicted class. Deletion hides the hottest places of "
         "the photo first and insertion shows them first on a blurred photo; the area is that under the curve of the class's probability "
-        "(Petsiuk et al. 2018). Plain Grad-CAM explains the class's bare output at the last block of layer4, as the published project does."
+        "(Petsiuk et al. 2018). Plain Grad-CAM explains the class's bare output at the last block of layer4, as the published project does. "
+        f"{TERMS['Grad-CAM']}"
     )
     served, plain, difference = measured.served, measured.plain, measured.difference
     rows = [

@@ -197,7 +197,7 @@ def _proposal(garment: Garment, settings: DetectorSettings, photo: Photo) -> Pro
     right, bottom = np.floor(garment.box[2:] * scale + 0.5).astype(int)
     region = Region(int(left), int(top), max(int(right), int(left) + 1), max(int(bottom), int(top) + 1))
     mask = _finer(garment.cells, garment.box)
-    outline = tuple((x * scale[0] / FINER, y * scale[1] / FINER) for x, y in outline_of(mask))
+    outline = tuple((float(x * scale[0] / FINER), float(y * scale[1] / FINER)) for x, y in outline_of(mask))
     group = settings.groups[1 + int(garment.groups.argmax())]
     return Proposal(region, outline, group, garment.score, float(mask.mean()))
 

@@ -10,10 +10,11 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from core.samples.garments import GALLERY_SEEDS, outfit, sample
+from core.samples.garments import GALLERY_SEEDS, STREET, outfit, sample
 from core.samples.garments import OUTFIT as GALLERY_OUTFIT
 from tests.browser.conftest import CHROMIUM_OPTIONS, PATIENCE, ROOT, running_server
 
@@ -30,6 +31,7 @@ def main() -> None:
             take(browser, server, "home", scheme, DESKTOP, 900)
             take(browser, f"{server}/Classify", "classify", scheme, DESKTOP, 900, with_two_boxes)
             take(browser, f"{server}/Classify", "classify", scheme, PHONE, 844, with_photo)
+        take(browser, f"{server}/Classify?sample={quote(STREET)}", "street", "light", DESKTOP, 900, with_garments)
         take(browser, server, "home", "light", PHONE, 844)
         take(browser, server, "model-card", "light", DESKTOP, 900, with_card)
         take(browser, f"{server}/Training_history", "history", "light", DESKTOP, 1500)
@@ -98,6 +100,11 @@ def with_two_boxes(page: Page) -> None:
         page.mouse.move(area["x"] + right * scale, area["y"] + bottom * scale, steps=8)
         page.mouse.up()
         at_rest(page)
+
+
+def with_garments(page: Page) -> None:
+    """Until the garments of a photo are found."""
+    page.locator(".chip").first.wait_for()
 
 
 def with_many_photos(page: Page) -> None:

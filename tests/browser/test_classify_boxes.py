@@ -38,7 +38,7 @@ def shirt(tmp_path_factory) -> Path:
 @pytest.fixture
 def page(server, open_page, shirt) -> Page:
     """A photo with one box on it, drawn with the mouse."""
-    page = opened(open_page(f"{server}/Classify"), shirt)
+    page = opened(open_page(f"{server}/Classify?propose=false"), shirt)
     drag(page, BOX, SIZE)
     selected(page, "Box 1")
     wait_for_region(page, BOX, TOLERANCE)
@@ -47,7 +47,7 @@ def page(server, open_page, shirt) -> Page:
 
 @pytest.fixture
 def phone(server, open_page, shirt) -> Page:
-    return opened(open_page(f"{server}/Classify", **PHONE), shirt)
+    return opened(open_page(f"{server}/Classify?propose=false", **PHONE), shirt)
 
 
 def test_a_box_is_moved_and_resized_with_the_mouse(page):
@@ -122,8 +122,9 @@ def test_a_finger_scrolls_until_draw_is_on_and_then_draws(phone):
     finger(phone, (480, 900, 480, 300), SIZE)
     phone.wait_for_function("element => element.scrollTop > 40", arg=main.element_handle())
     expect(phone.locator(".chip")).to_have_count(0)
+    phone.wait_for_timeout(1500)  # the scroll runs out
     main.evaluate("element => element.scrollTo(0, 0)")
-    phone.wait_for_timeout(500)  # the scroll runs out
+    phone.wait_for_function("element => element.scrollTop === 0", arg=main.element_handle())
     tool(phone, "draw").tap()
     before = main.evaluate("element => element.scrollTop")
     finger(phone, BOX, SIZE)
@@ -156,7 +157,7 @@ def test_a_finger_moves_resizes_and_deletes_a_box_and_undo_brings_it_back(phone)
 def test_very_wide_and_very_tall_photos_can_be_drawn_on(server, open_page, tmp_path, size):
     path = tmp_path / "long.jpg"
     Image.effect_noise(size, 60).convert("RGB").save(path)
-    page = opened(open_page(f"{server}/Classify"), path)
+    page = opened(open_page(f"{server}/Classify?propose=false"), path)
     area = page.locator(".paper").bounding_box()
     assert area and min(area["width"], area["height"]) >= 140
     side = min(size)

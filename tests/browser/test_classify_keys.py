@@ -37,7 +37,7 @@ def listening(page) -> None:
 
 
 def test_ctrl_o_opens_the_file_dialog_once_and_again_with_a_photo_open(server, open_page, shirt):
-    page = open_page(f"{server}/Classify")
+    page = open_page(f"{server}/Classify?propose=false")
     choosers = []
     # Early: a busy page may see the key before the wish to be told of its dialog.
     page.on("filechooser", lambda chooser: choosers.append(chooser))
@@ -54,7 +54,7 @@ def test_ctrl_o_opens_the_file_dialog_once_and_again_with_a_photo_open(server, o
 
 
 def test_enter_goes_to_the_prediction_and_leaves_buttons_alone(server, open_page, shirt):
-    page = opened(open_page(f"{server}/Classify", width=390, height=844), shirt)
+    page = opened(open_page(f"{server}/Classify?propose=false", width=390, height=844), shirt)
     page.locator("h1").click()
     page.keyboard.press("Enter")
     expect(page.locator(".verdict")).to_be_focused()
@@ -65,7 +65,7 @@ def test_enter_goes_to_the_prediction_and_leaves_buttons_alone(server, open_page
 
 
 def test_single_keys_rest_while_typing(server, open_page, shirt):
-    page = opened(open_page(f"{server}/Classify"), shirt)
+    page = opened(open_page(f"{server}/Classify?propose=false"), shirt)
     drag(page, (60, 60, 400, 500), (480, 640))
     selected(page, "Box 1")
     page.get_by_label("Explain").click()
@@ -86,7 +86,7 @@ def test_arrows_switch_photos_and_go_round_at_the_ends(server, open_page, tmp_pa
     paths = [tmp_path / f"{name}.png" for name in ("first", "second", "third")]
     for path, width in zip(paths, (300, 320, 340), strict=True):
         garments.sample("Jeans", size=(width, 400)).save(path)
-    page = open_page(f"{server}/Classify")
+    page = open_page(f"{server}/Classify?propose=false")
     upload(page, *paths)
     shown(page.get_by_text("Whole photo · 300 × 400 px"))
     page.locator("h1").click()
@@ -96,7 +96,7 @@ def test_arrows_switch_photos_and_go_round_at_the_ends(server, open_page, tmp_pa
 
 
 def test_an_image_is_pasted_anywhere_on_the_page(server, open_page):
-    page = open_page(f"{server}/Classify", permissions=["clipboard-read", "clipboard-write"])
+    page = open_page(f"{server}/Classify?propose=false", permissions=["clipboard-read", "clipboard-write"])
     listening(page)
     page.evaluate(COPY_AN_IMAGE, [222, 333])
     page.locator("h1").click()
@@ -108,10 +108,10 @@ def test_an_image_is_pasted_anywhere_on_the_page(server, open_page):
 
 
 def test_the_help_panel_names_every_key_and_a_touch_screen_none(server, open_page):
-    page = open_page(f"{server}/Classify")
+    page = open_page(f"{server}/Classify?propose=false")
     page.get_by_role("button", name="Keys").click()
     expect(page.get_by_role("table").locator("td:first-child")).to_have_text([key.shown for key in KEYS])
-    phone = open_page(f"{server}/Classify", **PHONE)
+    phone = open_page(f"{server}/Classify?propose=false", **PHONE)
     shown(phone.get_by_role("button", name="Camera"))
     expect(phone.get_by_role("button", name="Keys")).not_to_be_visible()
 
@@ -119,7 +119,7 @@ def test_the_help_panel_names_every_key_and_a_touch_screen_none(server, open_pag
 def test_a_correction_is_saved_by_the_button(open_page, shirt, tmp_path):
     file = tmp_path / "feedback.sqlite3"
     with running_server(GARMENTS_FEEDBACK=str(file)) as server:
-        page = opened(open_page(f"{server}/Classify"), shirt)
+        page = opened(open_page(f"{server}/Classify?propose=false"), shirt)
         page.get_by_role("radio", name="Report a mistake").click()
         page.get_by_role("combobox", name="Correct class").click()
         page.get_by_role("option", name="Waistcoat").click()

@@ -32,11 +32,11 @@ def test_a_batch_is_classified_and_looked_through(server, open_page):
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Enter")
     shown(page.get_by_role("radio", name="Needs review", checked=True))
-    tab_to(page, page.get_by_test_id("stDownloadButton").get_by_role("button"))
+    tab_to(page, page.get_by_test_id("stDownloadButton").get_by_role("button").first)
 
 
 def test_a_stage_of_the_history_is_chosen(server, open_page):
-    page = open_page(f"{server}/Training_history")
+    page = open_page(f"{server}/Training_history?runs=20261123-163910-reference")
     shown(page.get_by_role("heading", name="Training history", exact=True))
     stages = page.locator("[class*=st-key-stage-]")
     chosen = stages.get_by_role("radio", checked=True)
@@ -60,7 +60,7 @@ def test_from_home_to_a_box_on_a_sample_and_to_a_cell_of_the_matrix(server, open
     for _ in range(4):
         page.keyboard.press("ArrowRight")
     page.keyboard.press("Enter")
-    tab_to(page, page.get_by_label("Left, top, width, height"))
+    tab_to(page, page.get_by_label("Left, top, width and height"))
     page.keyboard.type("0, 40, 480, 300")
     page.keyboard.press("Enter")
     shown(page.get_by_text("Box 1 · 480 × 300 px"))

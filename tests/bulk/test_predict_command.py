@@ -61,7 +61,7 @@ def test_the_verdict_on_a_refused_photo_comes_first_in_its_line(monkeypatch, tmp
     assert re.fullmatch(
         r".*mug\.png: Out of scope; (looks like [\w ]+ [\d.]+%; )?closest: [\w ]+ [\d.]+%, [\w ]+ [\d.]+%", mug
     )
-    assert re.fullmatch(r".*shirt\.png: Tshirts [\d.]+%, [\w ]+ [\d.]+%", shirt)
+    assert re.fullmatch(r".*shirt\.png: Tshirts [\d.]+%, [\w ]+ [\d.]+%(; [\w ·'-]+)?", shirt)
     assert shown.err == "2 photos: 1 classified, 1 out of scope, 0 unreadable.\n"
 
 

@@ -4,6 +4,8 @@ import asyncio
 import os
 import subprocess
 import sys
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -42,6 +44,12 @@ class Dashboard:
         return [file for file in files if (session, file) in self.kept]
 
 
+def run(work: Coroutine[Any, Any, Any]) -> Any:
+    """Its result. In a thread of its own: where a browser was driven before, this one has a running event loop."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, work).result()
+
+
 @pytest.fixture
 def dashboard(monkeypatch: pytest.MonkeyPatch) -> Dashboard:
     made = Dashboard()
@@ -76,7 +84,7 @@ async def sent_by(asked: Gate, scope: dict[str, Any]) -> Sent:
 @pytest.mark.parametrize("kind", ["http", "websocket"])
 @pytest.mark.parametrize("origin", ["https://another-site.example", "null", "http://shop.example", "http://localhost"])
 def test_a_request_of_another_sites_page_does_not_reach_streamlit(dashboard: Dashboard, kind: str, origin: str):
-    (first, *_) = asyncio.run(sent_by(Gate(dashboard), request("/_stcore/stream", kind, origin=origin)))
+    (first, *_) = run(sent_by(Gate(dashboard), request("/_stcore/stream", kind, origin=origin)))
     assert not dashboard.reached and (first.get("status") == 403 or first["type"] == "websocket.close")
 
 
@@ -88,7 +96,7 @@ def test_ones_own_and_a_programs_reach_it_and_so_does_a_site_that_the_settings_a
     monkeypatch.setattr(config, "get_option", options.__getitem__)
     asked = Gate(dashboard)
     for headers in ({}, {"origin": "https://shop.example:8501"}, {"origin": "https://friend.example"}):
-        assert asyncio.run(sent_by(asked, request("/_stcore/stream", kind, **headers))) == []
+        assert run(sent_by(asked, request("/_stcore/stream", kind, **headers))) == []
     assert len(dashboard.reached) == 3
 
 
@@ -101,7 +109,7 @@ def test_of_twenty_uploads_of_199_mb_at_once_those_without_room_are_refused_unre
         dashboard.let_go.set()
         return await asyncio.gather(*uploads)
 
-    answers = asyncio.run(all_at_once())
+    answers = run(all_at_once())
     assert len(dashboard.reached) == 2  # each takes its size twice while it comes
     assert [sent[0]["status"] for sent in answers if sent] == [413] * 18
 
@@ -109,17 +117,17 @@ def test_of_twenty_uploads_of_199_mb_at_once_those_without_room_are_refused_unre
 def test_an_upload_counts_for_as_long_as_streamlit_keeps_it(dashboard: Dashboard):
     asked = Gate(dashboard)
     for number in range(3):
-        assert asyncio.run(sent_by(asked, upload(str(number), 200))) == []
-    refused = asyncio.run(sent_by(asked, upload("one more", 200)))
+        assert run(sent_by(asked, upload(str(number), 200))) == []
+    refused = run(sent_by(asked, upload("one more", 200)))
     assert refused[0]["status"] == 413 and b"for one visitor" in refused[1]["body"]
     dashboard.kept.clear()
-    assert asyncio.run(sent_by(asked, upload("one more", 200))) == []
+    assert run(sent_by(asked, upload("one more", 200))) == []
 
 
 def test_an_upload_that_does_not_tell_its_size_counts_as_the_largest(dashboard: Dashboard):
     asked = Gate(dashboard)
     scope = request("/_stcore/upload_file/tab/a", method="PUT", transfer_encoding="chunked")
-    assert asyncio.run(sent_by(asked, scope)) == []
+    assert run(sent_by(asked, scope)) == []
     (held,) = asked._uploads.values()
     assert held.size == config.get_option("server.maxUploadSize") * MB
 
