@@ -271,8 +271,8 @@ def _heat_maps(measured: HeatMaps | None) -> str:
     words = (
         f"{measured.photos:,} test photos of the classes, with the heat map of the predicted class. Deletion hides the hottest places of "
         "the photo first and insertion shows them first on a blurred photo; the area is that under the curve of the class's probability "
-        "(Petsiuk et al. 2018). Plain Grad-CAM explains the class's bare output at the last block of layer4, as the published project does. "
-        f"{TERMS['Grad-CAM']}"
+        "(Petsiuk et al. 2018). Plain Grad-CAM explains the class's bare output at the last block of layer4, as the published project "
+        f"does. {TERMS['Grad-CAM']}"
     )
     served, plain, difference = measured.served, measured.plain, measured.difference
     rows = [
