@@ -45,7 +45,7 @@ from benchmarks.sessions import Server, Session, running_server
 from core import Classifier
 from core.images.decode import decode_photo
 from core.samples import garments
-from core.ui.classify.keys import UPLOADER
+from core.ui.photo_field import UPLOADER
 
 PHOTOS, LOOKING = 4, 4.0
 UPLOADS_A_VISIT, STEP = 5, 200
