@@ -57,9 +57,10 @@ sbom: $(VENV)/dev ## list every library of the container with its checksums in s
 fuzz: $(VENV)/dev ## fuzz the readers of strangers' files for ten minutes, guided by coverage (atheris: Linux and macOS)
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet atheris==3.0.0
 	@mkdir -p cache/fuzz/photo cache/fuzz/structure cache/fuzz/table
+	$(BIN)/python -m tests.fuzz.seeds cache/fuzz/seeds
 	for target in photo structure table; do \
 		$(BIN)/python -m tests.fuzz.targets $$target -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=4096 \
-			-artifact_prefix=cache/fuzz/ cache/fuzz/$$target tests/fuzz/corpus || exit 1; \
+			-artifact_prefix=cache/fuzz/ cache/fuzz/$$target cache/fuzz/seeds || exit 1; \
 	done
 
 lock: $(VENV)/dev ## write the checksums of what the container and CI install anew, after a change of requirements

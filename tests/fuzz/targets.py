@@ -1,6 +1,6 @@
 """Fuzz what reads strangers' files, guided by the coverage of our code: `make fuzz`, or one target by
 
-    python -m tests.fuzz.targets photo -max_total_time=300 FOLDER      # FOLDER keeps the inputs found, and begins with tests/fuzz/corpus
+    python -m tests.fuzz.targets photo -max_total_time=300 FOLDER SEEDS  # FOLDER keeps the inputs found, SEEDS are of tests.fuzz.seeds
 
 A photo or table must be read or be refused with a message; any other exception ends the run, and its input is written to `crash-…`.
 libFuzzer's options are at https://llvm.org/docs/LibFuzzer.html#options.
