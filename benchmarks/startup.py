@@ -26,7 +26,9 @@ STEPS = {  # code, in the order in which a start runs it
     "Home, and the run's files": "from core.ui import home, session; run = session.shipped_run(); run.metrics",
     "ONNX and ONNX Runtime": "import onnx, onnxruntime",
     "the classifier's other modules": "from core.inference.classifier import Classifier",
-    "the graph, laid from the weights": "from core.inference.onnx_graph import QUANTISATION, network_graph; network_graph(run, run.has(QUANTISATION))",
+    "the graph, laid from the weights": (
+        "from core.inference.onnx_graph import QUANTISATION, network_graph; network_graph(run, run.has(QUANTISATION))"
+    ),
     "the network, graph included": "classifier = Classifier(run, shared=True)",
     "a sample": "from core.samples.garments import sample; image = sample('Tshirts', 0, (480, 640))",
     "the first answer": "classifier.predict([image])",
