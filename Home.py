@@ -1,8 +1,6 @@
 """The way to every page, and the server's application. Start it with `make run`.
 
-`streamlit run Home.py` imports this file as a module for the application, then runs it as a script for every visitor. Where there is a
-folder `pages`, Streamlit 1.67 makes a navigation of its own from it, of the same pages, names and addresses, until this script runs on the
-server for the first time.
+`streamlit run Home.py` imports this file as a module for the application, then runs it as a script for every visitor.
 """
 
 import streamlit as st
@@ -18,6 +16,11 @@ if __name__ == "__main__":
     bar.bar(page, first, last)
     page.run()
 else:
+    from streamlit.runtime.pages_manager import PagesManager
+
     from core.ui.gate import GATE
 
+    # Streamlit 1.67 makes a navigation of its own, at the side, from a folder `pages` until st.navigation was called on the server for the
+    # first time: whoever opened another page than this one before would have that.
+    PagesManager.uses_pages_directory = False
     app = st.App(__file__, middleware=GATE)

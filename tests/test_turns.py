@@ -4,13 +4,14 @@ import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
+from unittest.mock import patch
 
 import pytest
 
 from core import turns
 from core.errors import Busy
 from core.stopwatch import stopwatch, timed
-from core.turns import Turns
+from core.turns import Turns, _Ticket
 
 
 def test_a_visitor_who_asks_for_much_leaves_a_place_to_the_others():
@@ -93,12 +94,17 @@ def test_a_place_is_given_back_whatever_happens():
 
 def waiting_in_line(places: Turns[int], visitors: list[str], threads: ThreadPoolExecutor) -> list[Future[None]]:
     """What becomes of visitors who come one after another while all places are taken."""
-    done = []
-    for visitor in visitors:
-        before = len(places._waiting)
-        done.append(threads.submit(take, places, visitor, []))
-        while len(places._waiting) == before and not done[-1].done():
-            time.sleep(0.001)
+    done, entered, enter = [], threading.Semaphore(0), places._enter
+
+    def counted(visitor: str) -> _Ticket:
+        ticket = enter(visitor)
+        entered.release()
+        return ticket
+
+    with patch.object(places, "_enter", counted):
+        for visitor in visitors:
+            done.append(threads.submit(take, places, visitor, []))
+            assert entered.acquire(timeout=60)
     return done
 
 

@@ -51,9 +51,19 @@ class Region:
 
 def iou(a: Region, b: Region) -> float:
     """Intersection over union of two regions, in [0, 1]."""
+    shared = _shared(a, b)
+    return shared / (a.width * a.height + b.width * b.height - shared)
+
+
+def contained(a: Region, b: Region) -> float:
+    """Share of the smaller of two regions that lies in the other, in [0, 1]."""
+    return _shared(a, b) / min(a.width * a.height, b.width * b.height)
+
+
+def _shared(a: Region, b: Region) -> int:
     width = max(0, min(a.right, b.right) - max(a.left, b.left))
     height = max(0, min(a.bottom, b.bottom) - max(a.top, b.top))
-    return width * height / (a.width * a.height + b.width * b.height - width * height)
+    return width * height
 
 
 def clamp(region: Region, width: int, height: int) -> Region:

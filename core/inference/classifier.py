@@ -24,7 +24,7 @@ from core.errors import DetectorMissing, InvalidRegion, UnknownClass
 from core.images.decode import Photo, as_decoded, decode_photo
 from core.images.letterbox import Box, Input, network_input
 from core.images.outline import Outline, holds
-from core.images.region import Region, clamp
+from core.images.region import Region, clamp, contained
 from core.inference.attributes import Attribute, Attributes, garment_colours
 from core.inference.batching import Dispatcher
 from core.inference.cam import at_photo_size, class_maps, contrast, relative_head
@@ -45,6 +45,7 @@ from core.stopwatch import timed
 ENOUGH = 2  # times the network's input: a whole photo need not be decoded larger
 LIKELY = 0.5  # probability from which on a photo out of scope is said to look like a type of other product
 FIND_ENOUGH = (1024, 1024)  # (width, height) at which a garment in a photo shows the network all that it can use
+TWICE = 0.6  # share of the smaller box inside the other from which on two finds of one class are one garment
 CLOSE_CALL = 0.15  # two candidates nearer than this in probability are worth showing side by side
 
 
@@ -335,7 +336,7 @@ class Classifier:
             proposals = self._detector.propose(decoded)
         readings = self.read([(decoded, proposal.region) for proposal in proposals])
         found = [self._found(*pair, controls) for pair in zip(proposals, readings, strict=True)]
-        return [one for one in found if one.answer.in_scope or out_of_scope]
+        return once([one for one in found if one.answer.in_scope or out_of_scope])
 
     def _found(self, proposal: Proposal, reading: Reading, controls: Controls) -> Found:
         answer = self.answer(reading, controls, threshold=self._detector.settings.scope_threshold)
@@ -368,6 +369,17 @@ class Classifier:
         index = self.labels.names.index(label)
         heat[box.top : box.bottom, box.left : box.right] = reading.heat(index, (box.width, box.height))
         return heat
+
+
+def once(found: list[Found]) -> list[Found]:
+    """Without those that lie in a surer one and are of its class: one garment was found twice."""
+    kept: list[Found] = []
+    for one in sorted(found, key=lambda one: one.score, reverse=True):
+        if not any(
+            one.answer.label == other.answer.label and contained(one.region, other.region) >= TWICE for other in kept
+        ):
+            kept.append(one)
+    return [one for one in found if one in kept]
 
 
 def found_at(found: Sequence[Found], x: float, y: float) -> Found | None:

@@ -31,7 +31,8 @@ SIDES = 4
 # These were chosen on validation street photos; docs/experiments.md has the figures.
 GARMENT = 0.45  # probability of any garment from which on a cell belongs to one
 AGREEMENT = 0.5  # IoU of the boxes of two cells of one garment, at least
-SAME, SAME_OF_OTHER_GROUPS = 0.5, 0.65  # IoU of two finds' boxes, of one group or of two, from which on they are one
+SAME = 0.4  # share of the smaller box inside the other from which on two finds of one group are one garment
+SAME_OF_OTHER_GROUPS = 0.65  # IoU of the boxes from which on two finds of two groups are one
 LEAST_CELLS = 0.003  # share of the cells below which a garment is too small
 FILLED = 0.3  # share of its box that a garment's cells take, from which on the score is that of its cells
 FINER = 4  # times the cells, for outlines
@@ -151,11 +152,18 @@ def boxes_of(distances: np.ndarray) -> np.ndarray:
 
 def box_iou(boxes: np.ndarray, box: np.ndarray) -> np.ndarray:
     """Intersection over union of boxes (..., 4) with one box (4,)."""
+    shared = _shared(boxes, box)
+    return shared / np.maximum(_area(boxes) + _area(box) - shared, 1e-6)
+
+
+def _shared(boxes: np.ndarray, box: np.ndarray) -> np.ndarray:
     width = np.minimum(boxes[..., 2], box[2]) - np.maximum(boxes[..., 0], box[0])
     height = np.minimum(boxes[..., 3], box[3]) - np.maximum(boxes[..., 1], box[1])
-    shared = width.clip(0) * height.clip(0)
-    areas = (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
-    return shared / np.maximum(areas + (box[2] - box[0]) * (box[3] - box[1]) - shared, 1e-6)
+    return width.clip(0) * height.clip(0)
+
+
+def _area(boxes: np.ndarray) -> np.ndarray:
+    return (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
 
 
 def _garment(members: np.ndarray, boxes: np.ndarray, sure: np.ndarray, groups: np.ndarray) -> Garment:
@@ -173,7 +181,7 @@ def _garment(members: np.ndarray, boxes: np.ndarray, sure: np.ndarray, groups: n
 
 
 def _distinct(found: list[Garment]) -> list[Garment]:
-    """One garment for those whose boxes are nearly the same: the surest one's box, the cells of all."""
+    """One garment for those that lie in one another: the surest one's box, the cells of all."""
     kept: list[Garment] = []
     for one in found:
         same = next((i for i, other in enumerate(kept) if _same(one, other)), None)
@@ -186,8 +194,10 @@ def _distinct(found: list[Garment]) -> list[Garment]:
 
 
 def _same(one: Garment, other: Garment) -> bool:
-    alike = one.groups.argmax() == other.groups.argmax()
-    return bool(box_iou(one.box, other.box) >= (SAME if alike else SAME_OF_OTHER_GROUPS))
+    if one.groups.argmax() != other.groups.argmax():
+        return bool(box_iou(one.box, other.box) >= SAME_OF_OTHER_GROUPS)
+    smaller = np.minimum(_area(one.box), _area(other.box))
+    return bool(_shared(one.box, other.box) >= SAME * smaller)
 
 
 def _proposal(garment: Garment, settings: DetectorSettings, photo: Photo) -> Proposal:

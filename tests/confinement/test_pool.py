@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -180,9 +181,12 @@ def test_a_template_has_one_thread_when_it_forks(confined: Confined):
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the file is Linux's")
 def test_where_memory_runs_out_the_kernel_ends_these_processes_before_the_server(confined: Confined):
     ask(confined, "nothing")
-    for template in processes_of(confined):
-        for process in (template, *template.children()):
-            assert Path(f"/proc/{process.pid}/oom_score_adj").read_text() == "1000\n"
+    templates = processes_of(confined)
+    children = [child for template in templates for child in template.children()]
+    assert [Path(f"/proc/{process.pid}/oom_score_adj").read_text() for process in templates] == ["1000\n"] * 2
+    for child in children:
+        with suppress(FileNotFoundError):  # one that has answered ends meanwhile
+            assert Path(f"/proc/{child.pid}/oom_score_adj").read_text() == "1000\n"
 
 
 def test_where_all_layers_are_required_nothing_is_read_without(monkeypatch: pytest.MonkeyPatch):
@@ -229,4 +233,4 @@ def test_all_processes_end_with_a_server_that_is_killed():
         started = psutil.Process(server.pid).children(recursive=True)
         os.kill(server.pid, signal.SIGKILL)
     gone, alive = psutil.wait_procs(started, timeout=30)
-    assert len(gone) >= 3 and not alive
+    assert len(gone) >= 2 and not alive  # a template and its child at least

@@ -8,7 +8,7 @@ from PIL import Image
 
 from core.errors import InvalidRegion
 from core.images.decode import decode_photo
-from core.images.region import MIN_SIDE, STRAY_SIDE, Region, clamp, parse_roi, regions_from_canvas
+from core.images.region import MIN_SIDE, STRAY_SIDE, Region, clamp, contained, parse_roi, regions_from_canvas
 from tests.images.test_decode import UNDO, tagged
 
 CANVAS, PHOTO = (600, 800), (3000, 4000)
@@ -172,3 +172,10 @@ def test_the_command_lines_region():
 def test_another_text_is_refused_with_an_example(text):
     with pytest.raises(InvalidRegion, match="such as 120,40,300,400. Found"):
         parse_roi(text)
+
+
+@pytest.mark.parametrize(
+    "box, expected", [((0, 0, 4, 4), 1), ((2, 2, 4, 4), 1), ((2, 0, 12, 4), 0.5), ((4, 0, 8, 4), 0), ((5, 5, 6, 6), 0)]
+)
+def test_what_a_region_contains_is_told_of_the_smaller(box, expected):
+    assert contained(Region(0, 0, 4, 4), Region(*box)) == contained(Region(*box), Region(0, 0, 4, 4)) == expected

@@ -3,6 +3,7 @@
 import io
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from core.errors import BrokenRun, DetectorMissing, InvalidRegion, UnknownClass
 from core.images.decode import Photo
 from core.images.outline import holds
 from core.inference import detect
-from core.inference.classifier import found_at
+from core.inference.classifier import found_at, once
 from core.inference.detect import CELL, SPAN, STEP, garments, grid_size
 from core.inference.detector_graph import DETECTOR, DetectorSettings, detector_graph
 from core.inference.model import IMAGENET_MEAN, IMAGENET_STD, GarmentNet
@@ -151,6 +152,26 @@ def test_a_garment_cut_in_two_is_one_and_two_that_touch_are_two():
         assert np.allclose(garment.box, box, atol=0.01)
 
 
+def test_two_finds_of_one_group_that_lie_in_one_another_are_one():
+    leg, trousers = (10, 20, 18, 44), (8, 4, 18, 44)
+    cells = cells_showing((LOWER, leg, [(10, 32, 18, 44)]), (LOWER, trousers, [(8, 4, 18, 32)]))
+    [found] = garments(cells, SETTINGS)
+    assert found.cells.sum() == 10 * 28 + 8 * 12
+    assert np.allclose(found.box, (8, 4, 18, 38))  # the surest one's: half way from its box to the bounds of its cells
+
+
+@pytest.mark.parametrize("label, kept", [("Jackets", [0.9]), ("Tshirts", [0.9, 0.8])])
+def test_a_find_that_lies_in_a_surer_one_stays_if_it_is_of_another_class(classifier, label, kept):
+    answer = classifier.predict([photo()])[0]
+    jacket, inside = (replace(answer, ranking=[(name, 0.9)]) for name in ("Jackets", label))
+    found = [
+        Found(Region(0, 0, 100, 100), (), jacket, "outer", 0.9, 0.1),
+        Found(Region(20, 50, 80, 120), (), inside, "upper", 0.8, 0.1),
+    ]
+    assert [one.score for one in once(found)] == kept
+    assert [one.score for one in once(found[::-1])] == kept[::-1]
+
+
 def test_accessories_and_specks_are_no_garments():
     assert garments(cells_showing((ACCESSORIES, (2, 2, 9, 9), [(2, 2, 9, 9)])), SETTINGS) == []
     assert garments(cells_showing((UPPER, (2, 2, 4, 4), [(2, 2, 4, 4)])), SETTINGS) == []
@@ -224,6 +245,7 @@ def test_a_damaged_detector_is_named(run, tmp_path):
 def test_a_point_finds_the_smallest_garment_whose_outline_holds_it(classifier, monkeypatch):
     jacket, shirt = (4, 4, 30, 30), (12, 6, 20, 20)
     seen(monkeypatch, (OUTER, jacket, [(4, 4, 12, 30), (20, 4, 30, 30)]), (UPPER, shirt, [(12, 6, 20, 20)]))
+    monkeypatch.setattr("core.inference.classifier.once", list)  # the random network takes both for one class
     found = classifier.find(photo(), out_of_scope=True)
     outer, upper = (next(one for one in found if one.group == group) for group in ("outer", "upper"))
     assert found_at(found, 70, 100) is outer

@@ -21,6 +21,7 @@ from train.meter import meter
 MATCH = 0.5  # IoU from which on a box is a garment's
 CLOSE = 0.7  # IoU from which on it is closely the garment's
 SHEETS = 60
+PAIR = ("upper", "lower")  # the groups of a sheet's products
 PHONE_PHOTOS = 60  # at most
 ROUNDS = 20  # of the time a photo takes
 
@@ -105,16 +106,14 @@ def sheet_rows(classifier: Classifier, examples: Examples, part: str, sheets: in
 
 
 def product_pairs(examples: Examples, part: str, sheets: int) -> Iterable[tuple[Image.Image, list[Region]]]:
-    """Sheets of two products of a split, and where these lie."""
+    """Sheets of an upper and a lower product of a split, and where these lie."""
     random = np.random.default_rng(examples.seed)
-    groups = examples.products(part)
-    if len(groups) < 2:
+    products = examples.products(part)
+    if not products.keys() >= set(PAIR):
         return
     for number in range(sheets):
-        products = [
-            examples.product_photo(random.choice(rows)).resize(PRODUCT_SIZE) for rows in (groups[0], groups[-1])
-        ]
-        yield product_sheet(*products, beside=bool(number % 2))
+        pair = [examples.product_photo(random.choice(products[group])).resize(PRODUCT_SIZE) for group in PAIR]
+        yield product_sheet(*pair, beside=bool(number % 2))
 
 
 def product_sheet(first: Image.Image, second: Image.Image, beside: bool) -> tuple[Image.Image, list[Region]]:

@@ -112,7 +112,7 @@ class Examples:
 
     def _sheet(self, random: np.random.Generator) -> Scene:
         """One to four products."""
-        members = self._products
+        members = list(self._products.values())
         number = int(random.choice([1, 2, 2, 2, 3, 4]))
         products = [self._product(random.choice(members[random.integers(len(members))]), random) for _ in range(number)]
         if number == 4:
@@ -120,16 +120,16 @@ class Examples:
         return beside(products, bool(random.integers(2)))
 
     @cached_property
-    def _products(self) -> list[np.ndarray]:
+    def _products(self) -> dict[str, np.ndarray]:
         return self.products("train")
 
-    def products(self, part: str) -> list[np.ndarray]:
-        """Positions of a split's products, for each group of garments that there are any of."""
+    def products(self, part: str) -> dict[str, np.ndarray]:
+        """Positions of a split's products, by the name of each group of garments that there are any of."""
         photos = self.data.index.photos
         usable = (photos["kind"] == PRODUCT) & (photos["view"] == WHOLE) & photos["articleType"].isin(self.group_of)
         rows = np.flatnonzero(usable & (self.data.splits["split"] == part))
         groups = np.array([self.group_of[label] for label in photos["articleType"].iloc[rows]], int)
-        return [rows[groups == group] for group in self.garment_groups if (groups == group).any()]
+        return {self.groups[group]: rows[groups == group] for group in self.garment_groups if (groups == group).any()}
 
     def product_photo(self, row: int) -> Image.Image:
         """The product at a position of the index."""

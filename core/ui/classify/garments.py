@@ -6,7 +6,7 @@ import streamlit as st
 
 from core.errors import GarmentError
 from core.images.decode import Photo
-from core.images.region import Region
+from core.images.region import iou
 from core.inference.classifier import Answer, Classifier, Found, found_at
 from core.ui.classify import boxes
 from core.ui.markdown import told
@@ -40,7 +40,7 @@ def known_garments(classifier: Classifier, photo: Photo) -> list[Found]:
     """Those found so far that no box stands for yet."""
     found: list[Found] = st.session_state.get("garments", {}).get((classifier.run.run_id, photo.sha256), [])
     taken = [mark.region for mark in boxes.boxes(photo.sha256) if mark.region]
-    return [garment for garment in found if all(_overlap(garment.region, other) < SAME for other in taken)]
+    return [garment for garment in found if all(iou(garment.region, other) < SAME for other in taken)]
 
 
 def propose(classifier: Classifier, photo: Photo, whole: Answer) -> None:
@@ -86,11 +86,3 @@ def forget(sha256: str) -> None:
 
 def _box(photo: Photo, garments: list[Found]) -> None:
     boxes.replace(photo.sha256, [(garment.region, garment.outline) for garment in garments])
-
-
-def _overlap(one: Region, other: Region) -> float:
-    """Intersection over union."""
-    width = max(0, min(one.right, other.right) - max(one.left, other.left))
-    height = max(0, min(one.bottom, other.bottom) - max(one.top, other.top))
-    shared = width * height
-    return shared / (one.width * one.height + other.width * other.height - shared)

@@ -52,6 +52,17 @@ function h(name, attributes = {}, ...children) {
   return element;
 }
 
+/** Give an element these children. One that is there already stays, or a tap that began on it would be lost when an answer comes. */
+function put(parent, children) {
+  children.forEach((child, i) => {
+    const old = parent.children[i];
+    child.made = child.outerHTML;
+    if (!old) parent.append(child);
+    else if (old.made !== child.made) old.replaceWith(child);
+  });
+  while (parent.children.length > children.length) parent.lastElementChild.remove();
+}
+
 const icon = (name) => h("svg", { viewBox: "0 0 24 24", "aria-hidden": "true" }, h("path", { d: ICONS[name] }));
 const clamp = (value) => Math.min(1, Math.max(0, value));
 const bytes = (base64) => Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
@@ -104,6 +115,7 @@ class Viewer {
 
   show(data, setStateValue) {
     const first = this.data?.photo.id !== data.photo.id;
+    if (first) this.hover(null);
     this.data = data;
     this.send = setStateValue;
     if (data.acted >= (this.acts.at(-1)?.id ?? 0)) {
@@ -112,7 +124,6 @@ class Viewer {
     }
     if (first) {
       this.drag = null;
-      this.hovered = null;
       this.loadPhoto();
     }
     this.layout();
@@ -197,7 +208,7 @@ class Viewer {
       }, icon(name), label, h("kbd", {}, key ?? ""));
     });
     buttons.splice(4, 0, h("div", { class: "rule" }));
-    this.find(".rail").replaceChildren(...buttons);
+    put(this.find(".rail"), buttons);
     this.paper.dataset.mode = this.mode;
   }
 
@@ -241,8 +252,9 @@ class Viewer {
       }, `${mark.n} ${mark.short}`);
       return [chip, mark];
     });
-    this.find(".chips").replaceChildren(...chips.map(([chip]) => chip));
-    for (const [chip, { box }] of chips) {
+    put(this.find(".chips"), chips.map(([chip]) => chip));
+    for (const [i, [, { box }]] of chips.entries()) {
+      const chip = this.find(".chips").children[i];
       const wide = chip.offsetWidth, tall = chip.offsetHeight;
       const left = Math.max(0, Math.min(box[0] * w, w - wide));
       const places = [box[1] * high - tall - 4, box[1] * high + 4, box[3] * high - tall - 4, box[3] * high + 4].filter((y) => y >= 0 && y + tall <= high);
@@ -257,7 +269,7 @@ class Viewer {
   drawVerdict() {
     const mark = this.selected, dot = mark.colour && h("i", { class: "swatch", style: `--colour:${mark.colour}` });
     const level = mark.confidence && h("p", { class: "confidence", style: `--level:${mark.level}` }, mark.confidence);
-    this.find(".verdict").replaceChildren(...[
+    put(this.find(".verdict"), [
       h("p", { class: "name", title: mark.at }, dot, `${mark.name} · ${mark.size}`),
       h("h2", { class: mark.headline.length > LONG ? "long" : "" }, mark.headline, mark.probability && h("span", {}, mark.probability)),
       level,
@@ -282,7 +294,7 @@ class Viewer {
       class: "other", type: "button", "data-hold": `other${other.n}`, click: () => this.select(other.n),
     }, h("i", { class: "swatch", style: `--colour:${other.colour ?? "transparent"};${other.colour ? "" : "border:1px solid currentColor"}` }),
       h("span", { class: "what" }, `${other.name}: ${other.headline}`), h("span", { class: "share" }, other.probability)))));
-    this.find(".details").replaceChildren(...[h("div", {}, bars, mark.groups.length > 1 && groups), h("div", { class: "legend" }), heat.of === mark.n && this.curve(heat.curve), list].filter(Boolean));
+    put(this.find(".details"), [h("div", {}, bars, mark.groups.length > 1 && groups), h("div", { class: "legend" }), heat.of === mark.n && this.curve(heat.curve), list].filter(Boolean));
   }
 
   /** The deletion curve: a class's probability as the hottest places are hidden. */
@@ -413,7 +425,7 @@ class Viewer {
 
   select(number) {
     this.local.selected = number;
-    this.hovered = null;
+    this.hover(null);
     this.act("select", { number });
   }
 
