@@ -11,7 +11,8 @@ from tests.browser.waiting import at_rest, canvas_shown, shown
 
 Box = tuple[float, float, float, float]
 Size = tuple[int, int]
-NEXT_TOUCH = 400  # milliseconds; one that comes sooner than a person's may be taken for the second tap of two
+REST = 120  # milliseconds that a finger rests before it is lifted: without, it is a swipe, and a tap soon after only stops that
+BETWEEN_TOUCHES = 350  # milliseconds; one that comes sooner than a person's is taken for the second tap of two
 PHONE = {"width": 390, "height": 844, "has_touch": True, "is_mobile": True}
 
 
@@ -50,9 +51,10 @@ def touch(page: Page, *points: tuple[float, float]) -> None:
     for (x0, y0), (x1, y1) in zip(points, points[1:], strict=False):
         for step in range(1, 7):
             tell("touchMove", (x0 + (x1 - x0) * step / 6, y0 + (y1 - y0) * step / 6))
+    page.wait_for_timeout(REST)
     tell("touchEnd")
     session.detach()
-    page.wait_for_timeout(NEXT_TOUCH)
+    page.wait_for_timeout(BETWEEN_TOUCHES)
 
 
 def finger(page: Page, box: Box, size: Size) -> None:
