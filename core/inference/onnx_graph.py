@@ -245,7 +245,7 @@ def network_graph(run: Run, quantised: bool = False) -> onnx.ModelProto:
     Raises:
         BrokenRun: the run carries no network or, for integers, no ranges, or a file of it is damaged.
     """
-    weights, given = run.path("model.safetensors"), run.input
+    weights, given = run.path(run.network), run.input
     quantisation = run.read_json(QUANTISATION) if quantised else None
     try:
         ranges = quantisation and quantisation["ranges"]

@@ -434,7 +434,10 @@ def test_a_photo_opens_in_classify_with_its_label_and_a_way_back(
     assert app.title[0].value == "Classify" and not app.exception
     assert "True class: **Tops**" in [markdown.value for markdown in app.markdown]
     back = app.get("page_link")[0].proto
-    assert back.page == "Confusion_matrix" and back.query_string == "matrix_true=Tops&matrix_called=Shirts&matrix_run=shipped"
+    assert (
+        back.page == "Confusion_matrix"
+        and back.query_string == "matrix_true=Tops&matrix_called=Shirts&matrix_run=shipped"
+    )
 
 
 @pytest.fixture
