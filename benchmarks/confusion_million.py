@@ -1,8 +1,9 @@
 """How long the confusion page takes over a million predictions: `python benchmarks/confusion_million.py`.
 
-Makes up a run of a million rows as Parquet, with a map of as many photos as the trainer puts on one, in a temporary folder, then runs the page's script as the server does (Streamlit's AppTest,
-without a browser). The first view is timed three times with empty caches (file read and validated, the first time with the imports);
-each change is made nine times after one burn-in, every time with a new value, so that no cache answers.
+Makes up a run of a million rows as Parquet, with a map of as many photos as the trainer puts on one, in a temporary folder. Then it runs
+the page's script as the server does (Streamlit's AppTest, without a browser). The first view is timed three times with empty caches
+(file read and validated, the first time with the imports); each change is made nine times after one burn-in, every time with a new
+value, so that no cache answers.
 Expected on 2 idle cores: median of first views below 3 s, of each change below 0.5 s; the script exits with 1 otherwise.
 """
 

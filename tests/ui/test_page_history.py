@@ -359,7 +359,7 @@ def test_a_photo_has_heat_maps_before_and_after_a_stage_where_the_weights_of_bot
     page = AppTest.from_function(heat_maps_of, args=(str(tmp_path), photo.getvalue()), default_timeout=60).run()
     said = ["Before: predicted as Tops", "After: predicted as T-shirts"] if len(kept) == 2 else []
     assert [caption.value.replace("\\", "") for caption in page.caption] == said and not page.exception
-    assert len(page.get("imgs")) == len(said)
+    assert len(page.get("imgs") or page.get("image")) == len(said)
 
 
 def test_repeats_of_a_recipe_are_offered_and_shown_as_a_group(runs):
