@@ -317,7 +317,7 @@ thead { display: table-header-group; } figure { margin: 1rem 0; break-inside: av
 svg { max-width: 100%; height: auto; } .photos { display: flex; flex-wrap: wrap; gap: 8px; break-inside: avoid; }
 .photos figure { margin: 0; font-size: 11px; text-align: center; } .photos img { display: block; max-height: 128px; }
 @page { size: A4; margin: 15mm; } @media print { body { margin: 0; padding: 0; max-width: none; } .scroll { overflow: visible; }
-table { font-size: 8px; width: 100%; } td, th { padding: 1px 3px; overflow-wrap: anywhere; } }
+table { font-size: 7.5px; width: 100%; } td, th { padding: 1px 2px; } td:last-child { overflow-wrap: anywhere; } }
 """
 
 

@@ -117,4 +117,4 @@ def _table(page: FPDF, block: Table) -> None:
 def _width(column: tuple[str, ...]) -> float:
     """Of a column, in letters: its longest text, as far as it needs no second line, and the longest word of its heading."""
     heading = max((len(word) for word in column[0].split()), default=0)
-    return max(min(max(map(len, column)), 40), BOLDER * heading, 5)
+    return max(min(max(map(len, column)), 40), BOLDER * heading) + 1.5  # its padding
