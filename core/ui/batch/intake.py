@@ -30,7 +30,8 @@ def photos() -> dict[str, PhotoFile]:
 def upload() -> None:
     """Take in what was dropped since the last run, name what is left out, and show the field for more."""
     _take_in()
-    with st.container(horizontal=True, vertical_alignment="center"):
+    empty = not photos()  # the field is large then
+    with st.container(horizontal=not empty, vertical_alignment="center", key="batch-field" if empty else None):
         source = st.segmented_control(
             "Upload",
             [FILES, FOLDER],
@@ -48,7 +49,7 @@ def upload() -> None:
             label_visibility="collapsed",
             width="stretch",
         )
-        if photos():
+        if not empty:
             st.button("Remove all photos", icon=":material/delete:", on_click=_remove_all)
     sandbox.start()
     for problem in st.session_state.get(PROBLEMS, []):
@@ -84,8 +85,8 @@ def _remove_all() -> None:
 def invite() -> None:
     """What to do on the empty page, and samples for visitors without photos."""
     st.info(
-        f"Drop photos, a folder or zip files above, at most {MAX_PHOTOS:,} photos. Every photo is classified, those that need review "
-        "first. They stay in this session and are never stored.",
+        f"Drop photos above, at most {MAX_PHOTOS:,}, as files, folders or zip files. Every photo is classified, those that need review "
+        "come first. Photos stay in this session and are never stored.",
         icon=":material/arrow_upward:",
     )
     st.button("Try samples", icon=":material/draw:", on_click=_use_samples)

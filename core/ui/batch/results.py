@@ -35,7 +35,7 @@ from core.ui.session import shown_since
 from core.ui.shell import BATCH_PAGE
 
 ROW_HEIGHT, TABLE_HEIGHT = 64, 640  # points; more rows scroll
-METRIC_WIDTH, COUNTS_WIDTH = 140, 400  # points
+METRIC_WIDTH, COUNTS_WIDTH = 118, 390  # points
 FILTER_WIDTH = 160  # points: two stand side by side on a phone
 FEW_ERRORS, ERRORS_HEIGHT = 4, 240  # more than these scroll
 MOST_STYLED = 100_000  # cells

@@ -40,7 +40,7 @@ def bar(page: StreamlitPage, first: StreamlitPage, last: StreamlitPage) -> None:
         if page.title != title:
             st.switch_page({FIRST: first, LAST: last}.get(step.page, step.page), query_params=parameters)
     st.html(LARGE)
-    with st.bottom, st.container(key="tour", horizontal=True, vertical_alignment="center", gap="medium"):
+    with st.bottom, st.container(key="tour", horizontal=True, vertical_alignment="center", gap="medium", wrap=False):
         st.markdown(
             f"**{step.title}** :gray[{number + 1} of {len(STEPS)}]  \n{literal(steps.words(step))}", width="stretch"
         )

@@ -516,7 +516,6 @@ class Viewer {
     drag.far ||= Math.hypot(event.clientX - drag.from[0], event.clientY - drag.from[1]) >= STRAY;
     if (!drag.far) return;
     if (drag.pen) {
-      this.play("mousemove", at);
       drag.band = [Math.min(drag.start[0], at[0]), Math.min(drag.start[1], at[1]), Math.max(drag.start[0], at[0]), Math.max(drag.start[1], at[1])];
       this.drawLines();
     } else if (drag.box) {
@@ -546,7 +545,10 @@ class Viewer {
     if (!drag || event.pointerId !== drag.pointer) return;
     const at = this.place(event);
     this.drag = null;
-    if (drag.pen) this.play("mouseup", drag.far ? at : drag.start);
+    if (drag.pen) {
+      if (drag.far) this.play("mousemove", at); // only now: a drag that passes its start and comes back leaves the canvas's rectangle displaced
+      this.play("mouseup", drag.far ? at : drag.start);
+    }
     if (!drag.far) return this.tap(at);
     if (drag.pen) {
       this.local.drawn = { box: drag.band, before: this.data.drawn };
