@@ -113,7 +113,7 @@ def answers_table(answers: pd.DataFrame, shown: pd.DataFrame, photos: dict[str, 
         _in_grey(columns),
         hide_index=True,
         row_height=ROW_HEIGHT,
-        height=min(TABLE_HEIGHT, ROW_HEIGHT * (1 + len(shown))),
+        height="content" if len(shown) * ROW_HEIGHT < TABLE_HEIGHT else TABLE_HEIGHT,
         placeholder="",
         column_order=["open", *columns.columns.drop("open")],
         column_config={

@@ -8,7 +8,7 @@ const STRAY = 5; // pixels; a pointer that moved less selects
 const LEAST_SIDE = 150, MOST_SIDE = 12000; // pixels of the photo's shorter and longer side on the page
 const LEAST_ROOM = 240; // pixels of height for the photo, however small the window
 const VERDICT_ROOM = 96; // pixels below the photo on a phone
-const WIDE = 700; // pixels of the page from which on the card stands beside the photo
+const WIDE = 700, LOW_WIDE = 520, LOW = 500; // pixels of the page from which on the card stands beside the photo, also in windows so low
 const RAIL = 58 + 2 * 16; // pixels of the tools and the gaps beside the photo
 const CARD = 0.27, LEAST_CARD = 250, MOST_CARD = 360; // share of the page, and pixels at the usual size of type, that the photo leaves to the card
 const TYPE = 15; // pixels: the usual size of type
@@ -160,7 +160,8 @@ class Viewer {
     if (!this.data) return;
     const frame = this.find(".frame"), stage = this.find(".stage"), rail = this.find(".rail");
     if (!rail.children.length) this.drawRail();
-    const wide = frame.clientWidth >= WIDE;
+    const wide = frame.clientWidth >= WIDE || (frame.clientWidth >= LOW_WIDE && window.innerHeight < LOW);
+    frame.toggleAttribute("data-wide", wide);
     const scroller = document.querySelector("[data-testid=stMain]");
     const top = frame.getBoundingClientRect().top + (scroller?.scrollTop ?? 0);
     const bar = document.querySelector("[data-testid=stBottom]")?.offsetHeight ?? 0; // of presenter mode, whose type is larger too
