@@ -50,7 +50,8 @@ ICONS = {
     "Batch": "photo_library",
 }
 NAVIGATION = "".join(
-    f'[data-testid$=NavLink] span[label="{title}"]::before {{content: "{icon}" / ""}}' for title, icon in ICONS.items()
+    f'[data-testid$=NavLink]:has(span[label="{title}"])::before {{content: "{icon}" / ""}}'
+    for title, icon in ICONS.items()
 )
 log = logging.getLogger(__name__)
 
