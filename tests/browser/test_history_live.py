@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 A_MINUTE = 60_000  # milliseconds
 THE_REST = 4 * A_MINUTE
-LONG_ENOUGH = 60  # epochs of the small network, for the page to see some of them
+LONG_ENOUGH = 40  # epochs of the small network, for the page to see some of them
 
 
 @pytest.fixture(scope="module")
