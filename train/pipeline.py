@@ -21,6 +21,7 @@ from core.artifacts.heartbeat import STOPPED, read_heartbeat
 from core.artifacts.run import Run
 from core.artifacts.training import resume_command
 from core.errors import BrokenRun, InvalidConfig, InvalidData, TrainingStopped
+from core.inference.detect import has_detector
 from core.inference.model import GarmentNet
 from train import batches
 from train.batches import PixelDataset, check_shares, kinds_without_photos
@@ -29,7 +30,7 @@ from train.config import DetectorTraining, Recipe, parse_recipe
 from train.dataset import build_index, cached_pixels, check_sources
 from train.distributed import World, join_world
 from train.export import drop_private_files, finish, remeasure, rewrite_attributes
-from train.find.command import add_detector, in_words
+from train.find.command import add_detector, in_words, remeasure_detector
 from train.find.examples import Examples
 from train.folder import (
     history_command,
@@ -143,7 +144,10 @@ def evaluate(folder: Path, data: list[str], cache: Path) -> str:
     """
     run = Run.load(folder)
     recipe, photos = trained_on(run, data, cache)
-    found = remeasure(run, recipe, photos).facts.quantisation
+    run = remeasure(run, recipe, photos)
+    if has_detector(run):
+        remeasure_detector(run, _examples(recipe, photos, recipe.detector or DetectorTraining()))
+    found = run.facts.quantisation
     verdict = "is served in 8-bit integers" if found.accepted else "is served in float32: integers lose too much"
     shares = f"{found.float32:.2%} of the validation photos right in float32, {found.int8:.2%} in 8-bit integers"
     return f"{run.run_id}: {shares}. It {verdict}."
@@ -165,7 +169,11 @@ def find(folder: Path, data: list[str], cache: Path) -> str:
 def _with_detector(
     run: Run, recipe: Recipe, photos: SplitData, training: DetectorTraining, cache: Path
 ) -> dict[str, Any]:
-    return add_detector(run, Examples(photos, recipe.class_list(), training.seed, training.scenes), training, cache)
+    return add_detector(run, _examples(recipe, photos, training), training, cache)
+
+
+def _examples(recipe: Recipe, photos: SplitData, training: DetectorTraining) -> Examples:
+    return Examples(photos, recipe.class_list(), training.seed, training.scenes)
 
 
 def fit_attributes(folder: Path, data: list[str], cache: Path) -> str:

@@ -1,4 +1,4 @@
-"""May the network compute in 8-bit integers? Finds the ranges that this needs, accepted only if validation loses next to nothing."""
+"""May the network compute in 8-bit integers? Finds what this needs to know, accepted only if validation loses next to nothing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from onnx import TensorProto, helper
 from core.analysis.metrics import auroc, expected_calibration_error, fit_temperature
 from core.artifacts.run import Run, sha256_of
 from core.inference.engine import Engine
-from core.inference.onnx_graph import QUANTISATION, Ranges, network_graph, ranged_outputs
+from core.inference.onnx_graph import QUANTISATION, Calibration, network_graph, ranged_outputs
 from core.inference.postprocess import energy, softmax
 from core.inference.providers import CPU
 from train.catalogue import PHONE, WORN
@@ -21,6 +21,7 @@ from train.folder import write_json
 from train.splits import SplitData
 
 CALIBRATION_PHOTOS = 256  # of the training split
+DIGITS = 5  # of a mean, as it is written
 ROUNDING = 1e-9
 
 
@@ -42,19 +43,19 @@ MOST_LOST = Quality(accuracy=0.002, calibration_error=0.01, auroc=0.005)
 
 
 def quantise(run: Run, data: SplitData, seed: int) -> dict[str, Any]:
-    """Write the ranges into the run's folder, unless computing with them loses more than MOST_LOST on validation.
+    """Write ranges and means into the run's folder, unless computing with them loses more than MOST_LOST on validation.
 
     Both forms are measured on the processor, wherever the network trained: only a processor computes in integers.
 
     Returns:
         For the manifest: quality on validation in float32 and in 8-bit integers (accuracy under `float32` and `int8`), the photos that
-        the ranges were measured on, and whether the network is served in integers.
+        these were measured on, and whether the network is served in integers.
     """
     float32 = Engine(run, quantised=False, processor=True)
     photos = _calibration_photos(data, seed)
     pixels = data.pixels(float32.height, float32.width)
     path = run.folder / QUANTISATION
-    write_json(path, {"photos": len(photos), "ranges": activation_ranges(run, pixels[photos])})
+    write_json(path, {"photos": len(photos), **calibrate(run, pixels[photos])._asdict()})
     files = run.facts.files | {QUANTISATION: sha256_of(path)}
     int8 = Engine(Run(run.folder, run.manifest | {"files": files}), processor=True)
     before, after = (measured(engine, data) for engine in (float32, int8))
@@ -95,23 +96,31 @@ def measured(engine: Engine, data: SplitData) -> Quality:
     )
 
 
-def activation_ranges(run: Run, pixels: np.ndarray) -> Ranges:
-    """Least and greatest value of each layer's output over photos, 0 included.
+def calibrate(run: Run, pixels: np.ndarray) -> Calibration:
+    """Ranges of the layers' outputs over photos, 0 included, and means of the convolutions' inputs, to DIGITS digits.
 
     Args:
         run: with a network.
         pixels: uint8 (n, height, width, 3), letterboxed.
     """
     model = network_graph(run)
-    names = ranged_outputs(model)
+    inputs = {node.name: node.input[0] for node in model.graph.node if node.op_type == "Conv"}
+    ranged, averaged = ranged_outputs(model), [*dict.fromkeys(inputs.values())]
+    names = [*dict.fromkeys(ranged + averaged)]
     model.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names)
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=[CPU])
-    low, high = np.zeros(len(names)), np.zeros(len(names))
+    low, high = dict.fromkeys(ranged, 0.0), dict.fromkeys(ranged, 0.0)
+    sums: dict[str, Any] = dict.fromkeys(averaged, 0.0)
     for start in range(0, len(pixels), BATCH):
-        outputs = [np.asarray(value) for value in session.run(names, {"pixels": pixels[start : start + BATCH]})]
-        low = np.minimum(low, [output.min() for output in outputs])
-        high = np.maximum(high, [output.max() for output in outputs])
-    return dict(zip(names, zip(low.tolist(), high.tolist(), strict=True), strict=True))
+        given = {"pixels": pixels[start : start + BATCH]}
+        outputs = {name: np.asarray(value) for name, value in zip(names, session.run(names, given), strict=True)}
+        low = {name: min(least, float(outputs[name].min())) for name, least in low.items()}
+        high = {name: max(most, float(outputs[name].max())) for name, most in high.items()}
+        sums = {name: total + outputs[name].mean(axis=(2, 3)).sum(axis=0) for name, total in sums.items()}
+    means = {name: [float(f"{value:.{DIGITS}g}") for value in total / len(pixels)] for name, total in sums.items()}
+    return Calibration(
+        {name: (low[name], high[name]) for name in ranged}, {conv: means[x] for conv, x in inputs.items()}
+    )
 
 
 def _calibration_photos(data: SplitData, seed: int) -> np.ndarray:

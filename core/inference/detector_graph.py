@@ -19,7 +19,7 @@ from safetensors.numpy import load_file
 from core.artifacts.manifest import RESTORE_HINT
 from core.artifacts.run import Run
 from core.errors import BrokenRun
-from core.inference.onnx_graph import QUANTISATION, Graph, QuantisedGraph
+from core.inference.onnx_graph import QUANTISATION, Graph, QuantisedGraph, calibration_of
 
 DETECTOR = "detector.safetensors"  # file of a run with the head's weights, and in its metadata the settings
 DILATIONS = (1, 2, 4)  # of the head's blocks
@@ -91,7 +91,7 @@ def layers_graph(run: Run, quantised: bool = True) -> onnx.ModelProto:
 def _graph(run: Run, quantised: bool, head: dict[str, np.ndarray] | None = None) -> Graph:
     weights = load_file(run.path("model.safetensors")) | (head or {})
     if quantised and run.has(QUANTISATION):
-        return QuantisedGraph(weights, run.read_json(QUANTISATION)["ranges"])
+        return QuantisedGraph(weights, calibration_of(run))
     return Graph(weights)
 
 

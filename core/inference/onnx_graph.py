@@ -2,15 +2,16 @@
 
 Every BatchNorm is folded into the convolution before it: `w' = w * g / sqrt(v + eps)`, `b' = b - m * g / sqrt(v + eps)`.
 Given the range of values of each layer, the convolutions compute in 8-bit integers (Jacob et al. 2018, "Quantization and training of
-neural networks for efficient integer-arithmetic-only inference"). `tests/inference/test_onnx_graph.py` holds both against the
-PyTorch definition in `core.inference.model`.
+neural networks for efficient integer-arithmetic-only inference"). Rounded weights shift the mean of what they are summed to; the bias takes
+that back (Nagel et al. 2019, "Data-free quantization through weight equalization and bias correction", section 4.2).
+`tests/inference/test_onnx_graph.py` holds both against the PyTorch definition in `core.inference.model`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
@@ -21,8 +22,6 @@ from safetensors.numpy import load_file
 from core.artifacts.run import RESTORE_HINT, Run
 from core.errors import BrokenRun
 
-Ranges = dict[str, tuple[float, float]]  # name of a layer's output to its least and greatest value
-
 BLOCKS_PER_LAYER = (3, 4, 6, 3)
 BATCH_NORM_EPSILON = 1e-5
 QUANTISATION = "quantisation.json"  # file of a run with the ranges
@@ -32,6 +31,18 @@ LARGEST_WEIGHT = (
 )
 OPSET = 17
 IR_VERSION = 9
+
+
+class Calibration(NamedTuple):
+    """What photos tell of a network's layers, for computing in 8-bit integers.
+
+    Args:
+        ranges: least and greatest value of each layer's output, by its name; of all in `ranged_outputs`.
+        means: mean of each channel of a convolution's input, by the convolution's name; without it, its bias stays as it is.
+    """
+
+    ranges: Mapping[str, Sequence[float]]
+    means: Mapping[str, Sequence[float]]
 
 
 class Graph:
@@ -143,9 +154,9 @@ class QuantisedGraph(Graph):
     the range of its layer's output, so rounding does its work too.
     """
 
-    def __init__(self, weights: dict[str, np.ndarray], ranges: Ranges):
+    def __init__(self, weights: dict[str, np.ndarray], calibration: Calibration):
         super().__init__(weights)
-        self.ranges = ranges
+        self.ranges, self.means = calibration
         self.steps: dict[str, list[str]] = {}  # rounded tensor to the names of its scale and zero point
         self.scales: dict[str, np.ndarray] = {}  # rounded tensor to its scale
 
@@ -169,7 +180,10 @@ class QuantisedGraph(Graph):
     def convolution(self, x: str, conv: str, norm: str, stride: int = 1, dilation: int = 1) -> str:
         """A convolution with its BatchNorm folded in, padded so that a stride of 1 keeps the size."""
         y = super().convolution(x, conv, norm, stride, dilation)
-        return self.rounded(y, *self.ranges[y]) if y in self.ranges else y
+        if y not in self.ranges:
+            return y
+        low, high = self.ranges[y]
+        return self.rounded(y, low, high)
 
     def parameters(self, x: str, conv: str, weight: np.ndarray, bias: np.ndarray) -> list[str]:
         """As of `Graph`, in integers."""
@@ -177,9 +191,14 @@ class QuantisedGraph(Graph):
         scale = (np.maximum(np.maximum(highest, -lowest), SMALLEST_RANGE) / LARGEST_WEIGHT).astype(np.float32)
         sums = scale * self.scales[x]
         weight /= scale[:, None, None, None]  # in place: it is used no more
+        if conv in self.means:
+            moved = (np.rint(weight) - weight).sum(axis=(2, 3)) @ np.asarray(self.means[conv], np.float32)
+            bias = bias - moved * scale
         return [
             self.integers(f"{conv}.folded_weight", weight, scale, np.int8),
-            self.integers(f"{conv}.folded_bias", bias / sums, sums, np.int32),
+            self.integers(
+                f"{conv}.folded_bias", bias.astype(np.float64) / sums, sums, np.int32
+            ),  # float32 lacks the greatest int32
         ]
 
     def integers(self, name: str, value: np.ndarray, scale: np.ndarray, kind: type[np.signedinteger[Any]]) -> str:
@@ -210,7 +229,7 @@ def build_graph(
     mean: Sequence[float],
     std: Sequence[float],
     n_classes: int,
-    ranges: Ranges | None = None,
+    calibration: Calibration | None = None,
     output_stride: int = 32,
 ) -> onnx.ModelProto:
     """ONNX model of the whole network.
@@ -224,14 +243,14 @@ def build_graph(
         mean: of the training input, RGB in [0, 1].
         std: likewise.
         n_classes: how many of the head's outputs, from the first, are classes; the others are background.
-        ranges: of every output in `ranged_outputs`, for convolutions in 8-bit integers; without it they compute in float32.
+        calibration: for convolutions in 8-bit integers; without it they compute in float32.
         output_stride: 32, or 16 where layer4 dilates instead of striding, as in `core.inference.model.GarmentNet`.
 
     Raises:
         KeyError: a tensor or a range is missing.
     """
     weights = load_file(weights_file)
-    graph = Graph(weights) if ranges is None else QuantisedGraph(weights, ranges)
+    graph = Graph(weights) if calibration is None else QuantisedGraph(weights, calibration)
     *_, x = graph.layers("pixels", mean, std, output_stride)  # pyright: ignore[reportArgumentType]
     features = graph.node("Identity", [x], "features")
     pooled = graph.node("Flatten", [graph.node("GlobalAveragePool", [features], "pooled")], "pooled.flat")
@@ -246,12 +265,17 @@ def network_graph(run: Run, quantised: bool = False) -> onnx.ModelProto:
         BrokenRun: the run carries no network or, for integers, no ranges, or a file of it is damaged.
     """
     weights, given = run.path("model.safetensors"), run.input
-    quantisation = run.read_json(QUANTISATION) if quantised else None
+    calibration = calibration_of(run) if quantised else None
     try:
-        ranges = quantisation and quantisation["ranges"]
-        return build_graph(weights, given.mean, given.std, len(run.labels), ranges, run.facts.output_stride)
+        return build_graph(weights, given.mean, given.std, len(run.labels), calibration, run.facts.output_stride)
     except Exception as error:  # safetensors and numpy raise many types for foreign files
         raise BrokenRun(f"{weights} does not hold a ResNet50 ({error!r:.200}). {RESTORE_HINT}") from error
+
+
+def calibration_of(run: Run) -> Calibration:
+    """What photos told of a run's network when it was made. Raises BrokenRun if that file is missing or damaged."""
+    found = run.read_json(QUANTISATION)
+    return Calibration(found["ranges"], found.get("means", {}))  # runs of earlier versions were accepted without means
 
 
 def ranged_outputs(model: onnx.ModelProto) -> list[str]:

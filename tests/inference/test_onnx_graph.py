@@ -9,7 +9,7 @@ import torch
 from core.artifacts.run import Run
 from core.inference.engine import Engine
 from core.inference.model import IMAGENET_MEAN, IMAGENET_STD, GarmentNet, against_background, load_network, save_weights
-from core.inference.onnx_graph import LARGEST_WEIGHT, build_graph, head_of, ranged_outputs
+from core.inference.onnx_graph import LARGEST_WEIGHT, Calibration, build_graph, head_of, ranged_outputs
 
 
 @pytest.fixture(scope="module")
@@ -102,15 +102,22 @@ def test_outputs_beyond_the_classes_become_the_background(weights):
 
 
 @pytest.fixture(scope="module")
-def ranges(graph):
+def calibration(graph) -> Calibration:
     """Of each layer, over the photos that the graph in integers is held against."""
-    names = ranged_outputs(graph)
+    inputs = {node.name: node.input[0] for node in graph.graph.node if node.op_type == "Conv"}
+    outputs = outputs_of(graph, ranged_outputs(graph))
+    ranges = {name: (min(0.0, float(o.min())), max(0.0, float(o.max()))) for name, o in outputs.items()}
+    seen = outputs_of(graph, sorted(set(inputs.values())))
+    return Calibration(ranges, {conv: seen[x].mean(axis=(0, 2, 3)).tolist() for conv, x in inputs.items()})
+
+
+def outputs_of(graph: onnx.ModelProto, names: list[str]) -> dict[str, np.ndarray]:
+    """What is computed inside a graph, of noise."""
     watched = onnx.ModelProto()
     watched.CopyFrom(graph)
     watched.graph.output.extend(onnx.helper.make_tensor_value_info(name, 1, None) for name in names)
     session = onnxruntime.InferenceSession(watched.SerializeToString(), providers=["CPUExecutionProvider"])
-    outputs = session.run(names, {"pixels": noise()})
-    return {name: (min(0.0, float(o.min())), max(0.0, float(o.max()))) for name, o in zip(names, outputs, strict=True)}
+    return dict(zip(names, session.run(names, {"pixels": noise()}), strict=True))
 
 
 def noise():
@@ -118,8 +125,16 @@ def noise():
 
 
 @pytest.fixture(scope="module")
-def in_integers(weights, ranges):
-    return build_graph(weights, list(IMAGENET_MEAN), list(IMAGENET_STD), 15, ranges)
+def in_integers(weights, calibration):
+    return build_graph(weights, list(IMAGENET_MEAN), list(IMAGENET_STD), 15, calibration)
+
+
+def test_rounded_weights_do_not_shift_the_mean_of_a_convolution(weights, graph, in_integers, calibration):
+    no_means = calibration._replace(means={})
+    shifted = build_graph(weights, list(IMAGENET_MEAN), list(IMAGENET_STD), 15, no_means)
+    name = ["conv1"]  # what it sees is the same in all three
+    true, kept, moved = (outputs_of(g, name)["conv1"].mean(axis=(0, 2, 3)) for g in (graph, in_integers, shifted))
+    assert np.abs(kept - true).mean() < 0.3 * np.abs(moved - true).mean()
 
 
 def test_the_graph_in_integers_comes_near_the_network(weights, in_integers):

@@ -278,6 +278,9 @@ def test_a_run_gets_a_detector_with_its_hash_and_rows_even_if_killed_between(
     assert not list(cache.glob("detector-*")), "features and checkpoint go when the detector is whole"
     for one in Classifier(found).find(person(0)[0], out_of_scope=True):
         assert one.region.right <= 60 and one.region.bottom <= 90
+    recipe, photos = pipeline.trained_on(found, data[1::2], cache)
+    again = command.remeasure_detector(found, pipeline.Examples(photos, recipe.class_list()))
+    assert again == rows["test"] and Run.load(run).manifest["detector"] == found.manifest["detector"]
 
 
 def test_without_street_photos_there_is_no_detector_and_the_message_says_why(

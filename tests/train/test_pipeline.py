@@ -25,7 +25,7 @@ from core.feedback import Correction, store
 from core.images.region import Region
 from core.inference import model, providers
 from core.inference.engine import Engine
-from core.inference.model import BLOCKS
+from core.inference.model import BLOCKS, IMAGENET_MEAN, IMAGENET_STD
 from core.inference.onnx_graph import QUANTISATION, head_of
 from core.inference.postprocess import softmax
 from core.inference.providers import CPU, CUDA
@@ -218,10 +218,11 @@ def test_on_a_machine_with_a_gpu_integers_are_still_measured_on_the_processor(
 ):
     folder = Path(shutil.copytree(undisturbed, tmp_path / undisturbed.name))
     assert Engine(Run.load(folder)).provider == CUDA
-    engines, measure, ranges = [], quantise.measured, quantise.activation_ranges
+    engines, measure, calibrate = [], quantise.measured, quantise.calibrate
     monkeypatch.setattr(quantise, "measured", lambda engine, data: engines.append(engine) or measure(engine, data))
     if destroyed:
-        monkeypatch.setattr(quantise, "activation_ranges", lambda *_: dict.fromkeys(ranges(*_), (-1e-6, 1e-6)))
+        worthless = lambda *_: (was := calibrate(*_))._replace(ranges=dict.fromkeys(was.ranges, (-1e-6, 1e-6)))  # noqa: E731
+        monkeypatch.setattr(quantise, "calibrate", worthless)
     assert main(["--data", str(catalogue), "--cache", str(cache), "evaluate", str(folder)]) == 0
     assert [(engine.quantised, engine.provider) for engine in engines] == [(False, CPU), (True, CPU)]
     run, said = Run.load(folder), capsys.readouterr().out
@@ -237,13 +238,16 @@ def test_on_a_machine_with_a_gpu_integers_are_still_measured_on_the_processor(
     assert Engine(run, processor=True).quantised == accepted
 
 
-def test_ranges_reach_as_far_as_the_values_do(undisturbed):
+def test_ranges_reach_as_far_as_the_values_do_and_means_are_of_what_the_convolutions_see(undisturbed):
     run, pixels = Run.load(undisturbed), np.random.default_rng(0).integers(0, 256, (70, 48, 36, 3), dtype=np.uint8)
-    ranges = quantise.activation_ranges(run, pixels)
+    ranges, means = quantise.calibrate(run, pixels)
     features = Engine(run, quantised=False).run(pixels).features
     low, high = ranges["layer4.0.sum.relu"]
     assert low == 0 and high == pytest.approx(features.max(), rel=1e-5)
     assert ranges["layer4.0.conv3"][0] < 0 < ranges["layer4.0.conv3"][1]
+    colours = pixels.mean(axis=(0, 1, 2)) / 255
+    assert means["conv1"] == pytest.approx((colours - IMAGENET_MEAN) / IMAGENET_STD, abs=1e-4)
+    assert means["layer2.0.conv1"] == means["layer2.0.downsample.0"]
 
 
 def test_another_data_set_than_the_run_was_trained_on_cannot_evaluate_it(undisturbed, cache, tmp_path, capsys):

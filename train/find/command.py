@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from core.artifacts.run import Run, sha256_of
 from core.errors import InvalidData
@@ -26,6 +27,7 @@ from train.meter import meter
 
 MOST_BYTES = 8_000_000  # of the detector's file
 TIMED_PHOTOS = 8
+EVERYTHING = -1e9  # an in-scope score below that of any photo
 RECALL_WEIGHT = (
     2.0  # how much more recall counts than precision where thresholds are chosen: a box too many is soon removed
 )
@@ -55,20 +57,47 @@ def add_detector(run: Run, examples: Examples, training: DetectorTraining, cache
     scenes = list(loaded(cached(network, project, examples, folder)))
     head = fit(scenes, len(examples.groups), len(examples.garment_groups), training, folder).with_projection(project)
     settings = DetectorSettings(examples.groups, len(examples.garment_groups))
-    run = _with_head(run, head, replace(settings, scope_threshold=-1e9))
-    settings = chosen(Classifier(run), examples, settings)
-    run = _with_head(run, head, settings)
-    rows = _close(run, examples, settings, len(scenes), training)
+    rows = _finish(run, _weights(head), settings, examples, {"scenes": len(scenes), "training": training.model_dump()})
     shutil.rmtree(folder)
     return rows
 
 
-def _with_head(run: Run, head: DetectorHead, settings: DetectorSettings) -> Run:
+def remeasure_detector(run: Run, examples: Examples) -> dict[str, Any]:
+    """Choose the thresholds of a run's detector anew and measure it as this version does, its weights unchanged.
+
+    Args:
+        run: with a detector.
+        examples: in the splits of the run.
+
+    Returns:
+        What `metrics.json` says of the test split.
+    """
+    path = run.folder / DETECTOR
+    settings = replace(DetectorSettings.of(path), least_score=0.0)
+    return _finish(run, load_file(path), settings, examples, run.manifest["detector"])
+
+
+def _weights(head: DetectorHead) -> dict[str, Tensor]:
+    """The head's weights as they are stored, in half precision."""
+    state = {name: value for name, value in head.state_dict().items() if not name.endswith("num_batches_tracked")}
+    return {name: value.half().contiguous() for name, value in state.items()}
+
+
+def _finish(
+    run: Run, weights: dict[str, Tensor], settings: DetectorSettings, examples: Examples, described: dict[str, Any]
+) -> dict[str, Any]:
+    """Choose thresholds, measure, and write the manifest last."""
+    run = _with_head(run, weights, replace(settings, scope_threshold=EVERYTHING))
+    settings = chosen(Classifier(run), examples, settings)
+    run = _with_head(run, weights, settings)
+    return _close(run, examples, settings, described)
+
+
+def _with_head(run: Run, weights: dict[str, Tensor], settings: DetectorSettings) -> Run:
     """The run with the head in its folder, as the manifest does not yet say."""
     path = run.folder / DETECTOR
-    state = {name: value for name, value in head.state_dict().items() if not name.endswith("num_batches_tracked")}
     with replaced(path) as partial:
-        save_file({name: value.half().contiguous() for name, value in state.items()}, partial, settings.as_metadata())
+        save_file(weights, partial, settings.as_metadata())
     assert path.stat().st_size <= MOST_BYTES
     return Run(run.folder, run.manifest | {"files": run.manifest["files"] | {DETECTOR: sha256_of(path)}})
 
@@ -127,9 +156,7 @@ def _validation_finds(classifier: Classifier, examples: Examples) -> tuple[list[
     return finds, count
 
 
-def _close(
-    run: Run, examples: Examples, settings: DetectorSettings, scenes: int, training: DetectorTraining
-) -> dict[str, Any]:
+def _close(run: Run, examples: Examples, settings: DetectorSettings, described: dict[str, Any]) -> dict[str, Any]:
     """Measure, and write the metrics and then the manifest; returns the rows of the test split."""
     classifier = Classifier(run)
     photos = [examples.street_photo(*file)[0] for file in examples.street_files("val")[:TIMED_PHOTOS]]
@@ -138,12 +165,10 @@ def _close(
     metrics["detector"] = {"test": rows, "milliseconds": milliseconds(classifier, photos)}
     write_json(run.folder / "metrics.json", metrics)
     files = run.manifest["files"] | {"metrics.json": sha256_of(run.folder / "metrics.json")}
-    described = {
+    described = described | {
         "groups": list(settings.groups),
         "least_score": settings.least_score,
         "scope_threshold": settings.scope_threshold,
-        "scenes": scenes,
-        "training": training.model_dump(),
     }
     write_json(run.folder / "manifest.json", run.manifest | {"files": files, "detector": described})
     return rows
