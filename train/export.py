@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 import torch
 
+from core.artifacts import heartbeat
 from core.artifacts.manifest import TypeCalibration
 from core.artifacts.predictions import VALIDATION_FILE
 from core.artifacts.run import NETWORK, SCHEMA, STAGE_NETWORK, Run, sha256_of
@@ -59,7 +60,7 @@ PROOF_PHOTOS = 64
 LATENCY_PHOTOS = 16
 ROBUSTNESS_PHOTOS = 300  # each passes ten times
 PARTS = {"val": "validation", "test": "test"}  # splits that are measured, and what `metrics.json` calls them
-PRIVATE_FILES = ("checkpoint.safetensors", "best.safetensors", "resume.json", "progress.json", ".lock")
+PRIVATE_FILES = ("checkpoint.safetensors", "best.safetensors", "resume.json", heartbeat.FILE, ".lock")
 
 
 def finish(folder: Path, recipe: Recipe, init: str, data: SplitData, state: State, progress: Progress) -> Run:

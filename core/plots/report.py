@@ -268,7 +268,7 @@ def _photos(training: Training) -> Iterator[Block]:
     classes = history.classes_table(training)
     if len(classes):
         yield _table(classes)
-    for problem in training.data.get("problems", []):
+    for problem in training.data.problems:
         yield Paragraph(str(problem), "small")
 
 

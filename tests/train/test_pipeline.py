@@ -23,7 +23,7 @@ from sklearn.metrics import roc_auc_score
 from core.artifacts.run import Run, current_run, find_runs
 from core.feedback import Correction, store
 from core.images.region import Region
-from core.inference import model, onnx_graph, providers
+from core.inference import model, providers
 from core.inference.engine import Engine
 from core.inference.model import BLOCKS, IMAGENET_MEAN, IMAGENET_STD
 from core.inference.onnx_graph import QUANTISATION, head_of
@@ -35,12 +35,14 @@ from tests.train_cases import (
     SmallNet,
     differences,
     epochs_done,
+    kill_small,
     photo,
     recipe_file,
     run_until,
     settings,
     small_rows,
     stage,
+    use_small_network,
     write_catalogue,
     write_phone_photos,
     write_street_photos,
@@ -74,11 +76,8 @@ def cache(tmp_path_factory):
 
 @pytest.fixture(scope="module", autouse=True)
 def small_network():
-    """The small network in place of ResNet50, in the trainer and in the engine that it exports to."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(model, "GarmentNet", SmallNet)
-        patched.setattr(pipeline, "GarmentNet", SmallNet)
-        patched.setattr(onnx_graph, "BLOCKS_PER_LAYER", (1, 1, 1, 1))
+        use_small_network(patched)
         yield
 
 
@@ -373,7 +372,7 @@ def test_settings_are_kept_as_given_and_as_resolved(undisturbed):
 
 def test_killed_at_random_moments_and_resumed_it_ends_bit_for_bit_the_same(undisturbed, catalogue, cache, tmp_path):
     """SIGKILL before the first checkpoint, in each stage, and while the run is exported and evaluated."""
-    runs, start = tmp_path / "runs", [sys.executable, "-m", "tests.train_cases"]
+    runs = tmp_path / "runs"
     arguments = command(catalogue, cache, runs)
     moments = [
         lambda: any(runs.glob("*/splits.csv")),
@@ -383,7 +382,7 @@ def test_killed_at_random_moments_and_resumed_it_ends_bit_for_bit_the_same(undis
     killed = []
     for reached in moments:
         delay = random.uniform(0, 0.4)
-        if run_until(start + arguments, reached, delay) == -signal.SIGKILL:
+        if kill_small(arguments, reached, delay) == -signal.SIGKILL:
             killed.append((delay, epochs_done(only_run(runs))))
         arguments = ["--resume", str(only_run(runs)), "--device", "cpu"]
     assert len(killed) >= 3
