@@ -60,9 +60,7 @@ def controls(source: Source, counts: np.ndarray) -> View:
     """Which cell is chosen (by click, by keyboard here, or by link), what the cells show, and in which order."""
     labels = source.predictions.labels
     _adopt_cell(labels)
-    st.html(
-        "<style>.st-key-matrix_show [data-testid*=segmented_control] {min-height: 2.4rem}</style>"
-    )  # as high as the lists beside it
+    st.html("<style>.st-key-matrix_show [role=radio] {min-height: 2.4rem}</style>")  # as high as the lists beside it
     with st.container(horizontal=True, vertical_alignment="bottom"):
         true, called = (
             st.selectbox(
