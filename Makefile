@@ -16,10 +16,10 @@ run: $(VENV)/app ## install what the dashboard needs, then start it
 	@GARMENTS_REVIEW=$${GARMENTS_REVIEW:-on} $(BIN)/python -m streamlit run Home.py
 
 test: $(VENV)/dev ## install what the tests need, then run them all
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 coverage: $(VENV)/dev ## the same, slower: list the lines of core and train that no test reaches; fails below 90%
-	$(BIN)/python -m pytest -n 2 --dist loadfile --cov=core --cov=train --cov-report=term-missing:skip-covered --cov-fail-under=90
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --cov=core --cov=train --cov-report=term-missing:skip-covered --cov-fail-under=90
 
 test-benchmarks: $(VENV)/dev ## run every benchmark once, in small: two minutes
 	$(BIN)/python -m pytest -n 2 -m benchmark tests/test_benchmarks_run.py

@@ -24,10 +24,17 @@ settings.register_profile("without a deadline", deadline=None)  # a busy machine
 settings.load_profile("without a deadline")
 
 ROOT = Path(__file__).parent.parent
+LONG = ("slow", "serving_install", "browser")  # marks of long tests
 GROUPS = {
     "Tops": ["Tshirts", "Shirts", "Tops", "Sweatshirts", "Jackets", "Sweaters", "Blazers", "Waistcoat"],
     "Bottoms": ["Jeans", "Trousers", "Shorts", "Skirts", "Track Pants", "Leggings", "Swimwear"],
 }
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with long tests first: pytest-xdist's own order, by number of tests, leaves files of one long test to the end."""
+    long = {item.path for item in items if any(item.get_closest_marker(name) for name in LONG)}
+    items.sort(key=lambda item: item.path not in long)
 
 
 @pytest.fixture(autouse=True)

@@ -27,7 +27,6 @@ from core.artifacts.run import current_run
 from core.errors import InvalidConfig
 from core.feedback import Correction, store
 from core.images.region import Region
-from core.inference import model, onnx_graph
 from core.inference.detect import has_detector
 from core.plots import confusion as figures_confusion
 from core.samples.garments import sample
@@ -38,12 +37,13 @@ from tests.train_cases import (
     SmallNet,
     recipe_file,
     small_rows,
+    use_small_network,
     write_catalogue,
     write_phone_photos,
     write_street_photos,
 )
 from train import __main__ as command
-from train import initial_weights, pipeline, targets
+from train import initial_weights, targets
 from train.config import Recipe, load_recipe
 from train.loop import Trainer
 
@@ -161,9 +161,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory):
     correction = Correction("Skirts", "a" * 64, photo.size, Region(0, 0, 80, 100), "run", "Shorts", 0.5)
     store(folder / "feedback.sqlite3", correction, photo)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(model, "GarmentNet", SmallNet)
-        patched.setattr(pipeline, "GarmentNet", SmallNet)
-        patched.setattr(onnx_graph, "BLOCKS_PER_LAYER", (1, 1, 1, 1))
+        use_small_network(patched)
         patched.setattr(initial_weights, "_imagenet", lambda: SmallNet(1000).state_dict())
         patched.setattr(command, "load_recipe", in_short)
         patched.setattr(command, "RUNS_FOLDER", Path("artifacts/runs"))

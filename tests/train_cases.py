@@ -7,22 +7,27 @@ from __future__ import annotations
 
 import csv
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from copy import deepcopy
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 import pandas as pd
+import pytest
 from PIL import Image
 from torch import nn
 from torchvision.models.resnet import Bottleneck, ResNet
 
 from core.inference import model, onnx_graph
+from train import pipeline
+from train.__main__ import main
 
 ROOT = Path(__file__).resolve().parent.parent
 HEADER = ["id", "gender", "articleType", "baseColour", "season", "year", "usage", "productDisplayName"]
@@ -36,6 +41,7 @@ SETTINGS = {
     "dropout": 0.2,
     "sampler": "square_root",
     "ema_decay": 0.5,
+    "stage_weights": True,
     "val_fraction": 0.2,
     "test_fraction": 0.2,
     "seed": 7,
@@ -65,6 +71,13 @@ class SmallNet(model.GarmentNet):
             replace_stride_with_dilation=dilated,
         )
         self.dropout = nn.Dropout(dropout)
+
+
+def use_small_network(patched: pytest.MonkeyPatch) -> None:
+    """The small network in place of ResNet50, in the trainer and in the engine that it exports to."""
+    patched.setattr(model, "GarmentNet", SmallNet)
+    patched.setattr(pipeline, "GarmentNet", SmallNet)
+    patched.setattr(onnx_graph, "BLOCKS_PER_LAYER", (1, 1, 1, 1))
 
 
 def settings(**changes) -> dict:
@@ -167,6 +180,44 @@ def run_until(
     return process.wait()
 
 
+# Forks of a process that has imported everything and computed nothing: importing PyTorch takes longer than the small network's training.
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["tests.train_cases", "train.__main__"])
+
+
+def start_small(arguments: list[str]) -> BaseProcess:
+    """Start `python -m train ARGUMENTS` with the small network as a process of its own, which may be killed."""
+    process = FORKS.Process(target=_train_small, args=(arguments,), daemon=True)
+    process.start()
+    return process
+
+
+def _train_small(arguments: list[str]) -> None:
+    with Path(os.devnull).open("wb") as nowhere:
+        for output in (sys.stdout, sys.stderr):
+            os.dup2(nowhere.fileno(), output.fileno())
+    sys.exit(train_small(arguments))
+
+
+def train_small(arguments: list[str]) -> int:
+    """`python -m train ARGUMENTS` with the small network; returns its exit status."""
+    with pytest.MonkeyPatch.context() as patched:
+        use_small_network(patched)
+        return main(arguments)
+
+
+def kill_small(arguments: list[str], reached: Callable[[], bool], delay: float) -> int:
+    """As `start_small`, with SIGKILL `delay` seconds after `reached`; returns the exit status, -9 if it was killed."""
+    process = start_small(arguments)
+    while process.is_alive() and not reached():
+        time.sleep(0.02)
+    time.sleep(delay)
+    process.kill()
+    process.join()
+    assert process.exitcode is not None
+    return process.exitcode
+
+
 def epochs_done(folder: Path) -> int:
     """Rows of a run's history so far."""
     path = folder / "history.csv"
@@ -196,8 +247,4 @@ def _content(path: Path) -> Any:
 
 
 if __name__ == "__main__":
-    model.GarmentNet = SmallNet
-    onnx_graph.BLOCKS_PER_LAYER = (1, 1, 1, 1)
-    from train.__main__ import main
-
-    sys.exit(main())
+    sys.exit(train_small(sys.argv[1:]))

@@ -14,14 +14,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pandas as pd
 from filelock import FileLock, Timeout
 
+from core.artifacts import heartbeat
+from core.artifacts.heartbeat import Heartbeat
 from core.errors import TrainingStopped
 from core.files import replaced
 from core.settings import RUNS, runs_folder
-
-HEARTBEAT_SECONDS = 2.0
 
 
 def reason_of(error: Exception) -> str:
@@ -73,21 +74,19 @@ def only_trainer(folder: Path) -> Generator[None]:
         lock.release()
 
 
-def has_trainer(folder: Path) -> bool:
-    """Whether a trainer on this machine holds the run folder now."""
-    if not (folder / ".lock").exists():
-        return False
-    lock = FileLock(folder / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        return True
-    lock.release()
-    return False
+def own_heartbeat(folder: Path, **fields: Any) -> Heartbeat:
+    """The first heartbeat of a run that this process trains."""
+    return Heartbeat(run_id=folder.name, pid=os.getpid(), host=socket.gethostname(), **fields)
+
+
+def write_heartbeat(folder: Path, told: Heartbeat) -> None:
+    """Write a heartbeat as of now, replacing the one before in one step."""
+    values = msgspec.to_builtins(msgspec.structs.replace(told, updated=time.time()))
+    write_json(folder / heartbeat.FILE, values)
 
 
 class Progress:
-    """The heartbeat in `progress.json`, read by the history page and by `python -m train status`.
+    """Writes the heartbeat, which the history page and `python -m train status` read.
 
     Args:
         folder: the run folder.
@@ -96,26 +95,18 @@ class Progress:
     """
 
     def __init__(self, folder: Path, stages: int, epochs: int):
-        self.path = folder / "progress.json"
+        self.folder = folder
         self._written = -math.inf  # by the monotonic clock: the other one jumps
         self._one_writer = threading.Lock()
-        self.fields: dict[str, Any] = {
-            "run_id": folder.name,
-            "pid": os.getpid(),
-            "host": socket.gethostname(),
-            "state": "training",
-            "stages": stages,
-            "epochs": epochs,
-            "message": "",
-        }
+        self._told = own_heartbeat(folder, stages=stages, epochs=epochs)
 
     def update(self, now: bool = False, **fields: Any) -> None:
-        """Change fields; the file follows at most every HEARTBEAT_SECONDS unless `now`."""
+        """Change fields; the file follows at most every `heartbeat.INTERVAL` seconds unless `now`."""
         with self._one_writer:
-            self.fields.update(fields)
-            if now or time.monotonic() - self._written >= HEARTBEAT_SECONDS:
-                self._written, self.fields["updated"] = time.monotonic(), time.time()
-                write_json(self.path, self.fields)
+            self._told = msgspec.structs.replace(self._told, **fields)
+            if now or time.monotonic() - self._written >= heartbeat.INTERVAL:
+                self._written = time.monotonic()
+                write_heartbeat(self.folder, self._told)
 
     @contextmanager
     def beating(self) -> Generator[None]:
@@ -124,7 +115,7 @@ class Progress:
 
         def beat() -> None:
             with suppress(OSError):  # the disk is full: the code within will meet the same and say so
-                while not done.wait(HEARTBEAT_SECONDS):
+                while not done.wait(heartbeat.INTERVAL):
                     self.update()
 
         thread = threading.Thread(target=beat, name="heartbeat", daemon=True)

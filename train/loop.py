@@ -41,7 +41,7 @@ VALIDATION_BATCH = 128
 SECONDS_BETWEEN_READINGS = 1.0  # losses are read from the device so often; reading each would make a GPU wait
 BFLOAT16_FROM = (8, 0)  # compute capability of the first GPUs that have it
 MOST_OVERFLOWS = 20  # steps in a row that loss scaling may leave out: it halves the scale at each
-POINTS_AN_EPOCH = 40  # that progress.json has of the epoch in progress, at most
+POINTS_AN_EPOCH = 40  # that a heartbeat has of the epoch in progress, at most
 PRECISIONS = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -236,6 +236,8 @@ class Trainer:
         saved = load_checkpoint(checkpoint) if checkpoint.exists() else None
         if saved:
             self._restore(saved)
+        if self.progress:
+            self.progress.update(now=True)
         active = None
         with self.writer:
             for position in positions(self.recipe):
@@ -502,6 +504,8 @@ class Trainer:
             self.state.best = {"epoch": position.epoch, "val_accuracy": row["val_accuracy"], "score": score}
             files["best"] = Snapshot.of({"network": self.shipped.state_dict(), "outputs": self.outputs})
         files[f"validation_stage{position.stage + 1}"] = Snapshot.of({"logits": torch.from_numpy(logits)})
+        if self.recipe.stage_weights:
+            files[f"stage{position.stage + 1}"] = Snapshot.of({"network": self.shipped.state_dict()})
         files["checkpoint"] = Snapshot.of(
             {
                 "network": self.network.state_dict(),

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-import time
 import traceback
 from collections.abc import Generator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,9 +17,10 @@ import numpy as np
 import pandas as pd
 import torch
 
+from core.artifacts.heartbeat import STOPPED, read_heartbeat
 from core.artifacts.run import Run
 from core.artifacts.training import resume_command
-from core.errors import InvalidConfig, InvalidData, TrainingStopped
+from core.errors import BrokenRun, InvalidConfig, InvalidData, TrainingStopped
 from core.inference.detect import has_detector
 from core.inference.model import GarmentNet
 from train import batches
@@ -33,7 +32,15 @@ from train.distributed import World, join_world
 from train.export import drop_private_files, finish, remeasure, rewrite_attributes
 from train.find.command import add_detector, in_words, remeasure_detector
 from train.find.examples import Examples
-from train.folder import history_command, only_trainer, reason_of, write_csv, write_json
+from train.folder import (
+    history_command,
+    only_trainer,
+    own_heartbeat,
+    reason_of,
+    write_csv,
+    write_heartbeat,
+    write_json,
+)
 from train.head import read_decisions, refit
 from train.initial_weights import initialise
 from train.loop import Splits, Trainer
@@ -383,7 +390,7 @@ def _training_photos(data: SplitData, targets: Targets) -> tuple[np.ndarray, np.
 
 @contextmanager
 def _end_explained(folder: Path, world: World) -> Generator[None]:
-    """When a training ends early, say how to continue, and write the reason to `progress.json` for the history page."""
+    """When a training ends early, say how to continue, and leave the reason for the history page."""
     go_on = f"Continue with `{resume_command(folder)}`."
     try:
         yield
@@ -401,11 +408,10 @@ def _end_explained(folder: Path, world: World) -> Generator[None]:
 
 
 def _note_reason(folder: Path, world: World, reason: str) -> None:
-    path = folder / "progress.json"
     if not world.leads:
         return
-    try:
-        fields = json.loads(path.read_text()) if path.exists() else {"run_id": folder.name, "pid": os.getpid()}
-        write_json(path, fields | {"state": "stopped", "message": reason, "updated": time.time()})
-    except (OSError, ValueError, TypeError):
-        pass  # the disk is full, or the file is damaged: the reason itself is on its way to the terminal
+    with suppress(
+        OSError, BrokenRun
+    ):  # the disk is full, or the file is damaged: the reason itself is on its way to the terminal
+        told = read_heartbeat(folder) or own_heartbeat(folder)
+        write_heartbeat(folder, msgspec.structs.replace(told, state=STOPPED, message=reason))

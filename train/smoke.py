@@ -12,8 +12,8 @@ from core.files import replaced
 from core.samples.garments import out_of_scope, sample
 from train.catalogue import COLUMNS
 
-PHOTOS_PER_CLASS = 12
-OTHER_PHOTOS = 30
+PHOTOS_PER_CLASS = 8
+OTHER_PHOTOS = 20
 SIZE = (60, 80)  # the Kaggle photos' own
 FIRST_CUSTOM = 60001  # two custom photos are among them, one without a file, as in the reference's data
 

@@ -10,10 +10,10 @@ from typing import Any
 import pandas as pd
 
 from core.analysis.text import duration
+from core.artifacts.heartbeat import IN_TRAINING, STOPPED, Heartbeat, read_heartbeat, state_of
 from core.artifacts.run import Run
 from core.artifacts.training import resume_command
 from core.errors import InvalidData
-from train.folder import has_trainer
 
 
 def epoch_line(row: dict[str, Any], epochs: int) -> str:
@@ -50,18 +50,27 @@ def _finished(run: Run) -> list[str]:
 
 
 def _unfinished(folder: Path) -> list[str]:
-    path = folder / "progress.json"
-    progress = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    if not has_trainer(folder):
-        reason = f"stopped: {progress['message']}" if progress.get("state") == "stopped" else "killed"
+    told = read_heartbeat(folder)
+    if told is None:
+        return [
+            "starting, or killed before its first heartbeat",
+            f"To begin again if it was: `{resume_command(folder)}`",
+        ]
+    state = state_of(told)
+    if state != IN_TRAINING:
+        reason = f"{state}: {told.message}" if state == STOPPED else state
         return [reason, f"To resume: `{resume_command(folder)}`"]
-    if progress.get("state") != "training" or "step" not in progress:
-        return [progress.get("state", "starting")]
+    return _in_training(told)
+
+
+def _in_training(told: Heartbeat) -> list[str]:
+    if told.state != "training" or not told.steps:
+        return [told.state if told.steps else "starting"]
     return [
-        f"training, epoch {progress['epoch']} of {progress['epochs']}, step {progress['step']} of {progress['steps']}, stage "
-        f"{progress['stage']} of {progress['stages']} ({progress['stage_name']})",
-        f"loss {progress['train_loss']:.3f}, accuracy {progress['train_accuracy']:.1%}, {progress['images_per_second']:.0f} images/s, "
-        f"{duration(progress['seconds_left'])} left; last heartbeat {duration(time.time() - progress['updated'])} ago",
+        f"training, epoch {told.epoch} of {told.epochs}, step {told.step} of {told.steps}, stage {told.stage} of {told.stages} "
+        f"({told.stage_name})",
+        f"loss {told.train_loss:.3f}, accuracy {told.train_accuracy:.1%}, {told.images_per_second:.0f} images/s, "
+        f"{duration(told.seconds_left)} left; last heartbeat {duration(time.time() - told.updated)} ago",
     ]
 
 

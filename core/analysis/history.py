@@ -104,7 +104,7 @@ def joined(parts: list[Training]) -> Training:
             else part.epochs.assign(**{column: part.epochs[column] + before[column] for column in COUNTED})
         )
         tables.append(epochs.assign(run=names[part.run_id]))
-    return replace(parts[-1], epochs=pd.concat(tables, ignore_index=True), config={}, progress={})
+    return replace(parts[-1], epochs=pd.concat(tables, ignore_index=True), config={}, heartbeat=None)
 
 
 def stage_table(training: Training) -> pd.DataFrame:
@@ -173,17 +173,22 @@ def changes(before: Training, after: Training) -> pd.DataFrame:
 
 
 def recipe_key(training: Training) -> tuple[str, ...]:
-    """What trainings of one recipe on the same photos share: all settings but the seed, and the data; empty where they are unknown."""
+    """What trainings of one recipe on the same photos share: the data, and all settings but the seed and what is kept of the weights.
+
+    Empty where they are unknown.
+    """
     if training.is_published or not training.config:
         return ()
-    settings = sorted(f"{name}={value}" for name, value in training.config.items() if name != "seed")
+    settings = sorted(
+        f"{name}={value}" for name, value in training.config.items() if name not in ("seed", "stage_weights")
+    )
     return (training.data_fingerprint, training.initial_weights, *settings)
 
 
 def repeats(training: Training, found: list[Training]) -> list[Training]:
     """Finished trainings of the same recipe on the same photos, this one among them; they differ in the seed."""
     key = recipe_key(training)
-    return [other for other in found if key and not other.progress and recipe_key(other) == key] or [training]
+    return [other for other in found if key and not other.heartbeat and recipe_key(other) == key] or [training]
 
 
 def band(trainings: list[Training], column: str) -> pd.DataFrame:
@@ -233,13 +238,12 @@ def not_finite(training: Training) -> list[int]:
 
 def points_in_epoch(training: Training) -> pd.DataFrame:
     """Points of the epoch in progress as far as its trainer tells: columns epoch (a fraction), train_loss, train_accuracy."""
-    told = training.progress
-    points = [point for point in told.get("points", []) if len(point) == 3]
-    if not points or told.get("epoch", 0) <= len(training.epochs) or not told.get("steps"):
+    told = training.heartbeat
+    if not told or not told.points or told.epoch <= len(training.epochs) or not told.steps:
         return pd.DataFrame({"epoch": [], "train_loss": [], "train_accuracy": []})
-    steps, losses, accuracies = np.array(points, float).T
-    begun = told["epoch"] - 1
-    return pd.DataFrame({"epoch": begun + steps / told["steps"], "train_loss": losses, "train_accuracy": accuracies})
+    steps, losses, accuracies = np.array(told.points, float).T
+    begun = told.epoch - 1
+    return pd.DataFrame({"epoch": begun + steps / told.steps, "train_loss": losses, "train_accuracy": accuracies})
 
 
 def gain_by_unfreezing(training: Training) -> float:
@@ -287,7 +291,7 @@ def _as_text(value: Any) -> str:
 
 def classes_table(training: Training) -> pd.DataFrame:
     """Photos by class and split, and in all; empty if unknown."""
-    table = pd.DataFrame.from_dict(training.data.get("classes", {}), orient="index")
+    table = pd.DataFrame.from_dict(training.data.classes, orient="index")
     return table.assign(photos=table.sum(axis=1)).rename_axis("class").reset_index() if len(table) else table
 
 

@@ -123,7 +123,7 @@ def _head(run: Run) -> str:
 
 
 def _data(training: Training) -> str:
-    classes = training.data.get("classes", {})
+    classes = training.data.classes
     rows = [
         [name, *(f"{sizes.get(part, 0):,}" for part in ("train", "val", "test"))] for name, sizes in classes.items()
     ]
@@ -424,7 +424,7 @@ def _speed(run: Run) -> str:
 def _limits(run: Run, training: Training) -> str:
     rare = [
         f"{name} ({sizes.get('train', 0)})"
-        for name, sizes in training.data.get("classes", {}).items()
+        for name, sizes in training.data.classes.items()
         if sizes.get("train", 0) < FEW_TRAINING_PHOTOS
     ]
     scope = run.metrics.test.in_scope

@@ -11,7 +11,9 @@ from scipy.stats import fisher_exact
 from core.analysis.comparison import Comparison
 from core.analysis.history import FALLS, falling, gain_by_unfreezing, gap, not_finite, shown_names, stage_table
 from core.analysis.slices import SIGNIFICANCE
-from core.artifacts.training import ELSEWHERE, IN_TRAINING, Training, resume_command, status
+from core.artifacts.data_report import CustomPhotos, DataReport
+from core.artifacts.heartbeat import IN_TRAINING
+from core.artifacts.training import ELSEWHERE, Training, resume_command, status
 
 OVERFITTING, UNDERFITTING = 0.05, -0.02  # gap of training over validation accuracy; augmentation makes it negative
 RISE = 0.01  # of training accuracy after the best epoch; more without a gain in validation is a sign of overfitting
@@ -98,7 +100,7 @@ def headline(training: Training) -> str:
     if not math.isnan(gain_by_unfreezing(training)):
         first = stage_table(training).iloc[0]
         sentence += f", up from {first['best_validation']:.2%} in stage 1 ({first['name']})"
-    return f"{sentence}, so far." if training.progress else f"{sentence}."
+    return f"{sentence}, so far." if training.heartbeat else f"{sentence}."
 
 
 def _known_elsewhere(training: Training) -> bool:
@@ -243,7 +245,7 @@ def against_published(training: Training, published: Training) -> str:
     that its settings name for testing.
     """
     ours, theirs, share = training.test_accuracy, published.test_accuracy, published.config.get("test_fraction")
-    photos, published_photos = training.metrics.test.photos, published.data.get("photos")
+    photos, published_photos = training.metrics.test.photos, published.data.photos
     if ours.value is None or theirs.high is None or not (share and photos and published_photos):
         return ""
     n = round(share * published_photos)
@@ -259,13 +261,9 @@ def against_published(training: Training, published: Training) -> str:
 
 def unfinished(training: Training) -> str:
     """How a run stands that is not finished, and how to continue where its trainer does not."""
-    told, state = training.progress, status(training)
-    if state == IN_TRAINING:
-        return (
-            f"still in training, stage {told['stage']} of {told['stages']}."
-            if "stage" in told
-            else "still in training."
-        )
+    told, state = training.heartbeat, status(training)
+    if told and state == IN_TRAINING:
+        return f"still in training, stage {told.stage} of {told.stages}." if told.stage else "still in training."
     return f"{state} before the end. Continue with `{resume_command(training.folder)}`."
 
 
@@ -323,28 +321,25 @@ def gap_in_words(epochs: pd.DataFrame) -> str:
     return f"{where}: neither over- nor underfitting."
 
 
-def data_in_words(data: dict[str, Any]) -> list[str]:
+def data_in_words(data: DataReport) -> list[str]:
     """What is known of a training's photos, in sentences: sources, sizes, near-duplicates, custom photos."""
-    sentences = []
-    if "photos" in data:
-        known = f", {data['in_scope']:,} of them of these classes" if "in_scope" in data else ""
-        sources = ", ".join(data.get("sources", ["an unknown source"]))
-        sentences.append(f"{data['photos']:,} photos{known}, from {sources}.")
-    if data.get("near_duplicates"):
-        twins = data["near_duplicates"]
+    sentences: list[str] = []
+    if data.photos is not None:
+        known = "" if data.in_scope is None else f", {data.in_scope:,} of them of these classes"
+        sources = ", ".join(data.sources) or "an unknown source"
+        sentences.append(f"{data.photos:,} photos{known}, from {sources}.")
+    if twins := data.near_duplicates:
         sentences.append(
-            f"{twins['photos']:,} photos are near-duplicates, in {twins['groups']:,} groups; each group lies in one split."
+            f"{twins.photos:,} photos are near-duplicates, in {twins.groups:,} groups; each group lies in one split."
         )
-    return sentences + _custom_in_words(data.get("custom", {}))
+    return sentences + _custom_in_words(data.custom)
 
 
-def _custom_in_words(custom: dict[str, Any]) -> list[str]:
-    if not custom:
+def _custom_in_words(custom: CustomPhotos | None) -> list[str]:
+    if custom is None:
         return []
-    if not custom.get("appended", custom.get("loaded")):
-        return [f"No custom photos (ids from {custom['ids_from']}) were appended to the catalogue."]
-    of = f" of {custom['appended']}" if "appended" in custom else ""
-    failed = f" Failed: ids {', '.join(map(str, custom['failed']))}." if custom.get("failed") else ""
-    return [
-        f"{custom['loaded']}{of} custom photos (ids from {custom['ids_from']}) were loaded, for training only.{failed}"
-    ]
+    if not (custom.loaded if custom.appended is None else custom.appended):
+        return [f"No custom photos (ids from {custom.ids_from}) were appended to the catalogue."]
+    of = "" if custom.appended is None else f" of {custom.appended}"
+    failed = f" Failed: ids {', '.join(map(str, custom.failed))}." if custom.failed else ""
+    return [f"{custom.loaded}{of} custom photos (ids from {custom.ids_from}) were loaded, for training only.{failed}"]

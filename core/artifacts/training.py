@@ -9,10 +9,7 @@ from __future__ import annotations
 import csv
 import json
 import math
-import os
 import shlex
-import socket
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,7 +21,9 @@ from typing import Any, Literal, get_args
 import numpy as np
 import pandas as pd
 
-from core.artifacts.manifest import RESTORE_HINT, Manifest
+from core.artifacts.data_report import DataReport
+from core.artifacts.heartbeat import FILE, IN_TRAINING, Heartbeat, read_heartbeat, state_of
+from core.artifacts.manifest import RESTORE_HINT, Manifest, record_of
 from core.artifacts.measures import Metrics, Rate
 from core.artifacts.run import Run
 from core.errors import BrokenRun
@@ -33,11 +32,6 @@ from core.settings import PROJECT
 Block = Literal["stem", "layer1", "layer2", "layer3", "layer4", "head"]  # of ResNet50, from the input to the output
 BLOCKS: tuple[Block, ...] = get_args(Block)
 FILES = ("manifest.json", "config.json", "history.csv", "data.json", "metrics.json")  # what is read of a finished run
-HEARTBEAT_LOST = (
-    30.0  # seconds without a heartbeat after which a trainer elsewhere counts as dead; it sends one every 2 s
-)
-LONGEST_SILENCE = 3600.0  # the same while its process exists: it is silent while it validates and exports
-IN_TRAINING = "in training"
 TEXTS = ("stage_name", "device")
 LOSSES = ("train_loss", "val_loss")
 COLUMNS = (
@@ -67,10 +61,10 @@ class Training:
         epochs: one row an epoch: `HISTORY_COLUMNS`, and counted from the start `images_seen`, `steps` of the optimizer, and
             `hours`. A loss that was not a number is infinite.
         config: settings as resolved, by dotted name.
-        data: what was indexed, as in `data.json`; empty if unknown.
+        data: what was indexed; without values if unknown.
         run: the run folder once the training is finished; None while it trains.
         metrics: as in `metrics.json`; without values while it trains.
-        progress: what the trainer last said of itself; empty for a finished run.
+        heartbeat: what the trainer last said of itself; None for a finished run.
         remarks: sentences on what was left out when its files were read.
     """
 
@@ -78,10 +72,10 @@ class Training:
     name: str
     epochs: pd.DataFrame
     config: dict[str, Any]
-    data: dict[str, Any]
+    data: DataReport
     run: Run | None
     metrics: Metrics
-    progress: dict[str, Any]
+    heartbeat: Heartbeat | None = None
     remarks: tuple[str, ...] = ()
 
     @property
@@ -133,7 +127,7 @@ class Training:
     @property
     def data_fingerprint(self) -> str:
         """What photos of the same data set have in common; empty if unknown."""
-        return (self.facts and self.facts.data_fingerprint) or self.data.get("fingerprint") or ""
+        return (self.facts and self.facts.data_fingerprint) or self.data.fingerprint
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -180,7 +174,7 @@ def read_training(folder: Path) -> Training:
 def is_unfinished(folder: Path) -> bool:
     """Whether a trainer has begun a run in this folder and not finished it. Raises BrokenRun if the folder may not be entered."""
     try:
-        return (folder / "progress.json").is_file() and not (folder / "manifest.json").is_file()
+        return (folder / FILE).is_file() and not (folder / "manifest.json").is_file()
     except PermissionError as error:
         raise BrokenRun(
             f"{folder} cannot be read ({error.strerror}). Let the server read it, or move it away."
@@ -196,15 +190,17 @@ def finished(run: Run) -> Training:
     metrics = run.metrics if run.has("metrics.json") else Metrics()
     settings = flattened(config.get("resolved", {}))
     epochs, remarks = _read_history(run.path("history.csv"), settings)
-    return Training(run.folder, run.name, epochs, settings, data, run, metrics, {}, remarks)
+    report = record_of(DataReport, data, run.folder / "data.json")
+    return Training(run.folder, run.name, epochs, settings, report, run, metrics, None, remarks)
 
 
 def in_progress(folder: Path) -> Training:
     """The training that is being made in a folder. Raises BrokenRun if a file of it cannot be read."""
-    told, config, data = (_read_object(folder / name) for name in ("progress.json", "config.json", "data.json"))
+    config, data = (_read_object(folder / name) for name in ("config.json", "data.json"))
     settings, history = flattened(config.get("resolved", {})), folder / "history.csv"
     epochs, remarks = _read_history(history, settings) if history.is_file() else _empty(history)
-    return Training(folder, folder.name, epochs, settings, data, None, Metrics(), told, remarks)
+    report, heartbeat = record_of(DataReport, data, folder / "data.json"), read_heartbeat(folder)
+    return Training(folder, folder.name, epochs, settings, report, None, Metrics(), heartbeat, remarks)
 
 
 def _empty(path: Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
@@ -314,38 +310,15 @@ def flattened(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def status(training: Training) -> str:
     """`published`, `finished`, `in training`, `stopped` or `trainer died`."""
-    if training.progress:
-        return state_of(training.progress)
+    if training.heartbeat:
+        return state_of(training.heartbeat)
     return "published" if training.is_published else "finished"
-
-
-def state_of(progress: dict[str, Any], now: float | None = None) -> str:
-    """How an unfinished run stands: `in training`, `stopped` (its trainer said so) or `trainer died` (it says nothing any more)."""
-    if progress.get("state") == "stopped":
-        return "stopped"
-    silence = (time.time() if now is None else now) - progress.get("updated", 0.0)
-    lives = _process_lives(progress)
-    patience = HEARTBEAT_LOST if lives is None else LONGEST_SILENCE if lives else 0.0
-    return IN_TRAINING if silence < patience else "trainer died"
-
-
-def _process_lives(progress: dict[str, Any]) -> bool | None:
-    """Whether the trainer's process exists; None if it is on another machine, or on Windows, where asking would end it."""
-    if os.name != "posix" or progress.get("host") != socket.gethostname() or "pid" not in progress:
-        return None
-    try:
-        os.kill(progress["pid"], 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def made_on(training: Training) -> str:
     """When it was finished, or told of last: date and time as ISO 8601 in UTC; empty if unknown."""
-    if "updated" in training.progress:
-        return datetime.fromtimestamp(training.progress["updated"], UTC).isoformat(timespec="seconds")
+    if training.heartbeat:
+        return datetime.fromtimestamp(training.heartbeat.updated, UTC).isoformat(timespec="seconds")
     return training.facts.created if training.facts else ""
 
 

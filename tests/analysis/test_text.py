@@ -1,5 +1,6 @@
 """The sentences on a training say what its numbers say."""
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from core.analysis import history
 from core.analysis import text as words
 from core.analysis.comparison import Comparison
+from core.artifacts.data_report import CustomPhotos, DataReport
 from core.artifacts.run import Run
 from core.artifacts.training import HISTORY_COLUMNS, Training, finished, read_training
 from core.settings import RUNS_FOLDER
@@ -112,7 +114,7 @@ def test_one_known_run_is_not_compared(tmp_path, published):
 
 
 def test_data_is_put_into_words():
-    said = " ".join(words.data_in_words(data_report()))
+    said = " ".join(words.data_in_words(msgspec.convert(data_report(), DataReport)))
     assert "250 photos, 210 of them of these classes, from catalogue.zip." in said
     assert "3 of 5 custom photos (ids from 60001) were loaded, for training only. Failed: ids 60002, 60004." in said
     assert "9 photos are near-duplicates, in 4 groups" in said
@@ -123,7 +125,7 @@ def test_custom_photos_of_the_published_run_are_as_published(published):
 
 
 def test_no_custom_photos_are_said_to_be_none():
-    data = {"custom": {"ids_from": 60001, "appended": 0, "loaded": 0}}
+    data = DataReport(custom=CustomPhotos(ids_from=60001, appended=0))
     assert words.data_in_words(data) == ["No custom photos (ids from 60001) were appended to the catalogue."]
 
 

@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 
 from core.analysis import history
+from core.artifacts.heartbeat import Heartbeat, state_of
 from core.artifacts.measures import Rate
 from core.artifacts.run import Run, find_runs, sha256_of
 from core.artifacts.training import (
@@ -26,7 +27,6 @@ from core.artifacts.training import (
     flattened,
     read_training,
     resume_command,
-    state_of,
 )
 from core.errors import BrokenRun
 from core.settings import RUNS_FOLDER
@@ -232,30 +232,33 @@ def test_a_history_of_no_epoch_is_no_fault(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("age", "told", "state"),
+    ("age", "doing", "state"),
     [
-        (29, {}, "in training"),
-        (31, {}, "trainer died"),
-        (5, {"state": "stopped"}, "stopped"),
-        (29, {"state": "evaluating"}, "in training"),
+        (29, "training", "in training"),
+        (31, "training", "trainer died"),
+        (5, "stopped", "stopped"),
+        (29, "evaluating", "in training"),
     ],
 )
-def test_a_trainer_elsewhere_that_is_silent_for_half_a_minute_died(age, told, state):
-    assert state_of({"updated": 1000.0, "host": "elsewhere", "pid": 1} | told, now=1000.0 + age) == state
+def test_a_trainer_elsewhere_that_is_silent_for_half_a_minute_died(age, doing, state):
+    told = Heartbeat(updated=1000.0, host="elsewhere", pid=1, state=doing)
+    assert state_of(told, now=1000.0 + age) == state
 
 
 def test_a_clock_that_jumped_back_makes_no_trainer_dead():
-    assert state_of({"updated": 10_000.0, "host": "elsewhere", "pid": 1}, now=6_400.0) == "in training"
+    assert state_of(Heartbeat(updated=10_000.0, host="elsewhere", pid=1), now=6_400.0) == "in training"
 
 
 @pytest.mark.skipif(os.name != "posix", reason="asking for a process would end it there")
 def test_a_trainer_here_lives_as_long_as_its_process(tmp_path):
-    here = {"updated": 1000.0, "host": socket.gethostname()}
+    def here(pid):
+        return Heartbeat(updated=1000.0, host=socket.gethostname(), pid=pid)
+
     pid = os.spawnlp(os.P_NOWAIT, "true", "true")
     os.waitpid(pid, 0)
-    assert state_of(here | {"pid": os.getpid()}, now=1000.0 + 600) == "in training"
-    assert state_of(here | {"pid": os.getpid()}, now=1000.0 + 7200) == "trainer died"
-    assert state_of(here | {"pid": pid}, now=1000.0 + 1) == "trainer died"
+    assert state_of(here(os.getpid()), now=1000.0 + 600) == "in training"
+    assert state_of(here(os.getpid()), now=1000.0 + 7200) == "trainer died"
+    assert state_of(here(pid), now=1000.0 + 1) == "trainer died"
 
 
 def test_the_command_to_go_on_names_the_folder(tmp_path):
@@ -284,7 +287,7 @@ def test_broken_folders_are_listed_with_what_is_wrong(tmp_path):
     assert "history.csv is damaged" in problems["damaged"]
     assert "manifest.json is missing" in problems["empty"]
     assert "cannot be read" in problems["half"]
-    assert "holds a list where a JSON object is expected" in problems["list"]
+    assert "progress.json does not hold what it should" in problems["list"]
 
 
 @pytest.mark.parametrize(

@@ -305,7 +305,7 @@ def test_a_link_is_copied_with_settings_and_sample(server, open_page):
 def test_a_photo_of_twelve_megapixels_is_classified(server, open_page, tmp_path):
     path = tmp_path / "phone.jpg"
     noise = Image.effect_noise((3000, 4000), 40).convert("RGB")
-    Image.blend(garments.sample("Tshirts", size=(3000, 4000)), noise, 0.15).save(path, quality=92)
+    Image.blend(garments.sample("Tshirts", size=(480, 640)).resize(noise.size), noise, 0.15).save(path, quality=92)
     page = open_page(f"{server}/Classify?propose=false")
     upload(page, path)
     shown(page.get_by_text(" · 3000 × 4000 px"))

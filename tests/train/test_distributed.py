@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from core.artifacts.run import Run
 from core.inference.model import BLOCKS
-from tests.train_cases import CLASSES, ROOT, recipe_file, small_rows, stage, write_catalogue
+from tests.train_cases import CLASSES, ROOT, recipe_file, small_rows, stage, train_small, write_catalogue
 from train.distributed import World, join_world
 
 # Without dropout and augmentation, whose random numbers differ by process, and with BatchNorm frozen in the first stage.
@@ -20,12 +20,11 @@ EXACT = {"augmentation": {}, "dropout": 0.0, "sampler": "inverse", "accumulation
 STAGES = [stage(["head"], epochs=3, lr=1e-2), stage([block for block in BLOCKS if block != "head"], epochs=1)]
 
 
-def train(command: list[str], folder, catalogue, recipe) -> subprocess.CompletedProcess:
-    arguments = ["--data", str(catalogue), "--recipe", str(recipe), "--init", "none", "--device", "cpu"]
-    arguments += ["--cache", str(folder / "cache"), "--runs", str(folder / "runs")]
+def under_torchrun(arguments: list[str]) -> subprocess.CompletedProcess:
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     return subprocess.run(
-        [sys.executable, *command, "-m", "tests.train_cases", *arguments],
+        [sys.executable, *torchrun, "-m", "tests.train_cases", *arguments],
         cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240,
     )  # fmt: skip
 
@@ -36,15 +35,13 @@ def outcomes(tmp_path_factory):
     base = tmp_path_factory.mktemp("distributed")
     catalogue = write_catalogue(base / "data", small_rows())
     recipe = recipe_file(base / "exact.toml", **EXACT, stages=STAGES)
-    folders, printed = [], ""
-    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    for name, command in [("one", []), ("two", torchrun)]:
-        done = train(command, base / name, catalogue, recipe)
-        assert done.returncode == 0, done.stderr
-        (folder,) = (path for path in (base / name / "runs").iterdir() if path.is_dir())
-        folders.append(folder)
-        printed = done.stdout
-    return *folders, printed
+    arguments = ["--data", str(catalogue), "--recipe", str(recipe), "--init", "none", "--device", "cpu"]
+    arguments += ["--cache", str(base / "cache"), "--runs"]
+    assert train_small([*arguments, str(base / "one")]) == 0
+    done = under_torchrun([*arguments, str(base / "two")])
+    assert done.returncode == 0, done.stderr
+    one, two = (next(path for path in (base / name).iterdir() if path.is_dir()) for name in ("one", "two"))
+    return one, two, done.stdout
 
 
 @pytest.mark.slow

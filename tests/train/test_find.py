@@ -10,10 +10,10 @@ from PIL import Image, ImageDraw
 from core import Classifier, Region
 from core.artifacts.run import Run
 from core.errors import InvalidData
-from core.inference import detect, model, onnx_graph
+from core.inference import detect
 from core.inference.detect import CELL
 from core.inference.detector_graph import DETECTOR
-from tests.train_cases import SmallNet, recipe_file, small_rows, stage, write_catalogue
+from tests.train_cases import recipe_file, small_rows, stage, use_small_network, write_catalogue
 from train import pipeline
 from train.__main__ import main
 from train.config import DetectorTraining
@@ -32,9 +32,7 @@ GARMENTS = range(1, 5)
 def small():
     """The small network, and photos looked at smaller."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(model, "GarmentNet", SmallNet)
-        patched.setattr(pipeline, "GarmentNet", SmallNet)
-        patched.setattr(onnx_graph, "BLOCKS_PER_LAYER", (1, 1, 1, 1))
+        use_small_network(patched)
         patched.setattr(detect, "AREA", 96 * 64)
         yield
 

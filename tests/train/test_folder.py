@@ -6,11 +6,11 @@ import time
 import pandas as pd
 import pytest
 
+from core.artifacts import heartbeat
 from core.errors import TrainingStopped
 from train import folder as module
 from train.folder import (
     Progress,
-    has_trainer,
     history_command,
     only_trainer,
     reason_of,
@@ -49,12 +49,9 @@ def test_json_and_csv_are_written_as_they_read(tmp_path):
 
 
 def test_a_second_trainer_is_turned_away_until_the_first_lets_go(tmp_path):
-    assert not has_trainer(tmp_path)
-    with only_trainer(tmp_path):
-        assert has_trainer(tmp_path)
-        with pytest.raises(TrainingStopped, match=f"Another trainer is working on {tmp_path}"), only_trainer(tmp_path):
-            pass
-    assert not has_trainer(tmp_path)
+    another = pytest.raises(TrainingStopped, match=f"Another trainer is working on {tmp_path}")
+    with only_trainer(tmp_path), another, only_trainer(tmp_path):
+        pass
     with only_trainer(tmp_path):
         pass
 
@@ -80,7 +77,7 @@ def test_the_heartbeat_is_written_at_once_then_at_most_every_two_seconds(tmp_pat
 
 
 def test_the_heart_goes_on_beating_where_no_step_is_reported(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "HEARTBEAT_SECONDS", 0.01)
+    monkeypatch.setattr(heartbeat, "INTERVAL", 0.01)
     progress = Progress(tmp_path, stages=2, epochs=5)
     progress.update(now=True, state="exporting")
 
@@ -101,7 +98,7 @@ def test_a_full_disk_does_not_end_the_heartbeat_with_a_traceback(tmp_path, monke
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(module, "HEARTBEAT_SECONDS", 0.01)
+    monkeypatch.setattr(heartbeat, "INTERVAL", 0.01)
     monkeypatch.setattr(module, "write_json", full)
     with Progress(tmp_path, stages=2, epochs=5).beating():  # pytest makes an error of an exception in a thread
         time.sleep(0.1)

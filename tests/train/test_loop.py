@@ -2,12 +2,15 @@
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from torch import distributed
 from torch.nn import functional as F
+from torch.nn.parallel import DistributedDataParallel
 
 from core.analysis.metrics import macro_f1
 from core.artifacts.training import HISTORY_COLUMNS
@@ -240,6 +243,28 @@ def test_accumulated_parts_give_the_gradient_of_the_whole_batch(tmp_path):
     row, other = whole.state.history[-1], parts.state.history[-1]
     assert other["train_loss"] == pytest.approx(row["train_loss"], rel=1e-5)
     assert other["train_accuracy"] == row["train_accuracy"]
+
+
+def test_processes_exchange_gradients_once_a_step_however_many_parts_it_has(tmp_path):
+    exchanged = []
+
+    def exchange(_, bucket):
+        exchanged.append(bucket.index())
+        done = torch.futures.Future()
+        done.set_result(bucket.buffer())
+        return done
+
+    one = trainer(tmp_path, **PLAIN, **HEAD_ONLY, accumulation=4)
+    active = one._open_stage(positions(one.recipe)[0], None)
+    distributed.init_process_group("gloo", store=distributed.HashStore(), rank=0, world_size=1)
+    try:
+        model = DistributedDataParallel(active.model)
+        model.register_comm_hook(None, exchange)
+        pixels, targets = active.data.train.batch(list(range(16)))
+        one._step(replace(active, model=model), pixels, targets, Augment(Augmentation(), 0, CPU))
+    finally:
+        distributed.destroy_process_group()
+    assert exchanged == [0]
 
 
 def test_the_moving_average_is_what_is_validated_and_kept(tmp_path, monkeypatch):

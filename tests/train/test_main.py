@@ -1,6 +1,7 @@
 """The trainer's commands: usage, `status` in each state of a run, and `download` with and without Kaggle's tools."""
 
 import json
+import os
 import re
 import stat
 import sys
@@ -10,11 +11,12 @@ import types
 import pandas as pd
 import pytest
 
+from core.artifacts import training
 from core.artifacts.run import sha256_of
 from core.artifacts.training import COLUMNS
 from train import download as module
 from train.__main__ import main
-from train.folder import Progress, only_trainer, write_csv, write_json
+from train.folder import Progress, write_csv, write_json
 
 ROW = dict(zip(COLUMNS, [1, 1, "head", 30735, 1e-3, 1.5, 0.5, 1.25, 0.625, 0.375, 64, 2.0, 32.0, "cpu"], strict=True))
 LINE = (
@@ -71,28 +73,36 @@ def test_cuda_is_refused_where_there_is_none(tmp_path, capsys, monkeypatch):
 
 def test_a_running_training_shows_epoch_loss_accuracy_speed_and_time_left(run, capsys):
     Progress(run, stages=4, epochs=8).update(**TRAINING)
-    with only_trainer(run):
-        first, second, last = status(run, capsys).splitlines()
+    first, second, last = status(run, capsys).splitlines()
     assert first == f"{run.name}: training, epoch 3 of 8, step 20 of 176, stage 2 of 4 (+ layer4)"
     assert re.fullmatch(r"loss 0\.750, accuracy 80\.0%, 41 images/s, 30 min left; last heartbeat \d+ s ago", second)
     assert last == LINE
 
 
 def test_a_training_that_only_began_says_so(run, capsys):
-    with only_trainer(run):
-        assert status(run, capsys).startswith(f"{run.name}: starting\n")
+    assert status(run, capsys).startswith(
+        f"{run.name}: starting, or killed before its first heartbeat\n"
+        f"To begin again if it was: `python -m train --resume {run}`\n"
+    )
+    Progress(run, stages=4, epochs=8).update(now=True)
+    assert status(run, capsys).startswith(f"{run.name}: starting\n")
 
 
 def test_a_run_past_training_shows_its_phase(run, capsys):
     Progress(run, stages=4, epochs=8).update(now=True, state="evaluating", **TRAINING)
-    with only_trainer(run):
-        assert status(run, capsys).startswith(f"{run.name}: evaluating\n")
+    assert status(run, capsys).startswith(f"{run.name}: evaluating\n")
 
 
-def test_a_killed_training_says_how_to_resume(run, capsys):
+def test_a_killed_training_says_how_to_resume_and_is_dead_for_the_history_page_too(run, capsys):
+    """The heartbeat of a process that is gone, which the page and the command must not judge by rules of their own."""
     Progress(run, stages=4, epochs=8).update(**TRAINING)
+    pid = os.spawnlp(os.P_NOWAIT, "true", "true")
+    os.waitpid(pid, 0)
+    path = run / "progress.json"
+    write_json(path, json.loads(path.read_text()) | {"pid": pid})
+    assert training.status(training.read_training(run)) == "trainer died"
     assert status(run, capsys).splitlines() == [
-        f"{run.name}: killed",
+        f"{run.name}: trainer died",
         f"To resume: `python -m train --resume {run}`",
         LINE,
     ]
@@ -221,5 +231,4 @@ def test_a_heartbeat_long_ago_is_told(run, capsys, monkeypatch):
     Progress(run, stages=4, epochs=8).update(**TRAINING)
     path = run / "progress.json"
     write_json(path, json.loads(path.read_text()) | {"updated": time.time() - 600})
-    with only_trainer(run):
-        assert "last heartbeat 10 min ago" in status(run, capsys)
+    assert "last heartbeat 10 min ago" in status(run, capsys)

@@ -7,19 +7,17 @@ import pytest
 from core.artifacts.run import current_run
 from core.artifacts.training import BLOCKS
 from core.errors import InvalidConfig, InvalidData
-from core.inference import model, onnx_graph
 from tests.train_cases import (
-    SmallNet,
     recipe_file,
     settings,
     small_rows,
     stage,
+    use_small_network,
     write_catalogue,
     write_phone_photos,
     write_street_photos,
 )
 from train import pack as module
-from train import pipeline
 from train.__main__ import main
 from train.config import parse_recipe
 from train.dataset import build_index, cached_pixels, check_sources
@@ -124,9 +122,7 @@ def test_a_pack_for_other_classes_is_refused(packed, cache, monkeypatch):
 def test_a_network_trains_from_a_pack_to_a_finished_run_without_any_data_set(
     packed, cache, tmp_path, monkeypatch, capsys
 ):
-    monkeypatch.setattr(model, "GarmentNet", SmallNet)
-    monkeypatch.setattr(pipeline, "GarmentNet", SmallNet)
-    monkeypatch.setattr(onnx_graph, "BLOCKS_PER_LAYER", (1, 1, 1, 1))
+    use_small_network(monkeypatch)
     shares = {"photos": 48, "products": 0.5, "phone": 0.25, "worn": 0.25}
     frozen = [block for block in BLOCKS if block != "head"]
     recipe = recipe_file(

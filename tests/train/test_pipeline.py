@@ -23,7 +23,7 @@ from sklearn.metrics import roc_auc_score
 from core.artifacts.run import Run, current_run, find_runs
 from core.feedback import Correction, store
 from core.images.region import Region
-from core.inference import model, onnx_graph, providers
+from core.inference import model, providers
 from core.inference.engine import Engine
 from core.inference.model import BLOCKS, IMAGENET_MEAN, IMAGENET_STD
 from core.inference.onnx_graph import QUANTISATION, head_of
@@ -35,12 +35,14 @@ from tests.train_cases import (
     SmallNet,
     differences,
     epochs_done,
+    kill_small,
     photo,
     recipe_file,
     run_until,
     settings,
     small_rows,
     stage,
+    use_small_network,
     write_catalogue,
     write_phone_photos,
     write_street_photos,
@@ -74,11 +76,8 @@ def cache(tmp_path_factory):
 
 @pytest.fixture(scope="module", autouse=True)
 def small_network():
-    """The small network in place of ResNet50, in the trainer and in the engine that it exports to."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(model, "GarmentNet", SmallNet)
-        patched.setattr(pipeline, "GarmentNet", SmallNet)
-        patched.setattr(onnx_graph, "BLOCKS_PER_LAYER", (1, 1, 1, 1))
+        use_small_network(patched)
         yield
 
 
@@ -99,7 +98,8 @@ def only_run(runs: Path) -> Path:
 def contract(folder: Path, stages: int) -> set[str]:
     """Files that a whole run has; the ranges for 8-bit integers only where those were accepted."""
     in_integers = {QUANTISATION} if Run.load(folder).manifest["quantisation"]["accepted"] else set()
-    return ALWAYS | in_integers | {f"validation_stage{k}.csv" for k in range(1, stages + 1)}
+    by_stage = ("validation_stage{}.csv", "network_stage{}.safetensors")
+    return ALWAYS | in_integers | {name.format(k) for name in by_stage for k in range(1, stages + 1)}
 
 
 QUICK = {"stages": [stage(["head"], epochs=2)], "frozen": [block for block in BLOCKS if block != "head"]}
@@ -121,6 +121,15 @@ def test_a_run_is_whole_and_holds_exactly_the_files_of_the_contract(undisturbed)
     for name in run.manifest["files"]:
         run.path(name)  # proven by its SHA-256
     assert [r.run_id for r in find_runs(undisturbed.parent)[0]] == [undisturbed.name]
+
+
+def test_the_weights_kept_of_two_stages_differ_exactly_where_the_second_trained(undisturbed):
+    run = Run.load(undisturbed)
+    first, second = (load_file(run.after_stage(number).path(f"network_stage{number}.safetensors")) for number in (1, 2))
+    changed = {name for name in first if not torch.equal(first[name], second[name])}
+    assert {model.block_of(name) for name in changed} == {"head", "layer4"}
+    assert Engine(run.after_stage(1)).run(np.zeros((1, 40, 32, 3), np.uint8)).logits.shape == (1, len(CLASSES))
+    assert run.after_stage(4) is None
 
 
 def test_the_manifest_describes_the_run(undisturbed):
@@ -363,7 +372,7 @@ def test_settings_are_kept_as_given_and_as_resolved(undisturbed):
 
 def test_killed_at_random_moments_and_resumed_it_ends_bit_for_bit_the_same(undisturbed, catalogue, cache, tmp_path):
     """SIGKILL before the first checkpoint, in each stage, and while the run is exported and evaluated."""
-    runs, start = tmp_path / "runs", [sys.executable, "-m", "tests.train_cases"]
+    runs = tmp_path / "runs"
     arguments = command(catalogue, cache, runs)
     moments = [
         lambda: any(runs.glob("*/splits.csv")),
@@ -373,7 +382,7 @@ def test_killed_at_random_moments_and_resumed_it_ends_bit_for_bit_the_same(undis
     killed = []
     for reached in moments:
         delay = random.uniform(0, 0.4)
-        if run_until(start + arguments, reached, delay) == -signal.SIGKILL:
+        if kill_small(arguments, reached, delay) == -signal.SIGKILL:
             killed.append((delay, epochs_done(only_run(runs))))
         arguments = ["--resume", str(only_run(runs)), "--device", "cpu"]
     assert len(killed) >= 3

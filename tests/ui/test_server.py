@@ -24,7 +24,9 @@ LIMIT = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text())["server
 
 def jpeg(name: str, size: tuple[int, int] = (480, 640)) -> bytes:
     buffer = io.BytesIO()
-    garments.sample(name, size=size).save(buffer, "JPEG")
+    garments.sample(name, size=(480, 640)).resize(size).save(
+        buffer, "JPEG"
+    )  # drawing at the size of a phone's photo takes seconds
     return buffer.getvalue()
 
 

@@ -61,12 +61,12 @@ def settings(chosen: list[Training]) -> None:
 
 def data(training: Training) -> None:
     """What the run was trained on: classes, splits, failures, custom photos."""
-    if not training.data:
+    if training.data.is_unknown:
         st.info("Nothing is known of this run's data.", icon=":material/database_off:")
         return
     for sentence in words.data_in_words(training.data):
         st.markdown(literal(sentence))
-    problems = training.data.get("problems", [])
+    problems = training.data.problems
     if problems:
         st.dataframe(pd.DataFrame({f"Problems ({len(problems):,})": problems}), hide_index=True)
     else:

@@ -9,7 +9,8 @@ import streamlit as st
 
 from core.analysis import history
 from core.analysis import text as words
-from core.artifacts.training import FILES, IN_TRAINING, Training, find_trainings, read_training, resume_command, status
+from core.artifacts.heartbeat import IN_TRAINING, STOPPED, Heartbeat
+from core.artifacts.training import FILES, Training, find_trainings, read_training, resume_command, status
 from core.settings import runs_folder
 from core.ui.markdown import literal, told
 from core.ui.shell import errors_shown
@@ -65,7 +66,7 @@ def choose(found: list[Training], shipped: str) -> list[Training]:
     names = history.shown_names(found)
     _adopt_address(by_id, names)
     if CHOSEN not in st.session_state:
-        whole = [training.run_id for training in found if not training.progress]
+        whole = [training.run_id for training in found if not training.heartbeat]
         st.session_state[CHOSEN] = [shipped if shipped in by_id else (whole or list(by_id))[0]]
     elif vanished := [run_id for run_id in st.session_state[CHOSEN] if run_id not in by_id]:
         st.session_state[CHOSEN] = [run_id for run_id in st.session_state[CHOSEN] if run_id not in vanished]
@@ -121,7 +122,7 @@ def live(seen: list[Training], chosen: list[Training]) -> None:
             st.rerun()
         shown = {training.run_id for training in chosen}
         for training in now:
-            if training.progress and (training.run_id in shown or status(training) == IN_TRAINING):
+            if training.heartbeat and (training.run_id in shown or status(training) == IN_TRAINING):
                 _show_progress(training, training.run_id in shown)
 
     follow()
@@ -132,31 +133,29 @@ def _news(found: list[Training]) -> list[tuple[str, int, str]]:
 
 
 def _show_progress(training: Training, chosen: bool) -> None:
-    state, progress = status(training), training.progress
-    if state != IN_TRAINING:
-        reason = progress.get("message") or "no heartbeat."
+    state, told = status(training), training.heartbeat
+    if not told or state != IN_TRAINING:
+        reason = (told and told.message) or "no heartbeat."
         st.error(
-            f"The trainer of {literal(training.run_id)} {'stopped' if state == 'stopped' else 'died'}: {literal(reason)} "
+            f"The trainer of {literal(training.run_id)} {'stopped' if state == STOPPED else 'died'}: {literal(reason)} "
             f"Continue with `{resume_command(training.folder)}`.",
             icon=":material/heart_broken:",
         )
         return
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.progress(*_progress(training))
+        st.progress(*_progress(training.run_id, told))
         if not chosen and st.button("Follow", key=f"follow_{training.run_id}", on_click=choose_all, args=([training],)):
             st.rerun()
 
 
-def _progress(training: Training) -> tuple[float, str]:
-    progress = training.progress
-    if "step" not in progress:
-        return 0.0, f"{literal(training.run_id)} is getting ready."
-    done = (progress["epoch"] - 1 + progress["step"] / max(1, progress["steps"])) / max(1, progress["epochs"])
-    stage = f"stage {progress['stage']} of {progress['stages']} ({literal(progress['stage_name'])})"
-    where = f"{stage}, epoch {progress['epoch']} of {progress['epochs']}"
-    left = f", {words.duration(progress['seconds_left'])} left" if progress.get("seconds_left") else ""
-    now = f"{progress['state']}, {where}: {progress['images_per_second']:.0f} images/s{left}"
-    return min(done, 1.0), f"{literal(training.run_id)}: {now}"
+def _progress(run_id: str, told: Heartbeat) -> tuple[float, str]:
+    if not told.steps:
+        return 0.0, f"{literal(run_id)} is getting ready."
+    done = (told.epoch - 1 + told.step / told.steps) / max(1, told.epochs)
+    stage = f"stage {told.stage} of {told.stages} ({literal(told.stage_name)})"
+    left = f", {words.duration(told.seconds_left)} left" if told.seconds_left else ""
+    where = f"{stage}, epoch {told.epoch} of {told.epochs}: {told.images_per_second:.0f} images/s{left}"
+    return min(done, 1.0), f"{literal(run_id)}: {literal(told.state)}, {where}"
 
 
 def choose_all(wanted: list[Training]) -> None:
