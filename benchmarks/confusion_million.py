@@ -1,8 +1,9 @@
 """How long the confusion page takes over a million predictions: `python benchmarks/confusion_million.py`.
 
-Makes up a run of a million rows as Parquet in a temporary folder, then runs the page's script as the server does (Streamlit's AppTest,
-without a browser). The first view is timed three times with empty caches (file read and validated, the first time with the imports);
-each change is made nine times after one burn-in, every time with a new value, so that no cache answers.
+Makes up a run of a million rows as Parquet, with a map of as many photos as the trainer puts on one, in a temporary folder. Then it runs
+the page's script as the server does (Streamlit's AppTest, without a browser). The first view is timed three times with empty caches
+(file read and validated, the first time with the imports); each change is made nine times after one burn-in, every time with a new
+value, so that no cache answers.
 Expected on 2 idle cores: median of first views below 3 s, of each change below 0.5 s; the script exits with 1 otherwise.
 """
 
@@ -37,7 +38,8 @@ GROUPS = {
     "Bottoms": ["Jeans", "Trousers", "Shorts", "Skirts", "Track Pants", "Leggings", "Swimwear"],
 }
 COLOURS = [f"Colour {i}" for i in range(46)]
-TABS = ["Classes", "Confused pairs", "Slices", "Threshold", "Calibration", "Label errors", "Cohorts"]
+TABS = ["Classes", "Confused pairs", "Slices", "Map", "Threshold", "Calibration", "Review", "Cohorts"]
+MAPPED = 5_000  # photos on the map
 
 
 def predictions(rows: int) -> pd.DataFrame:
@@ -68,6 +70,9 @@ def write_run(folder: Path) -> None:
     folder.mkdir()
     file = folder / "predictions.parquet"
     predictions(ROWS).to_parquet(file, index=False)
+    places = np.random.default_rng(1).normal(size=(2, MAPPED))
+    ids = np.arange(0, ROWS, ROWS // MAPPED)
+    pd.DataFrame({"id": ids, "x": places[0], "y": places[1]}).to_csv(folder / "embedding.csv", index=False)
     manifest = {
         "schema": SCHEMA,
         "run_id": folder.name,
@@ -76,7 +81,7 @@ def write_run(folder: Path) -> None:
         "created": "2026-01-01T00:00:00+00:00",
         "groups": GROUPS,
         "temperature": 1.2,
-        "files": {file.name: sha256_of(file)},
+        "files": {path.name: sha256_of(path) for path in folder.iterdir()},
     }
     (folder / "manifest.json").write_text(json.dumps(manifest))
     print(f"{ROWS:,} rows, {file.stat().st_size / 2**20:.0f} MB of Parquet")

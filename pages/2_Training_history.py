@@ -36,7 +36,7 @@ with shell.errors_shown():
     story.summary(story.whole(parts))
     drawn = chosen if several else [story.whole(parts)]
     with above:
-        exports.export(first, found, story.stage_rows(chosen, parts))
+        exports.export(parts, found, story.stage_rows(chosen, parts))
         share.copy_link("history-link")
     wish = story.controls(drawn)
     left, right = st.columns([3, 2], gap="medium")

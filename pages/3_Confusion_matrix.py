@@ -3,12 +3,14 @@
 import streamlit as st
 
 from core.analysis import confusion
-from core.ui import shell
+from core.ui import share, shell
 from core.ui.confusion import matrix, tabs
 from core.ui.confusion.source import choose_source, select_rows
 
 shell.page("Confusion matrix")
-st.title("Confusion matrix", anchor=False)
+with st.container(horizontal=True, vertical_alignment="center"):
+    st.title("Confusion matrix", anchor=False, width="stretch")
+    share.copy_link("matrix-link")
 
 with shell.errors_shown():
     source = choose_source()

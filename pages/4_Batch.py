@@ -4,7 +4,7 @@ import streamlit as st
 
 from core.ui import session, shell
 from core.ui.batch import intake, results
-from core.ui.batch.answers import answers
+from core.ui.batch.answers import answers, rows_wanted
 
 shell.page("Batch")
 st.title("Batch", anchor=False)
@@ -17,8 +17,12 @@ with shell.errors_shown():
         intake.invite()
         st.stop()
 
-    rows = answers(classifier, photos)
-    results.summary(rows)
+    figures = st.container(horizontal=True, vertical_alignment="bottom")
+    with figures:
+        wanted = rows_wanted(classifier)
+    rows = answers(classifier, photos, wanted)
+    with figures:
+        results.summary(rows)
     results.unreadable(rows)
     shown = results.filtered(rows)
     results.answers_table(rows, shown, photos)

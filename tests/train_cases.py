@@ -41,6 +41,7 @@ SETTINGS = {
     "dropout": 0.2,
     "sampler": "square_root",
     "ema_decay": 0.5,
+    "stage_weights": True,
     "val_fraction": 0.2,
     "test_fraction": 0.2,
     "seed": 7,

@@ -112,6 +112,9 @@ class Recipe(_Settings):
     )
     detector: DetectorTraining | None = None  # taught after the network, which it leaves as it is
     compile: bool = False  # torch.compile on CUDA
+    stage_weights: bool = (
+        False  # keep the weights after each stage (47 MB each): the history page shows heat maps of before and after
+    )
     early_stopping: Annotated[int, Field(ge=0)] = (
         0  # ends a stage after this many epochs without a better one; 0 is off
     )

@@ -16,7 +16,7 @@ import torch
 from core.artifacts import heartbeat
 from core.artifacts.manifest import TypeCalibration
 from core.artifacts.predictions import VALIDATION_FILE
-from core.artifacts.run import SCHEMA, Run, sha256_of
+from core.artifacts.run import NETWORK, SCHEMA, STAGE_NETWORK, Run, sha256_of
 from core.errors import TrainingStopped
 from core.files import replaced
 from core.inference.engine import Engine
@@ -68,7 +68,10 @@ def finish(folder: Path, recipe: Recipe, init: str, data: SplitData, state: Stat
     with progress.beating():
         progress.update(now=True, state="exporting")
         best = load_checkpoint(folder / "best.safetensors")["network"]
-        _export_weights(folder, best)
+        _export_weights(folder / NETWORK, best)
+        for number in range(1, len(recipe.stages) + 1) if recipe.stage_weights else ():
+            weights = load_checkpoint(folder / f"stage{number}.safetensors")["network"]
+            _export_weights(folder / STAGE_NETWORK.format(number), weights)
         manifest = _described(folder, recipe, init, data, state)
         if recipe.sampler != "natural":
             engine = Engine(_partial_run(folder, manifest), quantised=False)
@@ -216,13 +219,13 @@ def _best_stage(recipe: Recipe, state: State) -> Stage:
     return recipe.stages[positions(recipe)[state.best["epoch"] - 1].stage]
 
 
-def _export_weights(folder: Path, best: dict[str, torch.Tensor]) -> None:
-    with replaced(folder / "model.safetensors") as partial:
+def _export_weights(path: Path, weights: dict[str, torch.Tensor]) -> None:
+    with replaced(path) as partial:
         try:
-            save_weights(best, partial)
+            save_weights(weights, partial)
         except ValueError as error:
             raise TrainingStopped(
-                f"The best weights cannot be exported: {error}. Train with a lower learning rate."
+                f"The weights cannot be exported: {error}. Train with a lower learning rate."
             ) from None
 
 
@@ -237,7 +240,7 @@ def _corrected_for_sampler(
     strength = best_strength(score(engine, data, data.known_rows("val")), known, shift)
     bias = best["fc.bias"].clone()
     bias[:n_classes] += torch.from_numpy(strength * shift).to(bias)
-    _export_weights(folder, best | {"fc.bias": bias})
+    _export_weights(folder / NETWORK, best | {"fc.bias": bias})
     return {"sampler_correction": strength}
 
 
@@ -310,7 +313,8 @@ def close(folder: Path, manifest: dict[str, Any]) -> Run:
 
 
 def _private_files(folder: Path) -> set[Path]:
-    return {folder / name for name in PRIVATE_FILES} | set(folder.glob("validation_stage*.safetensors"))
+    by_stage = {path for pattern in ("validation_stage*", "stage*") for path in folder.glob(f"{pattern}.safetensors")}
+    return {folder / name for name in PRIVATE_FILES} | by_stage
 
 
 def drop_private_files(folder: Path) -> None:

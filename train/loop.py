@@ -504,6 +504,8 @@ class Trainer:
             self.state.best = {"epoch": position.epoch, "val_accuracy": row["val_accuracy"], "score": score}
             files["best"] = Snapshot.of({"network": self.shipped.state_dict(), "outputs": self.outputs})
         files[f"validation_stage{position.stage + 1}"] = Snapshot.of({"logits": torch.from_numpy(logits)})
+        if self.recipe.stage_weights:
+            files[f"stage{position.stage + 1}"] = Snapshot.of({"network": self.shipped.state_dict()})
         files["checkpoint"] = Snapshot.of(
             {
                 "network": self.network.state_dict(),

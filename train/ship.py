@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import fnmatch
 import shutil
 from pathlib import Path
 from statistics import mean
 
-from core.artifacts.run import Run, current_run
+from core.artifacts.run import STAGE_NETWORK, Run, current_run
 from core.errors import InvalidData
 from core.files import new_folder
 from train.evaluate import MEASURABLE
@@ -67,7 +68,10 @@ def ship(folder: Path, runs: Path) -> str:
         raise InvalidData(f"{run.run_id} ships already.")
     better = _better(run, former, folder) if former else ""
     if not _is_in(runs, run):
-        _copy(run, runs, sorted(run.facts.files))
+        by_stage = fnmatch.filter(
+            run.facts.files, STAGE_NETWORK.format("*")
+        )  # for whoever trained it, too large to ship
+        _copy(run, runs, sorted(run.facts.files.keys() - set(by_stage)))
     write_json(runs / CURRENT, {"run_id": run.run_id})
     if not former:
         return f"{run.run_id} ships now; no run of {runs} did before."

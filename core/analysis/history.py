@@ -173,10 +173,15 @@ def changes(before: Training, after: Training) -> pd.DataFrame:
 
 
 def recipe_key(training: Training) -> tuple[str, ...]:
-    """What trainings of one recipe on the same photos share: all settings but the seed, and the data; empty where they are unknown."""
+    """What trainings of one recipe on the same photos share: the data, and all settings but the seed and what is kept of the weights.
+
+    Empty where they are unknown.
+    """
     if training.is_published or not training.config:
         return ()
-    settings = sorted(f"{name}={value}" for name, value in training.config.items() if name != "seed")
+    settings = sorted(
+        f"{name}={value}" for name, value in training.config.items() if name not in ("seed", "stage_weights")
+    )
     return (training.data_fingerprint, training.initial_weights, *settings)
 
 

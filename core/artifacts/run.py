@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SCHEMA = 1
+NETWORK = "model.safetensors"  # weights of a run
+STAGE_NETWORK = "network_stage{}.safetensors"  # weights after a stage, where the recipe keeps them
 T = TypeVar("T")
 
 
@@ -37,10 +39,12 @@ class Run:
     Args:
         folder: the run folder.
         manifest: its manifest.json as it stands there, for whoever writes it anew; `facts` is for readers.
+        network: its file of weights to classify with.
     """
 
     folder: Path
     manifest: dict[str, Any]
+    network: str = NETWORK
 
     @classmethod
     def load(cls, folder: str | Path) -> Run:
@@ -89,7 +93,14 @@ class Run:
     @property
     def has_network(self) -> bool:
         """Whether the run carries weights to classify with (a published run does not)."""
-        return self.has("model.safetensors")
+        return self.has(self.network)
+
+    def after_stage(self, number: int) -> Run | None:
+        """The run as it was after a stage of its training, in floating point; None where the weights of then were not kept."""
+        network = STAGE_NETWORK.format(number)
+        if not self.has(network):
+            return None
+        return replace(self, network=network, manifest=self.manifest | {"files": {network: self.facts.files[network]}})
 
     @cached_property
     def labels(self) -> LabelSet:

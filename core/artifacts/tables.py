@@ -330,7 +330,9 @@ def _parquet(data: bytes) -> Table:
     with pq.ParquetFile(pa.BufferReader(data)) as parquet:
         rows, groups = parquet.metadata.num_rows, range(parquet.metadata.num_row_groups)
         unpacked = sum(parquet.metadata.row_group(group).total_byte_size for group in groups)
-        if not (0 <= rows <= MAX_ROWS and 0 <= unpacked <= MAX_UNPACKED):
+        if rows < 0 or unpacked < 0:
+            raise ValueError(f"it is damaged, since its footer speaks of {rows:,} rows of {unpacked:,} bytes")
+        if rows > MAX_ROWS or unpacked > MAX_UNPACKED:
             raise ValueError(
                 f"it has {rows:,} rows of {unpacked:,} bytes; at most {MAX_ROWS:,} of {MAX_UNPACKED:,} are accepted"
             )

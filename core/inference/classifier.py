@@ -179,7 +179,7 @@ class Classifier:
         engine = Engine(run, busy=self._busy, threads=threads)
         self.engine: Engine | Dispatcher = Dispatcher(engine) if shared else engine
         self.labels: LabelSet = run.labels
-        weight, bias = head_of(run.path("model.safetensors"))
+        weight, bias = head_of(run.path(run.network))
         self.head_weight = relative_head(weight, bias)[0][: len(self.labels)]
         self.types: tuple[str, ...] = (*self.labels.names, *run.facts.background)
         self._type_head = weight[: len(self.types)], bias[: len(self.types)]

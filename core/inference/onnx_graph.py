@@ -264,7 +264,7 @@ def network_graph(run: Run, quantised: bool = False) -> onnx.ModelProto:
     Raises:
         BrokenRun: the run carries no network or, for integers, no ranges, or a file of it is damaged.
     """
-    weights, given = run.path("model.safetensors"), run.input
+    weights, given = run.path(run.network), run.input
     calibration = calibration_of(run) if quantised else None
     try:
         return build_graph(weights, given.mean, given.std, len(run.labels), calibration, run.facts.output_stride)

@@ -27,7 +27,7 @@ class TorchSession:
     def __init__(self, run: Run, device: str = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"):
         self._device = torch.device(device)
         self._classes = len(run.labels)
-        self._network = load_network(run.path("model.safetensors"), run.facts.output_stride).to(self._device)
+        self._network = load_network(run.path(run.network), run.facts.output_stride).to(self._device)
         mean, std = (torch.tensor(values, device=self._device) for values in (run.input.mean, run.input.std))
         self._mean, self._std = 255 * mean.view(3, 1, 1), 255 * std.view(3, 1, 1)
 

@@ -116,6 +116,7 @@ def curves_figure(
                     _add_points(figure, training, column, line, (title, row))
     _lay_out(figure, curves, axis, log_scale)
     _mark_stages(figure, trainings, AXES[axis])
+    _mark_runs(figure, trainings, AXES[axis])
     if not any(len(group) > 1 for group in groups):
         _mark_best(figure, trainings, curves, AXES[axis])
     if axis == "Epoch":
@@ -306,20 +307,32 @@ def _mark_stages(figure: go.Figure, trainings: list[Training], x: str) -> None:
             _write(figure, escape(name), start, 1, **place, font={"size": 11})
 
 
-def stage_bands(epochs: pd.DataFrame, x: str) -> list[tuple[str, float, float]]:
-    """Name, start and end of each stage on an axis; empty if a place is unknown. Epochs reach half to either side of their number.
+def _mark_runs(figure: go.Figure, trainings: list[Training], x: str) -> None:
+    """Where one training of a lineage (`core.analysis.history.joined`) ends and the next begins, each with its name."""
+    epochs = trainings[0].epochs
+    if len(trainings) > 1 or "run" not in epochs:
+        return
+    for number, (name, start, _) in enumerate(_bands(epochs, x, "run", "run")):
+        if number:
+            line = {"color": OTHER, "width": 1.5}
+            figure.add_shape(type="line", x0=start, x1=start, y0=0, y1=1, yref="paper", line=line, layer="below")
+        _write(figure, f"<i>{escape(name)}</i>", start, 0, yref="paper", xshift=2, font={"size": 11})
 
-    Of trainings that continued one from the other (`core.analysis.history.joined`) the bands are the trainings.
-    """
+
+def stage_bands(epochs: pd.DataFrame, x: str) -> list[tuple[str, float, float]]:
+    """Name, start and end of each stage on an axis; empty if a place is unknown. Epochs reach half to either side of their number."""
+    return _bands(epochs, x, "stage", "stage_name")
+
+
+def _bands(epochs: pd.DataFrame, x: str, by: str, name: str) -> list[tuple[str, float, float]]:
     if epochs.empty or bool(epochs[x].isna().to_numpy().any()):
         return []
     half = 0.5 if x == "epoch" else 0.0
-    by, name = ("run", "run") if "run" in epochs else ("stage", "stage_name")
     ends = epochs.groupby(by, sort=False).agg(name=(name, "first"), first=(x, "first"), last=(x, "last"))
     start = float(ends["first"].iloc[0]) - half if half else 0.0
     bands = []
-    for name, last in zip(ends["name"], ends["last"], strict=True):
-        bands.append((str(name), start, float(last) + half))
+    for called, last in zip(ends["name"], ends["last"], strict=True):
+        bands.append((str(called), start, float(last) + half))
         start = float(last) + half
     return bands
 

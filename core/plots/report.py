@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -16,7 +16,7 @@ from core.analysis.confusion import cell_rows, confused_pairs
 from core.analysis.metrics import classification_table_from_counts, confusion_counts, reliability_table
 from core.analysis.stages import changes_table
 from core.artifacts.predictions import Predictions, prediction_file, read_predictions, stage_files
-from core.artifacts.training import HISTORY_COLUMNS, Training
+from core.artifacts.training import Training
 from core.errors import UnreadablePhoto
 from core.images.dataset import PhotoFiles
 from core.images.decode import decode_photo
@@ -27,6 +27,10 @@ WORST_PAIRS, PHOTOS_A_PAIR, THUMBNAIL = 5, 6, (96, 128)
 TWO_DECIMALS = (
     "best_validation", "final_train", "final_validation", "train_accuracy", "val_accuracy", "val_phone_accuracy",
     "val_worn_accuracy", "test_accuracy",
+)  # fmt: skip
+EPOCH_COLUMNS = (  # as many as can be read on A4
+    "epoch", "stage", "stage_name", "lr", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "val_macro_f1", "val_phone_accuracy",
+    "val_worn_accuracy", "seconds", "images_per_second",
 )  # fmt: skip
 WHOLE = ("trainable_parameters", "epoch", "stage", "images", "n", "support", "epochs", "peak_memory_mib", "seconds")
 
@@ -73,23 +77,30 @@ class Photos:
 Block = Heading | Paragraph | Chart | Table | Photos
 
 
-def report(training: Training, published: Training | None = None, photos: PhotoFiles | None = None) -> list[Block]:
+def report(
+    training: Training,
+    published: Training | None = None,
+    photos: PhotoFiles | None = None,
+    earlier: Sequence[Training] = (),
+) -> list[Block]:
     """The report of a training. Raises BrokenRun or InvalidData if its predictions cannot be read.
 
     Args:
         training: finished or not.
         published: the published run to compare it with.
         photos: of the data set, where it is on this machine.
+        earlier: those it continued from, the first one first, whose curves, stages and epochs are told with its own.
     """
-    predictions = _predictions(training)
+    predictions, parts = _predictions(training), [*earlier, training]
+    whole = history.joined(parts)
     return [
-        *_story(training),
-        *_curves(training),
-        *_stages(training),
+        *_story(training, whole),
+        *_curves(whole),
+        *_stages(parts),
         *(_test(training, predictions, photos) if predictions else ()),
         *_elsewhere(training),
-        *(_against_published(training, published) if published and published.run_id != training.run_id else ()),
-        *_epochs(training),
+        *(_against_published(whole, published) if published and published.run_id != training.run_id else ()),
+        *_epochs(whole),
         *_photos(training),
         *_settings(training),
     ]
@@ -101,15 +112,15 @@ def _predictions(training: Training) -> Predictions | None:
     return read_predictions(run.path(name), name, run.labels) if run and name else None
 
 
-def _story(training: Training) -> Iterator[Block]:
+def _story(training: Training, whole: Training) -> Iterator[Block]:
     facts = training.facts
     commit = facts.git_commit if facts else None
     identity = [training.run_id, facts.created[:10] if facts else "", f"commit {commit[:12]}" if commit else ""]
     yield Heading(training.name)
     yield Paragraph(" · ".join(fact for fact in identity if fact), "small")
-    yield Paragraph(words.headline(training), "lead")
+    yield Paragraph(words.headline(whole), "lead")
     yield Paragraph(_test_in_words(training))
-    remarks = [words.circumstances(training), words.total_in_words(training), *training.notes]
+    remarks = [words.circumstances(training), words.total_in_words(whole), *training.notes]
     yield Paragraph(" ".join(remark for remark in remarks if remark), "small")
 
 
@@ -132,15 +143,16 @@ def _curves(training: Training) -> Iterator[Block]:
     yield Paragraph(words.gap_in_words(training.epochs))
 
 
-def _stages(training: Training) -> Iterator[Block]:
-    stages = history.stage_table(training)
+def _stages(parts: list[Training]) -> Iterator[Block]:
+    stages = history.story_table(parts)
     if stages.empty:
         return
     yield Heading("Gain per stage")
     yield Chart(charts.stages(stages), "Final training, final validation and best validation accuracy by stage")
-    changes = changes_table(_stage_predictions(training))
+    changes = changes_table(_stage_predictions(parts[0]) if len(parts) == 1 else {})
     shown = stages.merge(changes, on="stage", how="left") if len(changes) else stages
-    columns = ["stage", "name", "epochs", "best_validation", "final_train", "final_validation", "gain"]
+    run = ["run"] * (len(parts) > 1)
+    columns = [*run, "stage", "name", "epochs", "best_validation", "final_train", "final_validation", "gain"]
     changed = [name for name in ("became_correct", "became_incorrect", "p") if name in shown]
     yield _table(pd.DataFrame(shown[[*columns, *changed]]))
     if len(changes):
@@ -243,7 +255,7 @@ def _test_accuracy(training: Training) -> str:
 
 
 def _epochs(training: Training) -> Iterator[Block]:
-    known = [name for name in HISTORY_COLUMNS if training.knows(name) and name != "trainable_parameters"]
+    known = [name for name in EPOCH_COLUMNS if training.knows(name)]
     if len(training.epochs):
         yield Heading("Epochs")
         yield _table(pd.DataFrame(training.epochs[known]))
@@ -305,7 +317,7 @@ thead { display: table-header-group; } figure { margin: 1rem 0; break-inside: av
 svg { max-width: 100%; height: auto; } .photos { display: flex; flex-wrap: wrap; gap: 8px; break-inside: avoid; }
 .photos figure { margin: 0; font-size: 11px; text-align: center; } .photos img { display: block; max-height: 128px; }
 @page { size: A4; margin: 15mm; } @media print { body { margin: 0; padding: 0; max-width: none; } .scroll { overflow: visible; }
-table { font-size: 8px; width: 100%; } td, th { padding: 1px 3px; overflow-wrap: anywhere; } }
+table { font-size: 7.5px; width: 100%; } td, th { padding: 1px 2px; } td:last-child { overflow-wrap: anywhere; } }
 """
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from io import BytesIO
 from pathlib import Path
 
@@ -17,6 +18,8 @@ FONT = "DejaVu"  # comes with matplotlib and has the letters of most languages
 SIZES = {"": 10, "lead": 12, "small": 8}
 INK, NOTE, LINE = (28, 36, 48), (90, 100, 114), (216, 222, 232)
 MANY_COLUMNS = 9  # from so many on a table is set smaller
+BELOW_HEADING = 45  # millimetres that follow a heading on its page, at least
+BOLDER = 1.3  # letters of a bold heading, in widths of one of the text
 PHOTO_HEIGHT, PHOTO_WIDTH = 30, 27  # millimetres
 
 
@@ -39,15 +42,15 @@ def pdf_report(blocks: list[Block]) -> bytes:
     page.set_margins(MARGIN, MARGIN)
     page.set_auto_page_break(True, BOTTOM)
     page.add_page()
-    for number, block in enumerate(blocks):
+    for number, (block, following) in enumerate(zip(blocks, [*blocks[1:], None], strict=True)):
         page.set_text_color(*INK)
-        _add(page, block, first=number == 0)
+        _add(page, block, following, first=number == 0)
     return bytes(page.output())
 
 
-def _add(page: FPDF, block: Block, first: bool) -> None:
+def _add(page: FPDF, block: Block, following: Block | None, first: bool) -> None:
     if isinstance(block, Heading):
-        _heading(page, block.text, 16 if first else 12)
+        _heading(page, block.text, 16 if first else 12, following)
     elif isinstance(block, Paragraph):
         page.set_font(FONT, size=SIZES[block.style])
         page.set_text_color(*(NOTE if block.style == "small" else INK))
@@ -62,13 +65,21 @@ def _add(page: FPDF, block: Block, first: bool) -> None:
         _table(page, block)
 
 
-def _heading(page: FPDF, text: str, size: int) -> None:
-    if page.will_page_break(45):  # a heading stays with what follows
+def _heading(page: FPDF, text: str, size: int, following: Block | None) -> None:
+    """A heading on the page of what follows, or of its beginning."""
+    needed = size + _chart_height(page, following) if isinstance(following, Chart) else BELOW_HEADING
+    if page.will_page_break(needed):
         page.add_page()
     page.ln(0 if size > 12 else 4)
     page.set_font(FONT, "B", size)
     page.multi_cell(0, size * 0.5, text, new_x="LMARGIN", new_y="NEXT")
     page.ln(1.5)
+
+
+def _chart_height(page: FPDF, chart: Chart) -> float:
+    """Millimetres of a chart as wide as the text."""
+    box = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', chart.svg)
+    return page.epw * float(box[2]) / float(box[1]) if box else BELOW_HEADING
 
 
 def _photos(page: FPDF, block: Photos) -> None:
@@ -87,9 +98,9 @@ def _photos(page: FPDF, block: Photos) -> None:
 def _table(page: FPDF, block: Table) -> None:
     page.set_font(FONT, size=5.5 if len(block.headings) >= MANY_COLUMNS else 7.5)
     page.set_draw_color(*LINE)
-    longest = [max(len(text) for text in column) for column in zip(block.headings, *block.rows, strict=True)]
+    columns = zip(block.headings, *block.rows, strict=True)
     with page.table(
-        col_widths=tuple(min(max(length, 5), 40) for length in longest),
+        col_widths=tuple(_width(column) for column in columns),
         headings_style=FontFace(emphasis="BOLD", fill_color=(243, 245, 249)),
         cell_fill_mode=TableCellFillMode.NONE,
         line_height=page.font_size * 1.5,
@@ -101,3 +112,9 @@ def _table(page: FPDF, block: Table) -> None:
             for text in cells:
                 row.cell(text)
     page.ln(2)
+
+
+def _width(column: tuple[str, ...]) -> float:
+    """Of a column, in letters: its longest text, as far as it needs no second line, and the longest word of its heading."""
+    heading = max((len(word) for word in column[0].split()), default=0)
+    return max(min(max(map(len, column)), 40), BOLDER * heading) + 1.5  # its padding

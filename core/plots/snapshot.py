@@ -161,11 +161,13 @@ def _label(shown: Image.Image, size: tuple[int, int], card: Card, words: Verdict
     assert card.region is not None and card.colour is not None
     draw, font = ImageDraw.Draw(shown), _font(22)
     text = f"{card.number} {words.short if card.answer.in_scope else OUT_OF_SCOPE}"
-    left, top, *_ = card.region.box_in(shown.size, size)
+    seen = card.outline or [(card.region.left, card.region.top)]  # an outline may be much smaller than its box
+    left = round(min(x for x, _ in seen) * shown.width / size[0])
+    top = round(min(y for _, y in seen) * shown.height / size[1])
     _, _, width, height = draw.textbbox((0, 0), text, font=font)
     width, height = round(width) + 16, round(height) + 12
     x, y = max(0, min(left, shown.width - width)), top - height if top >= height else top
-    dark = tuple(round(0.78 * c) for c in ImageColor.getrgb(card.colour)[:3])
+    dark = tuple(round(0.62 * c) for c in ImageColor.getrgb(card.colour)[:3])
     draw.rounded_rectangle((x, y, x + width, y + height), 6, fill=dark)
     draw.text((x + 8, y + 4), text, fill=PAPER, font=font)
 

@@ -35,6 +35,9 @@ TOUR = "A tour of five minutes through all pages, in large type."
 STYLE = """<style>
 .stMainBlockContainer { max-width: 1720px; padding-inline: clamp(1rem, 3vw, 4rem); }
 .st-key-figures a { padding-inline: 0; }
+.st-key-example h2 { padding: 0 0 0.4rem; }
+.st-key-example [data-testid=stVerticalBlock] { gap: 0.6rem; }
+.stHorizontalBlock:has(.st-key-example, .st-key-invitation) { row-gap: 1.2rem; }
 .st-key-invitation h1 { font-size: clamp(1.9rem, 2.6vw, 2.9rem); line-height: 1.12; padding: 0 0 0.35rem; }
 </style>"""
 EXAMPLES = (  # class and seed of samples whose heat maps lie on the garment
@@ -56,7 +59,7 @@ def page() -> None:
         left, right = st.columns([1, 1.15], gap="large", vertical_alignment="center")
         with left:
             invitation(run)
-        example = right.container(border=True)  # filled last: the page need not wait for the network
+        example = right.container(border=True, key="example")  # filled last: the page need not wait for the network
         classes(run)
         headline(run)
         with example:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit.components.v2 as components
 
 _STYLE = """
-button { font: inherit; font-size: 0.93rem; color: var(--st-text-color); background: var(--st-background-color); cursor: pointer;
+button { font: inherit; font-size: 0.875rem; color: var(--st-text-color); background: var(--st-background-color); cursor: pointer;
   border: 1px solid var(--st-widget-border-color, var(--st-border-color)); border-radius: var(--st-button-radius);
   padding: 0.3rem 0.75rem; min-height: 2.5rem; white-space: nowrap; font-family: var(--st-font); }
 button:hover, button:focus-visible { border-color: var(--st-primary-color); color: var(--st-primary-color); }

@@ -24,20 +24,35 @@ LOGO, MARK = str(STATIC / "logo.svg"), str(STATIC / "mark.svg")  # the mark with
 INK = (
     "<style>.stPlotlyChart :is([class$=tick] text, [class*=title] text, .heatmap-label text, .bartext-outside, "
     ".annotation text:not([style*='255, 255, 255'])) {fill: currentColor !important}"
-    ":is(.stMultiSelect [data-tag] :is(span, button), [data-testid=stBaseButton-primary]) {color: var(--on-brand)}</style>"
+    ":is(.stMultiSelect [data-tag] :is(span, button), [data-testid=stBaseButton-primary]) {color: var(--on-brand)}"
+    "[data-testid=stBaseButton-primary]:is(:hover, :focus-visible, :active)"
+    " {background: color-mix(in srgb, var(--brand) 82%, light-dark(#000, #fff))}</style>"
 )
 WIDGETS = "".join(path.read_text(encoding="utf-8") for path in sorted((Path(__file__).parent / "assets").glob("*.css")))
 CLASSIFY_PAGE = "pages/1_Classify.py"
 HISTORY_PAGE = "pages/2_Training_history.py"
 CONFUSION_PAGE = "pages/3_Confusion_matrix.py"
 BATCH_PAGE = "pages/4_Batch.py"
-# File to its name in the navigation. No icon stands beside it: Streamlit would fetch it from another site for the browser's tab.
+# File to its name in the navigation.
 PAGES = {
     CLASSIFY_PAGE: "Classify",
     HISTORY_PAGE: "Training history",
     CONFUSION_PAGE: "Confusion matrix",
     BATCH_PAGE: "Batch",
 }
+# Names in the font of symbols that Streamlit brings, set by style: an icon given to Streamlit would be fetched from another site for the
+# browser's tab.
+ICONS = {
+    "Home": "home",
+    "Classify": "checkroom",
+    "Training history": "show_chart",
+    "Confusion matrix": "grid_on",
+    "Batch": "photo_library",
+}
+NAVIGATION = "".join(
+    f'[data-testid$=NavLink]:has(span[label="{title}"])::before {{content: "{icon}" / ""}}'
+    for title, icon in ICONS.items()
+)
 log = logging.getLogger(__name__)
 
 
@@ -50,7 +65,7 @@ def page(title: str) -> None:
     st.logo(LOGO, size="large")
     light, dark = (st.get_option(f"theme.{mode}.primaryColor") for mode in ("light", "dark"))
     brand = f":root {{--brand: light-dark({light}, {dark}); --on-brand: light-dark(#fff, #100f17)}}"
-    st.html(f"{INK}<style>{brand} {WIDGETS}</style>")
+    st.html(f"{INK}<style>{brand} {WIDGETS} {NAVIGATION}</style>")
 
 
 def start_tour() -> None:

@@ -82,7 +82,7 @@ def test_a_key_deletes_the_selected_box_alone_and_the_others_keep_their_numbers(
 def test_a_drag_that_leaves_the_photo_ends_at_its_edge_and_goes_on_when_it_comes_back(page):
     page.mouse.move(*on_screen(page, 700, 900, SIZE))
     page.mouse.down()
-    page.mouse.move(*on_screen(page, 1400, 1100, SIZE), steps=3)  # beside the photo
+    page.mouse.move(*on_screen(page, 1400, 600, SIZE), steps=3)  # beside the photo, and above where the drag began
     page.mouse.move(*on_screen(page, 900, 1200, SIZE), steps=3)
     page.mouse.up()
     selected(page, "Box 2")

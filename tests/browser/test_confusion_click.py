@@ -150,6 +150,22 @@ def test_the_cell_is_in_the_link_and_survives_another_normalisation(matrix_serve
     expect_photos(open_page(page.url), table, "Tops", "Tshirts")
 
 
+def test_the_way_back_restores_the_cell_before_and_its_run(matrix_server, open_page, table):
+    page = open_page(matrix_server)
+    click_cell(page, 0, 2)
+    expect_photos(page, table, NAMES[0], NAMES[2])
+    page.get_by_text("Counts", exact=True).click()
+    click_cell(page, 2, 0)
+    expect_photos(page, table, NAMES[2], NAMES[0])
+    page.go_back()
+    expect_photos(page, table, NAMES[0], NAMES[2])
+    expect(page).to_have_url(re.compile("matrix_run=shipped"))
+    page.go_back()
+    shown(page.get_by_text("Click a cell to see its photos"))
+    page.go_forward()
+    expect_photos(page, table, NAMES[0], NAMES[2])
+
+
 def test_hovering_says_a_cell_in_words(matrix_server, open_page, table):
     page = open_page(matrix_server)
     wait_for_rest(page)

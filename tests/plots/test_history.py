@@ -249,11 +249,15 @@ def test_the_epoch_in_progress_is_drawn_in_points(tmp_path):
     assert tuple(figure.layout.xaxis.range) == (0.5, 4.5)
 
 
-def test_a_lineage_is_drawn_on_one_axis_with_a_band_for_each_run(tmp_path):
+def test_a_lineage_is_drawn_on_one_axis_with_a_band_for_each_stage_and_the_runs_named(tmp_path):
     first = finished(write_run(tmp_path, "first"))
     second = finished(write_run(tmp_path, "second", initial_weights="first"))
     whole = history.joined(history.lineage(second, [second, first]))
-    trace = drawn(curves_figure([whole], ["Accuracy"], "Epoch", 0.0, False))["Accuracy, validation"]
+    figure = curves_figure([whole], ["Accuracy"], "Epoch", 0.0, False)
+    trace = drawn(figure)["Accuracy, validation"]
     assert list(trace.x) == list(range(1, 17))
     np.testing.assert_array_equal(trace.y, [*first.column("val_accuracy"), *second.column("val_accuracy")])
-    assert stage_bands(whole.epochs, "epoch") == [("Run first", 0.5, 8.5), ("Run second", 8.5, 16.5)]
+    alone = stage_bands(first.epochs, "epoch")
+    assert stage_bands(whole.epochs, "epoch") == [*alone, *((name, a + 8, b + 8) for name, a, b in alone)]
+    runs = {note.text: note.x for note in figure.layout.annotations if note.text.startswith("<i>")}
+    assert runs == {"<i>Run first</i>": 0.5, "<i>Run second</i>": 8.5}

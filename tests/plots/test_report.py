@@ -76,6 +76,22 @@ def test_it_holds_the_figures_of_the_files(measured):
     assert "3 of 5 custom photos" in page and "photo 60004 is damaged" in page
 
 
+def test_the_report_of_a_lineage_tells_of_all_its_stages_and_epochs(measured, tmp_path):
+    second = finished(write_run(tmp_path, "second", initial_weights="measured"))
+    blocks = report(second, earlier=[measured])
+    stages, epochs = (
+        next(block for block in blocks if isinstance(block, Table) and block.headings[0] == first)
+        for first in ("Run", "Epoch")
+    )
+    assert [row[:2] for row in stages.rows] == [
+        [name, str(stage)]
+        for name, numbers in (("Run measured", range(1, 5)), ("Run second", range(5, 9)))
+        for stage in numbers
+    ]
+    assert [row[0] for row in epochs.rows] == [str(epoch) for epoch in range(1, 17)]
+    assert "of 16" in html_report(blocks)
+
+
 def test_every_class_has_its_number_of_photos(measured):
     classes = next(block for block in report(measured) if isinstance(block, Table) and block.headings[0] == "Class")
     assert classes.headings[1] == "n" and sum(int(row[1]) for row in classes.rows) == 300

@@ -9,7 +9,7 @@ from core.inference.classifier import Classifier
 from core.samples.garments import SAMPLE_NAMES, STREET, gallery_photo
 from core.samples.street import street
 
-LEAST_OVERLAP = 0.6
+LEAST_OVERLAP = 0.5
 
 
 def overlap(one, other) -> float:

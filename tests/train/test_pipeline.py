@@ -98,7 +98,8 @@ def only_run(runs: Path) -> Path:
 def contract(folder: Path, stages: int) -> set[str]:
     """Files that a whole run has; the ranges for 8-bit integers only where those were accepted."""
     in_integers = {QUANTISATION} if Run.load(folder).manifest["quantisation"]["accepted"] else set()
-    return ALWAYS | in_integers | {f"validation_stage{k}.csv" for k in range(1, stages + 1)}
+    by_stage = ("validation_stage{}.csv", "network_stage{}.safetensors")
+    return ALWAYS | in_integers | {name.format(k) for name in by_stage for k in range(1, stages + 1)}
 
 
 QUICK = {"stages": [stage(["head"], epochs=2)], "frozen": [block for block in BLOCKS if block != "head"]}
@@ -120,6 +121,15 @@ def test_a_run_is_whole_and_holds_exactly_the_files_of_the_contract(undisturbed)
     for name in run.manifest["files"]:
         run.path(name)  # proven by its SHA-256
     assert [r.run_id for r in find_runs(undisturbed.parent)[0]] == [undisturbed.name]
+
+
+def test_the_weights_kept_of_two_stages_differ_exactly_where_the_second_trained(undisturbed):
+    run = Run.load(undisturbed)
+    first, second = (load_file(run.after_stage(number).path(f"network_stage{number}.safetensors")) for number in (1, 2))
+    changed = {name for name in first if not torch.equal(first[name], second[name])}
+    assert {model.block_of(name) for name in changed} == {"head", "layer4"}
+    assert Engine(run.after_stage(1)).run(np.zeros((1, 40, 32, 3), np.uint8)).logits.shape == (1, len(CLASSES))
+    assert run.after_stage(4) is None
 
 
 def test_the_manifest_describes_the_run(undisturbed):

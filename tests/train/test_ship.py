@@ -37,6 +37,16 @@ def test_a_better_run_ships_whole_and_the_one_before_stays_as_a_record(runs, tmp
     assert find_runs(runs)[1] == {}
 
 
+def test_weights_of_single_stages_are_not_shipped(runs, tmp_path):
+    new = write_run(tmp_path / "elsewhere", "new", weights=b"new weights", validation=0.81)
+    stage = new.folder / "network_stage1.safetensors"
+    stage.write_bytes(b"weights after a stage")
+    files = new.manifest["files"] | {stage.name: sha256_of(stage)}
+    (new.folder / "manifest.json").write_text(json.dumps(new.manifest | {"files": files}))
+    ship(new.folder, runs)
+    assert current_run(runs).has_network and not current_run(runs).has(stage.name)
+
+
 def test_a_run_made_in_the_folder_of_runs_ships_where_it_is(runs):
     new = write_run(runs, "new", weights=b"new weights", validation=0.81)
     ship(new.folder, runs)

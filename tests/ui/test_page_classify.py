@@ -348,6 +348,18 @@ def test_one_garment_is_boxed_without_a_click_only_where_the_whole_is_out_of_sco
     assert boxes(page) == [LEFT]
 
 
+def test_what_is_refused_as_a_whole_is_not_named_in_a_box_that_shows_the_same(page, monkeypatch):
+    upload(page, ("first.png", photo()))
+    (reading,) = page.session_state["readings"].values()
+    width, height = next(iter(page.session_state["photos"].values())).size
+    left, top, right, bottom = reading.frame
+    found(page, monkeypatch, Region(int(left * width), int(top * height), int(right * width), int(bottom * height)))
+    monkeypatch.setattr(page.session_state["classifier"][1], "threshold", 1e9)
+    page.session_state["proposed"].clear()
+    page.run()
+    assert boxes(page) == []
+
+
 def test_a_damaged_detector_is_named_and_the_prediction_stands(page, monkeypatch):
     def broken(*_: object) -> None:
         raise BrokenRun("detector.safetensors is damaged.")
@@ -428,7 +440,8 @@ def test_the_deletion_curve_is_drawn_when_it_is_asked_for(page):
     assert viewer(page)["heat"]["curve"] is None
     page.pills("panel").set_value("Faithfulness").run()
     curve = viewer(page)["heat"]["curve"]
-    assert len(curve["points"]) == 8 and re.match(r"Faithfulness: [01]\.\d\d$", curve["title"])
+    assert len(curve["points"]) == 8 and re.match(r"Deletion area [01]\.\d\d$", curve["title"])
+    assert any(re.search(r"Hiding the hottest 20% changes .+ from .+% to .+%", said.value) for said in page.caption)
 
 
 def test_two_classes_are_compared_when_it_is_asked_for(page):

@@ -186,9 +186,36 @@ def test_a_link_opens_its_cell(open_page, table):
     assert [card.split("  \n")[0] for card in cards(page)] == behind(red, "Tops", "Shirts")["product"].tolist()[:6]
 
 
-def test_a_link_to_a_class_that_there_is_not_opens_the_page(open_page):
-    page = open_page(matrix_true="Socks", matrix_called="Shirts", matrix_run="gone", matrix_tab="Nowhere")
+def test_a_link_to_a_class_that_there_is_not_opens_the_page_and_says_so(open_page):
+    page = open_page(matrix_true="Socks", matrix_called="Shirts", matrix_tab="Nowhere")
     assert not page.exception and page.selectbox("matrix_true").value is None
+    assert [warning.value for warning in page.warning] == ["No class of these predictions: Socks."]
+
+
+def test_the_address_carries_the_id_of_the_run_even_of_the_default(page):
+    assert page.query_params["matrix_run"] == "shipped"
+    page.selectbox("matrix_run").set_value("older").run()
+    assert page.query_params["matrix_run"] == "older"
+
+
+def test_a_run_that_is_not_here_is_named_and_stays_in_the_address_until_another_choice(open_page):
+    page = open_page(matrix_run="gone")
+    assert [warning.value for warning in page.warning] == ["This run is not here: gone. Shown instead: Run shipped."]
+    page.selectbox("matrix_order").set_value("size").run()
+    assert page.query_params["matrix_run"] == "gone" and page.warning
+    page.selectbox("matrix_run").set_value("older").run()
+    assert page.query_params["matrix_run"] == "older" and not page.warning
+
+
+def test_an_address_that_changes_while_the_page_is_open_is_followed(page, table):
+    choose(page, "Tops", "Shirts")
+    assert page.query_params["matrix_called"] == "Shirts"
+    page.selectbox("matrix_run").set_value("older").run()
+    assert page.selectbox("matrix_true").value is None and "matrix_true" not in page.query_params
+    page.query_params.update({"matrix_run": "shipped", "matrix_true": "Tops", "matrix_called": "Shirts"})
+    page.run()
+    assert page.selectbox("matrix_run").value == "shipped"
+    assert [card.split("  \n")[0] for card in cards(page)] == behind(table, "Tops", "Shirts")["product"].tolist()[:6]
 
 
 def test_without_a_cell_the_most_frequent_mistakes_lead_to_theirs(page, table):
@@ -407,7 +434,10 @@ def test_a_photo_opens_in_classify_with_its_label_and_a_way_back(
     assert app.title[0].value == "Classify" and not app.exception
     assert "True class: **Tops**" in [markdown.value for markdown in app.markdown]
     back = app.get("page_link")[0].proto
-    assert back.page == "Confusion_matrix" and back.query_string == "matrix_true=Tops&matrix_called=Shirts"
+    assert (
+        back.page == "Confusion_matrix"
+        and back.query_string == "matrix_true=Tops&matrix_called=Shirts&matrix_run=shipped"
+    )
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """The training history page as a script: selection, overlay, live, missing and broken runs, and its numbers against the files."""
 
 import csv
+import io
 import json
 import os
 import shutil
@@ -9,10 +10,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from PIL import Image
 from scipy.stats import binomtest
 from streamlit.testing.v1 import AppTest
 
 from core.artifacts import training
+from core.artifacts.run import sha256_of
 from core.settings import RUNS_FOLDER
 from core.ui.history import runs as chooser
 from tests.conftest import ROOT
@@ -332,6 +335,31 @@ def test_a_stage_names_the_photos_it_taught_with_a_paired_test(runs):
     assert row["p"] == (f"{p:.3f}" if p >= 0.001 else "< 0.001")
     photos = table_with(page, "probability")
     assert len(photos) == better and len(photos["probability"].iloc[0]) == 4 and quiet(page)
+
+
+def heat_maps_of(folder: str, photo: bytes) -> None:
+    """A page of nothing but a photo's heat maps before and after the second stage."""
+    from core.artifacts.run import Run
+    from core.ui.history.stages import _heat_maps
+
+    run = Run.load(folder)
+    _heat_maps(photo, (run.after_stage(1), run.after_stage(2)), ("Tops", "Tshirts"))
+
+
+@pytest.mark.parametrize("kept", [("1", "2"), ("2",)])
+def test_a_photo_has_heat_maps_before_and_after_a_stage_where_the_weights_of_both_were_kept(random_run, tmp_path, kept):
+    weights, files = random_run.path("model.safetensors"), {}
+    for number in kept:
+        copy = tmp_path / f"network_stage{number}.safetensors"
+        copy.write_bytes(weights.read_bytes())
+        files[copy.name] = sha256_of(copy)
+    (tmp_path / "manifest.json").write_text(json.dumps(random_run.manifest | {"files": files}))
+    photo = io.BytesIO()
+    Image.new("RGB", (60, 80), "teal").save(photo, "JPEG")
+    page = AppTest.from_function(heat_maps_of, args=(str(tmp_path), photo.getvalue()), default_timeout=60).run()
+    said = ["Before: predicted as Tops", "After: predicted as T-shirts"] if len(kept) == 2 else []
+    assert [caption.value.replace("\\", "") for caption in page.caption] == said and not page.exception
+    assert len(page.get("imgs") or page.get("image")) == len(said)
 
 
 def test_repeats_of_a_recipe_are_offered_and_shown_as_a_group(runs):

@@ -28,15 +28,17 @@ Row = dict[str, Any]
 Progress = Callable[[int], None]
 
 
-def answers(classifier: Classifier, photos: dict[str, PhotoFile]) -> pd.DataFrame:
+def answers(classifier: Classifier, photos: dict[str, PhotoFile], of: str) -> pd.DataFrame:
     """Predictions as `core.bulk.table.table`; photos new in this session are classified now, with a progress bar.
 
-    With a row for each garment, a photo in which none is found keeps a row of its own.
+    Args:
+        classifier: the session's.
+        photos: by an id.
+        of: PHOTOS, or GARMENTS; a photo in which none is found keeps a row of its own.
     """
     rows: dict[str, Row] = _kept("photos", classifier, photos)
-    one_by_one = classifier.finds and _rows_wanted() == GARMENTS
     _work("Classifying", photos, rows, partial(_classify, classifier))
-    if not one_by_one:
+    if of == PHOTOS:
         return table(rows[key] for key in photos)
     found: dict[str, list[Row]] = _kept("garments", classifier, photos)
     readable = {key: photo for key, photo in photos.items() if not rows[key]["error"]}
@@ -44,7 +46,10 @@ def answers(classifier: Classifier, photos: dict[str, PhotoFile]) -> pd.DataFram
     return table(garment for key in photos for garment in found.get(key) or [rows[key]])
 
 
-def _rows_wanted() -> str:
+def rows_wanted(classifier: Classifier) -> str:
+    """What the visitor wants a row of: PHOTOS or GARMENTS."""
+    if not classifier.finds:
+        return PHOTOS
     return one_of(
         "Rows",
         [PHOTOS, GARMENTS],

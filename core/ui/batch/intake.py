@@ -30,19 +30,27 @@ def photos() -> dict[str, PhotoFile]:
 def upload() -> None:
     """Take in what was dropped since the last run, name what is left out, and show the field for more."""
     _take_in()
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    empty = not photos()  # the field is large then
+    with st.container(horizontal=not empty, vertical_alignment="center", key="batch-field" if empty else None):
         source = st.segmented_control(
-            "Upload", [FILES, FOLDER], default=FILES, required=True, key="batch_source", label_visibility="collapsed"
+            "Upload",
+            [FILES, FOLDER],
+            default=FILES,
+            required=True,
+            key="batch_source",
+            label_visibility="collapsed",
+            width="content",
         )
-        if photos():
+        st.file_uploader(
+            "A folder of photos" if source == FOLDER else "Photos of clothes, or zip files of them",
+            type=TYPES,
+            accept_multiple_files="directory" if source == FOLDER else True,
+            key=_uploader_key(source),
+            label_visibility="collapsed",
+            width="stretch",
+        )
+        if not empty:
             st.button("Remove all photos", icon=":material/delete:", on_click=_remove_all)
-    st.file_uploader(
-        "A folder of photos" if source == FOLDER else "Photos of clothes, or zip files of them",
-        type=TYPES,
-        accept_multiple_files="directory" if source == FOLDER else True,
-        key=_uploader_key(source),
-        help=f"At most {MAX_PHOTOS} photos at once. They stay in this session and are never stored.",
-    )
     sandbox.start()
     for problem in st.session_state.get(PROBLEMS, []):
         st.error(told(problem), icon=":material/folder_zip:")
@@ -77,7 +85,8 @@ def _remove_all() -> None:
 def invite() -> None:
     """What to do on the empty page, and samples for visitors without photos."""
     st.info(
-        "Drop photos, a folder or a zip file above. Every photo is classified, those that need review first.",
+        f"Drop photos above, at most {MAX_PHOTOS:,}, as files, folders or zip files. Every photo is classified, those that need review "
+        "come first. Photos stay in this session and are never stored.",
         icon=":material/arrow_upward:",
     )
     st.button("Try samples", icon=":material/draw:", on_click=_use_samples)

@@ -34,8 +34,9 @@ from core.ui.markdown import literal, told
 from core.ui.session import shown_since
 from core.ui.shell import BATCH_PAGE
 
-ROW_HEIGHT = 64
-METRIC_WIDTH = 150
+ROW_HEIGHT, TABLE_HEIGHT = 64, 640  # points; more rows scroll
+METRIC_WIDTH, COUNTS_WIDTH = 118, 390  # points
+FILTER_WIDTH = 160  # points: two stand side by side on a phone
 FEW_ERRORS, ERRORS_HEIGHT = 4, 240  # more than these scroll
 MOST_STYLED = 100_000  # cells
 MOST_ERRORS = 200  # listed on the page; the export has all of them
@@ -44,7 +45,7 @@ OPENED, CLICK = "batch_opened", "batch_open_click"
 
 
 def summary(answers: pd.DataFrame) -> None:
-    """How many rows there are, how many should be reviewed, and how many of each class there are."""
+    """How many rows there are, how many should be reviewed, and how many of each class there are, side by side."""
     good = answered(answers)
     figures = (
         ("Classified", len(good), None),
@@ -52,11 +53,11 @@ def summary(answers: pd.DataFrame) -> None:
         (OUT_OF_SCOPE, int(out_of_scope(good).sum()), "Photos that are probably not one of the classes."),
         ("Unreadable", len(answers) - len(good), None),
     )
-    with st.container(horizontal=True):  # two by two on a phone
-        for label, number, explanation in figures:
-            st.metric(label, number, help=explanation, width=METRIC_WIDTH)
     counts = Counter(name for name in predicted(good) if name != OUT_OF_SCOPE)
-    st.caption(" · ".join(f"{literal(class_name(name))} {photos}" for name, photos in counts.most_common()))
+    for label, number, explanation in figures:  # two by two on a phone
+        st.metric(label, number, help=explanation, width=METRIC_WIDTH)
+    said = " · ".join(f"{literal(class_name(name))} {photos}" for name, photos in counts.most_common())
+    st.caption(said, width=COUNTS_WIDTH)
 
 
 def unreadable(answers: pd.DataFrame) -> None:
@@ -98,7 +99,7 @@ def filtered(answers: pd.DataFrame) -> pd.DataFrame:
 
 def _choice(label: str, key: str, options: list[str]) -> list[str]:
     return st.multiselect(
-        label, options, format_func=class_name, key=key, bind="query-params", placeholder=ALL, width=200
+        label, options, format_func=class_name, key=key, bind="query-params", placeholder=ALL, width=FILTER_WIDTH
     )
 
 
@@ -112,6 +113,7 @@ def answers_table(answers: pd.DataFrame, shown: pd.DataFrame, photos: dict[str, 
         _in_grey(columns),
         hide_index=True,
         row_height=ROW_HEIGHT,
+        height="content" if len(shown) * ROW_HEIGHT < TABLE_HEIGHT else TABLE_HEIGHT,
         placeholder="",
         column_order=["open", *columns.columns.drop("open")],
         column_config={
@@ -119,7 +121,7 @@ def answers_table(answers: pd.DataFrame, shown: pd.DataFrame, photos: dict[str, 
                 "Open", type="tertiary", on_click=_opened, args=(shown.index.tolist(),), key=CLICK, width="small"
             ),
             "thumbnail": st.column_config.ImageColumn("Photo", width="small"),
-            "status": st.column_config.TextColumn("Status"),
+            "status": st.column_config.TextColumn("Status", width=120),
             "class": st.column_config.TextColumn("Class", help="Out of scope: what the photo looks like."),
             "probability": st.column_config.ProgressColumn("Probability", format="percent", min_value=0, max_value=1),
             "next": st.column_config.TextColumn("Next class", help="The second most probable class."),

@@ -117,7 +117,7 @@ def heat_controls(labels: LabelSet) -> HeatSettings:
         "Explain",
         [TOP_PREDICTION, *labels.names],
         key="explain",
-        format_func=class_name,
+        format_func=_choice,
         bind="query-params",
         disabled=not shown,
     )
@@ -125,7 +125,7 @@ def heat_controls(labels: LabelSet) -> HeatSettings:
         "Compare with",
         [NONE, *(other for other in labels.names if other != name)],
         key="against",
-        format_func=class_name,
+        format_func=_choice,
         bind="query-params",
         disabled=not shown,
         help="Shows where the evidence differs: blue for the class explained, red for the class it is compared with.",
@@ -140,6 +140,10 @@ def heat_controls(labels: LabelSet) -> HeatSettings:
         None if name in (None, TOP_PREDICTION) else name,
         None if against in (None, NONE) else against,
     )
+
+
+def _choice(option: str) -> str:
+    return option.capitalize() if option in (TOP_PREDICTION, NONE) else class_name(option)
 
 
 def proposal_control() -> bool:

@@ -6,12 +6,13 @@ import streamlit as st
 
 from core.errors import GarmentError
 from core.images.decode import Photo
-from core.images.region import iou
+from core.images.region import Region, iou
 from core.inference.classifier import Answer, Classifier, Found, found_at
 from core.ui.classify import boxes
 from core.ui.markdown import told
 
 SEVERAL = 2  # garments from which on boxes are proposed without a click
+SAME_PICTURE = 0.7  # intersection over union from which on a box shows nothing else than the whole photo
 SAME = 0.5  # intersection over union from which on a box stands for a garment already
 
 
@@ -43,8 +44,17 @@ def known_garments(classifier: Classifier, photo: Photo) -> list[Found]:
     return [garment for garment in found if all(iou(garment.region, other) < SAME for other in taken)]
 
 
-def propose(classifier: Classifier, photo: Photo, whole: Answer) -> None:
-    """Once for each photo, box its garments where the whole of it is out of scope or shows several."""
+def propose(classifier: Classifier, photo: Photo, whole: Answer, seen: Region) -> None:
+    """Once for each photo, box its garments where it shows several, or where the whole of it is out of scope.
+
+    One box of almost all that the network saw of the photo is left out: what is refused as a whole is not named in a box.
+
+    Args:
+        classifier: the session's.
+        photo: itself.
+        whole: the answer to all of it.
+        seen: what the network saw of it, which is all but a uniform border.
+    """
     proposed: set[str] = st.session_state.setdefault("proposed", set())
     if photo.sha256 in proposed:
         return
@@ -52,7 +62,8 @@ def propose(classifier: Classifier, photo: Photo, whole: Answer) -> None:
     if boxes.boxes(photo.sha256):
         return
     garments = garments_in(classifier, photo)
-    if len(garments) >= SEVERAL or (garments and not whole.in_scope):
+    one = not whole.in_scope and len(garments) == 1 and iou(garments[0].region, seen) < SAME_PICTURE
+    if one or len(garments) >= SEVERAL:
         _box(photo, garments)
 
 

@@ -17,7 +17,7 @@ from core.ui.handover import LabelledPhoto, Wanted, arriving
 from core.ui.markdown import told
 
 SAMPLE_PARAMETER, PHOTOS_PARAMETER = "sample", "photos"  # of the page's address
-SMALL = 106  # points: width of the field beside the title
+SMALL = 93  # points: width of the field beside the title
 ASSETS = Path(__file__).parent / "assets"
 STYLE = f"<style>{(ASSETS / 'page.css').read_text(encoding='utf-8')}</style>"
 

@@ -10,7 +10,7 @@ from core.errors import InvalidRegion
 from core.images.region import clamp, parse_roi
 from core.inference.classifier import Classifier
 from core.inference.faithfulness import DeletionCurve, deletion_curve
-from core.inference.verdict import class_name
+from core.inference.verdict import class_name, rounded
 from core.ui.classify import boxes, compare, feedback, neighbours
 from core.ui.classify.viewer import Shown
 from core.ui.markdown import told
@@ -30,6 +30,7 @@ ICONS = {
     TYPE: ":material/keyboard_alt:",
 }
 CURVES = 100  # of a session
+NAMED_SHARE = 0.2  # of the photo hidden, at which the deletion curve is put in words
 PANEL, TYPED, NOT_TYPED = "panel", "typed_box", "typed_box_problem"
 
 
@@ -48,8 +49,14 @@ def curve_if_asked(classifier: Classifier, shown: Shown) -> DeletionCurve | None
     return kept[key]
 
 
-def panels(run: Run, shown: Shown) -> None:
-    """A row of choices, and below it what was chosen."""
+def panels(run: Run, shown: Shown, curve: DeletionCurve | None) -> None:
+    """A row of choices, and below it what was chosen.
+
+    Args:
+        run: the one that answers.
+        shown: the photo looked at.
+        curve: of `curve_if_asked`.
+    """
     st.pills(
         "More about this box",
         PANELS,
@@ -62,19 +69,21 @@ def panels(run: Run, shown: Shown) -> None:
         neighbours.nearest(run, seen.reading)
     elif panel == COMPARE:
         compare.candidates(shown.labels, shown.photo, seen, shown.heat)
-    elif panel == FAITHFULNESS:
-        _faithfulness(shown)
+    elif panel == FAITHFULNESS and curve:
+        _faithfulness(shown, curve)
     elif panel == MISTAKE:
         feedback.correct(run, shown.photo, seen.mark, seen.answer)
     elif panel == TYPE:
         _type_a_box(shown)
 
 
-def _faithfulness(shown: Shown) -> None:
+def _faithfulness(shown: Shown, curve: DeletionCurve) -> None:
     name, _ = shown.heat.classes(shown.selected.answer.label)
+    before, after = (rounded(curve.probabilities[i]) for i in (0, curve.hidden.index(NAMED_SHARE)))
     st.caption(
-        f"The curve beside the heat map shows the probability of {class_name(name)} as the hottest places of the photo are hidden first. "
-        "The faster it falls, the more the network relied on what the heat map shows."
+        f"The curve beside the heat map shows the probability of {class_name(name)} as the photo is hidden, the hottest places first. "
+        "The faster it falls, the more the network relied on what the heat map shows. "
+        f"Hiding the hottest {NAMED_SHARE:.0%} changes {class_name(name)} from {before} to {after}."
     )
 
 

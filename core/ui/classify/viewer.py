@@ -24,7 +24,7 @@ from core.inference.attributes import in_words
 from core.inference.classifier import Answer, Found, Reading
 from core.inference.faithfulness import DeletionCurve
 from core.inference.postprocess import Controls
-from core.inference.verdict import class_name, group_name, rounded, verdict
+from core.inference.verdict import class_name, group_name, verdict
 from core.plots.heatmap import colours
 from core.plots.palette import BAD, GOOD, WARN, group_colour
 from core.stopwatch import timed
@@ -38,7 +38,7 @@ MAP_SIDE = 64  # pixels of a heat map's longer side as it is sent; the network's
 LEVELS = {"High confidence": GOOD, "Medium confidence": WARN, "Low confidence": BAD}
 SUBMIT = "Update the app with this drawing"  # the canvas's name of its button
 VIEWER = "viewer"
-NAMED_SHARE = 0.2  # of the photo hidden, at which the deletion curve is put in words
+LEAST_SHOWN = 0.001  # of a probability; below it a bar says that it is less, since nothing is impossible
 _viewer = components.component(
     "photo_viewer",
     html=(ASSETS / "viewer.html").read_text(encoding="utf-8"),
@@ -171,6 +171,7 @@ def _mark(seen: Seen, shown: Shown) -> dict[str, Any]:
         "headline": words.headline,
         "probability": words.probability,
         "short": words.short if answer.in_scope else OUT_OF_SCOPE,
+        "listed": words.headline if answer.in_scope else OUT_OF_SCOPE,
         "confidence": words.confidence,
         "level": LEVELS.get(words.confidence),
         "line": in_words(answer.attributes),
@@ -183,7 +184,7 @@ def _mark(seen: Seen, shown: Shown) -> dict[str, Any]:
                 "label": name,
                 "name": class_name(name),
                 "share": share,
-                "value": f"{share:.1%}",
+                "value": f"{share:.1%}" if share >= LEAST_SHOWN else f"<{LEAST_SHOWN:.1%}",
                 "colour": group_colour(labels.group_of(name)),
             }
             for name, share in answer.ranking
@@ -240,13 +241,11 @@ def _base64(values: np.ndarray) -> str:
 
 
 def _curve(curve: DeletionCurve | None, name: str) -> dict[str, Any] | None:
-    """The deletion curve with its number, and what it means at one place."""
+    """The deletion curve with its number."""
     if curve is None:
         return None
-    title = f"Faithfulness: {curve.area:.2f}"
-    before, after = (rounded(curve.probabilities[i]) for i in (0, curve.hidden.index(NAMED_SHARE)))
-    change = f"Hiding the hottest {NAMED_SHARE:.0%} changes {class_name(name)} from {before} to {after}."
-    place = "" if curve.percentile is None else f", percentile {curve.percentile:.0f} among the test photos"
-    text = f"Area under the deletion curve{place}; 0 is best. {change}"
+    title = f"Deletion area {curve.area:.2f}"
+    place = "" if curve.percentile is None else f"Percentile {curve.percentile:.0f} of the test photos. "
+    text = f"{place}Lower is better."
     points = [*zip(curve.hidden, curve.probabilities, strict=True)]
-    return {"points": points, "title": title, "text": text, "alt": f"{title}. {text}"}
+    return {"points": points, "title": title, "text": text, "alt": f"{title} for {class_name(name)}. {text}"}

@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from core.images.region import Region
+from core.images.region import Region, Size
 from core.inference.classifier import Classifier, Reading
 from core.inference.postprocess import Controls
 from core.ui import handover, session, shell, waiting
@@ -69,17 +69,26 @@ def _photo(
         strip(answers, sha256)
     _do_left(classifier, sha256)
     if proposing:
-        garments.propose(classifier, photo, classifier.answer(wholes[[*everywhere].index(sha256)]))
+        whole = wholes[[*everywhere].index(sha256)]
+        garments.propose(classifier, photo, classifier.answer(whole), _framed(photo.size, whole))
     seen = _seen(classifier, sha256, boxes.marked(sha256), controls, top_k)
     selected = next(item for item in seen if item.mark.number == boxes.selected(sha256).number)
     offers = garments.known_garments(classifier, photo)
     shown = Shown(photo, seen, selected, classifier.labels, controls, heat, offers)
-    viewer(shown, panels.curve_if_asked(classifier, shown), _acts_done)
+    curve = panels.curve_if_asked(classifier, shown)
+    viewer(shown, curve, _acts_done)
     if problem := st.session_state.pop("box_problem", None):
         st.toast(told(problem), icon=":material/crop_free:")
-    panels.panels(classifier.run, shown)
+    panels.panels(classifier.run, shown, curve)
     export.downloads(classifier, shown, answers)
     waiting.speed()
+
+
+def _framed(size: Size, reading: Reading) -> Region:
+    """What the network saw of a photo, in its pixels."""
+    left, top, right, bottom = reading.frame
+    width, height = size
+    return Region(round(left * width), round(top * height), round(right * width), round(bottom * height))
 
 
 def _seen(classifier: Classifier, sha256: str, marked: list[Marked], controls: Controls, top_k: int) -> list[Seen]:

@@ -16,8 +16,9 @@ from core.artifacts.labels import LabelSet
 from core.inference.verdict import class_name
 from core.plots import confusion as figures
 from core.plots.confusion import View
+from core.ui import address
 from core.ui.choice import one_of
-from core.ui.confusion.source import Selection, Source
+from core.ui.confusion.source import CELL, Selection, Source
 from core.ui.markdown import literal
 
 LAST_SOURCE = "matrix_last_source"  # where the session keeps the key of what it analysed last
@@ -58,6 +59,8 @@ def _end(message: str) -> None:
 def controls(source: Source, counts: np.ndarray) -> View:
     """Which cell is chosen (by click, by keyboard here, or by link), what the cells show, and in which order."""
     labels = source.predictions.labels
+    _adopt_cell(labels)
+    st.html("<style>.st-key-matrix_show [role=radio] {min-height: 2.4rem}</style>")  # as high as the lists beside it
     with st.container(horizontal=True, vertical_alignment="bottom"):
         true, called = (
             st.selectbox(
@@ -66,11 +69,12 @@ def controls(source: Source, counts: np.ndarray) -> View:
                 index=None,
                 format_func=class_name,
                 key=key,
-                bind="query-params",
+                on_change=address.chosen,
+                args=CELL,
                 placeholder="Any",
                 width=140,
             )
-            for title, key in (("True class", "matrix_true"), ("Predicted class", "matrix_called"))
+            for title, key in zip(("True class", "Predicted class"), CELL, strict=True)
         )
         by = one_of(
             "Show",
@@ -86,8 +90,23 @@ def controls(source: Source, counts: np.ndarray) -> View:
         diagonal = st.toggle(
             "Correct", value=True, key="matrix_diagonal", bind="query-params", help="Show the diagonal."
         )
+    address.write({key: class_name(name) if name else "" for key, name in zip(CELL, (true, called), strict=True)})
     cell = (labels.index(true), labels.index(called)) if true and called else None
     return View(confusion.class_order(counts, labels, order), by, diagonal, cell, st.context.theme.type or "light")
+
+
+def _adopt_cell(labels: LabelSet) -> None:
+    """Take over the cell of an address that this session did not write: a link, a reload, or the browser's way back."""
+    asked = address.asked(*CELL, arrived=CELL[0] not in st.session_state)
+    if asked is None:
+        return
+    names = dict(zip(labels.names, class_names(labels), strict=True))
+    found = {key: address.by_id_or_name(given, names) for key, given in asked.items()}
+    for key, name in found.items():
+        st.session_state[key] = name
+    unknown = [given for key, given in asked.items() if given and not found[key]]
+    if unknown:
+        st.warning(f"No class of these predictions: {literal(', '.join(unknown))}.", icon=":material/link_off:")
 
 
 def matrix(counts: np.ndarray, source: Source, view: View) -> None:
@@ -166,19 +185,18 @@ def _choose_clicked(names: tuple[str, ...]) -> None:
 def choose_cell(true: str, called: str) -> None:
     """Choose a cell by class names, or clear it if it is chosen already; for callbacks."""
     state = st.session_state
-    chosen_already = (state["matrix_true"], state["matrix_called"]) == (true, called)
-    state["matrix_true"], state["matrix_called"] = (None, None) if chosen_already else (true, called)
-
-
-def clear_cell() -> None:
-    """Clear the chosen cell; for callbacks, or before `controls`."""
-    st.session_state["matrix_true"] = st.session_state["matrix_called"] = None
+    chosen_already = tuple(state[key] for key in CELL) == (true, called)
+    for key, name in zip(CELL, (true, called), strict=True):
+        state[key] = None if chosen_already else name
+    address.chosen(*CELL)
 
 
 def clear_cell_of_other(source: Source) -> None:
     """Clear a cell or lasso that was chosen in other predictions; to be called before `controls`."""
     if st.session_state.get(LAST_SOURCE, source.key) != source.key:
-        clear_cell()
+        for key in CELL:
+            if key in st.session_state:
+                st.session_state[key] = None
         st.session_state.pop(LASSO, None)
         st.query_params.pop(LASSO, None)
     st.session_state[LAST_SOURCE] = source.key

@@ -1,6 +1,6 @@
 """The confusion page's sidebar: which predictions to analyse, and which of their rows.
 
-What a link should carry is bound to the URL, under keys that begin with `matrix_`.
+What a link should carry stands in the address, under keys that begin with `matrix_`.
 """
 
 from __future__ import annotations
@@ -41,10 +41,13 @@ from core.images import sandbox
 from core.images.dataset import PhotoFiles, catalogue_path
 from core.inference.verdict import group_name
 from core.settings import TEST_SETS, runs_folder
-from core.ui import markdown, session
+from core.ui import address, markdown, session
 from core.ui.thumbnails import catalogue
 from core.ui.waiting import turn
 
+RUN = "matrix_run"  # the chosen run's id: key of the choice, and query parameter
+UNKNOWN = "matrix_unknown"  # the id of the address that is not here
+CELL = ("matrix_true", "matrix_called")  # the chosen cell's classes: keys of the lists, and query parameters
 OWN = "own"  # the choice of run that stands for the visitor's own test set
 OWN_SOURCE = "matrix_own_source"  # where the session keeps it
 OWN_HELD = "matrix_own_held"
@@ -108,19 +111,57 @@ def choose_source() -> Source:
     if not names:
         _end("There is no run yet. Train one with `python -m train` to see its test predictions here.")
     first = _first_choice(runs)  # the default: with an index beside it Streamlit warns of a choice made by `_keep`
+    adopted = _adopt_address(names, first)
     with above:
         chosen = st.selectbox(
             "Run",
             sorted(names, key=lambda key: key != first),
             format_func=lambda key: names[key],
-            key="matrix_run",
-            bind="query-params",
+            key=RUN,
+            on_change=_another_run,
         )
+    _write_address(chosen, adopted)
+    _warn_of_unknown(names[chosen])
     if chosen == OWN and own:
         for note in own.predictions.notes:
             st.caption(f":material/info: {markdown.literal(note)}")
         return own
     return run_source(next(run for run in runs if run.run_id == chosen))
+
+
+def _adopt_address(names: dict[str, str], first: str) -> bool:
+    """Take over the run of an address that this session did not write; whether it did so."""
+    asked = address.asked(RUN, arrived=RUN not in st.session_state)
+    given = asked[RUN] if asked else ""
+    if asked:
+        st.session_state[RUN] = address.by_id_or_name(given, names) or first
+        st.session_state[UNKNOWN] = "" if not given or address.by_id_or_name(given, names) else given
+    elif st.session_state[RUN] not in names:  # it has vanished meanwhile
+        st.session_state[RUN] = first
+    return asked is not None
+
+
+def _another_run() -> None:
+    st.session_state[UNKNOWN] = ""
+    address.chosen(RUN)
+
+
+def _write_address(chosen: str, adopted: bool) -> None:
+    """Name the chosen run in the address, or the one asked for that is not here; the cell of another run goes in the same step."""
+    named = st.session_state.get(UNKNOWN) or chosen
+    left = () if adopted or st.query_params.get(RUN) == named else CELL
+    address.write({RUN: named, **dict.fromkeys(left, "")})
+
+
+def _warn_of_unknown(shown: str) -> None:
+    unknown = st.session_state.get(UNKNOWN)
+    if unknown == OWN:
+        st.warning("A link cannot carry an own test set. Upload it again in the sidebar.", icon=":material/link_off:")
+    elif unknown:
+        st.warning(
+            f"This run is not here: {markdown.literal(unknown)}. Shown instead: {markdown.literal(shown)}.",
+            icon=":material/link_off:",
+        )
 
 
 def _left_out(folder: Path, message: str) -> str:
@@ -134,7 +175,7 @@ def _left_out(folder: Path, message: str) -> str:
 
 
 def names_of(runs: Sequence[Run]) -> dict[str, str]:
-    """Run id to what to call the run (the URL tells runs apart by this)."""
+    """Run id to what to call the run."""
     return distinct_names({run.run_id: run.name for run in runs})
 
 
@@ -231,7 +272,8 @@ def _keep(make: Callable[[], Source]) -> None:
         st.session_state[OWN_ERROR] = str(error)
     else:
         st.session_state[OWN_ERROR] = None
-        st.session_state["matrix_run"] = OWN
+        st.session_state[RUN] = OWN
+        _another_run()
 
 
 def _expected_labels(runs: Sequence[Run]) -> LabelSet:

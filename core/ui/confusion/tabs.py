@@ -18,7 +18,7 @@ from core.errors import GarmentError
 from core.inference.verdict import class_name
 from core.plots import confusion as figures
 from core.plots.confusion import View
-from core.ui import shell
+from core.ui import address, shell
 from core.ui.choice import one_of
 from core.ui.confusion import cell, cohorts, elsewhere, embedding, review, slicing
 from core.ui.confusion.matrix import CHART_CONFIG, choose_cell, class_names, controls, grid, matrix
@@ -27,6 +27,7 @@ from core.ui.confusion.source import Selection, Source, names_of, run_prediction
 from core.ui.markdown import literal, told
 
 MEASURES = {"recall": "Recall", "precision": "Precision", "f1": "F1"}
+WITH = "matrix_with"  # id of the run to compare with: key of the choice, and query parameter
 TARGETS = (0.95, 0.98, 0.99)
 COLUMNS = (9, 5)  # widths of a chart and of the photos beside it
 NOTICEABLE = 0.001  # of the calibration error: below this, temperature changed nothing
@@ -317,9 +318,7 @@ def comparison(source: Source, selection: Selection, view: View) -> None:
     if not others:
         st.caption("There is no other run with predictions to compare with.")
         return
-    other = st.selectbox(
-        "Compare with", list(others), format_func=called.__getitem__, key="matrix_with", bind="query-params"
-    )
+    other = _compared_with({run_id: called[run_id] for run_id in others})
     second = others[other]
     names = (called[source.run.run_id] if source.run else source.name, called[other])
     try:
@@ -351,6 +350,18 @@ def comparison(source: Source, selection: Selection, view: View) -> None:
         "p_second": "Confidence ",
     }
     photo_table(disagreements(compared, a, b, first_right=which == 0), source, titles)
+
+
+def _compared_with(names: dict[str, str]) -> str:
+    """The run chosen to compare with, by its id, which the address carries."""
+    asked = address.asked(WITH, arrived=WITH not in st.session_state)
+    wanted = asked[WITH] if asked else st.session_state[WITH]
+    st.session_state[WITH] = address.by_id_or_name(wanted, names) or next(iter(names))
+    chosen = st.selectbox(
+        "Compare with", list(names), format_func=names.__getitem__, key=WITH, on_change=address.chosen, args=(WITH,)
+    )
+    address.write({WITH: chosen})
+    return chosen
 
 
 def _comparable(source: Source, runs: list[Run]) -> tuple[dict[str, Predictions], dict[str, str]]:

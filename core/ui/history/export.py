@@ -12,13 +12,14 @@ from core.ui.choice import one_of
 from core.ui.history.widgets import PICTURES, csv_button
 
 
-def export(training: Training, found: list[Training], stages: pd.DataFrame) -> None:
-    """What can be exported of a training."""
+def export(parts: list[Training], found: list[Training], stages: pd.DataFrame) -> None:
+    """What can be exported of a training, the last of the parts; the others are those it continued from."""
+    training = parts[-1]
     with st.popover("Export", icon=":material/download:"):
         for kind, mime in (("PDF", "application/pdf"), ("HTML", "text/html")):
             st.download_button(
                 f"Report ({kind})",
-                lambda kind=kind: _report(training, found, kind),
+                lambda kind=kind: _report(parts, found, kind),
                 f"{training.run_id}.{kind.lower()}",
                 mime,
                 key=f"report-{kind}",
@@ -31,13 +32,13 @@ def export(training: Training, found: list[Training], stages: pd.DataFrame) -> N
         one_of("Format of charts", list(PICTURES), "SVG", "picture", help="Save a chart with the camera in its corner.")
 
 
-def _report(training: Training, found: list[Training], kind: str) -> str | bytes:
+def _report(parts: list[Training], found: list[Training], kind: str) -> str | bytes:
     """The report as a file; made when it is asked for, since matplotlib takes a second to load."""
     from core.plots.report import html_report, report
     from core.plots.report_pdf import pdf_report
 
     published = next((other for other in found if other.is_published), None)
-    blocks = report(training, published, _photos())
+    blocks = report(parts[-1], published, _photos(), parts[:-1])
     return html_report(blocks) if kind == "HTML" else pdf_report(blocks)
 
 

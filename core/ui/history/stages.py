@@ -6,17 +6,24 @@ from typing import Any
 
 import pandas as pd
 import streamlit as st
+from PIL import Image
 
 from core.analysis import history
 from core.analysis import stages as analysis
 from core.analysis import text as words
 from core.analysis.comparison import Comparison, compare
 from core.artifacts.predictions import Predictions
+from core.artifacts.run import Run
 from core.artifacts.training import Training
-from core.errors import InvalidData
+from core.errors import GarmentError, InvalidData
 from core.images.dataset import PhotoFiles, catalogue_path
+from core.images.decode import decode_photo
+from core.images.encode import data_url, jpeg
+from core.inference.classifier import Classifier
+from core.inference.verdict import class_name
 from core.plots import history as figures
-from core.settings import DATA
+from core.plots.heatmap import overlay
+from core.settings import DATA, DEFAULTS
 from core.ui.handover import open_in_classify
 from core.ui.history.predictions import predictions_on_test_photos, stage_predictions
 from core.ui.history.widgets import table
@@ -25,6 +32,9 @@ from core.ui.shell import HISTORY_PAGE
 from core.ui.thumbnails import catalogue, thumbnail_url
 
 MOST_PHOTOS = 50  # rows of a list of photos
+HEAT_WIDTH = 180  # pixels of a photo with its heat map
+
+Networks = tuple[Run | None, Run | None]  # before and after; None where the weights were not kept
 
 
 def stage(training: Training) -> None:
@@ -49,7 +59,9 @@ def stage(training: Training) -> None:
     with left:
         table(by_class, list(by_class.columns))
     with right:
-        changed_photos(change, predictions, number - 1, number, f"changes-{training.run_id}-{number}")
+        run = training.run
+        networks = (run.after_stage(number - 1), run.after_stage(number)) if run else (None, None)
+        changed_photos(change, predictions, (number - 1, number), networks, f"changes-{training.run_id}-{number}")
 
 
 def _blocks(training: Training, number: int) -> None:
@@ -65,8 +77,11 @@ def _blocks(training: Training, number: int) -> None:
     )
 
 
-def changed_photos(change: Comparison, predictions: dict[int, Predictions], before: int, after: int, key: str) -> None:
+def changed_photos(
+    change: Comparison, predictions: dict[int, Predictions], compared: tuple[int, int], networks: Networks, key: str
+) -> None:
     """Photos that became correct or incorrect between two of the predictions, each to be opened in Classify."""
+    before, after = compared
     kinds = {f"Became correct ({change.only_b:,})": True, f"Became incorrect ({change.only_a:,})": False}
     kind = st.segmented_control("Photos", list(kinds), default=list(kinds)[0], required=True, key=f"{key}-kind")
     rows = analysis.changed_photos(change, predictions[before], predictions[after], kinds[kind]).head(MOST_PHOTOS)
@@ -100,10 +115,10 @@ def changed_photos(change: Comparison, predictions: dict[int, Predictions], befo
             "selection_mode": "single-row",
         },
     )
-    _open(event.selection.rows, rows, found, f"{key}-{kind}")
+    _open(event.selection.rows, rows, found, networks, f"{key}-{kind}")
 
 
-def _open(selected: list[int], rows: pd.DataFrame, found: dict[str, bytes], key: str) -> None:
+def _open(selected: list[int], rows: pd.DataFrame, found: dict[str, bytes], networks: Networks, key: str) -> None:
     if not found:
         st.caption(f"To see the photos, set `{DATA}` to the data set's zip or folder.")
         return
@@ -118,6 +133,42 @@ def _open(selected: list[int], rows: pd.DataFrame, found: dict[str, bytes], key:
     )
     if pressed and data:
         open_in_classify(f"{row['id']}.jpg", data, row["label"], HISTORY_PAGE)
+    if data:
+        _heat_maps(data, networks, (row["before"], row["after"]))
+
+
+def _heat_maps(data: bytes, networks: Networks, predicted: tuple[str, str]) -> None:
+    """Why the networks before and after predicted what they did, where the weights of both were kept."""
+    before, after = networks
+    if before is None or after is None:
+        return
+    with st.container(horizontal=True):
+        for when, run, label in zip(("Before", "After"), (before, after), predicted, strict=True):
+            try:
+                picture = _heat_map(run, run.facts.files[run.network], data, label)
+            except GarmentError as error:
+                st.warning(told(error), icon=":material/broken_image:")
+                return
+            with st.container(width=HEAT_WIDTH):
+                st.image(data_url(picture), width=HEAT_WIDTH, alt=f"{when}: heat map of {label}")
+                st.caption(f"{when}: predicted as {literal(class_name(label))}")
+
+
+@st.cache_data(max_entries=64, show_spinner="Making heat maps…")
+def _heat_map(_run: Run, sha256: str, data: bytes, label: str) -> bytes:
+    """A photo with the heat map of a class, as JPEG. Raises BrokenRun or UnreadablePhoto."""
+    classifier = _classifier(_run, sha256)
+    photo = decode_photo(data, at_least=classifier.enough)
+    image = photo.image.convert("RGB")
+    size = (2 * HEAT_WIDTH, round(2 * HEAT_WIDTH * image.height / image.width))
+    [reading] = classifier.read([(photo, None)])
+    heat = reading.heat(classifier.labels.index(label), size)
+    return jpeg(overlay(image.resize(size, Image.Resampling.LANCZOS), heat, DEFAULTS.opacity), 85)
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _classifier(_run: Run, sha256: str) -> Classifier:
+    return Classifier(_run, busy=True)
 
 
 def _photos() -> PhotoFiles | None:
@@ -153,7 +204,12 @@ def _test_photos(before: Training, after: Training, names: dict[str, str]) -> No
         st.caption(told(error))
         return
     st.markdown(literal(words.part_change_in_words(change, names[before.run_id], names[after.run_id])))
-    changed_photos(change, {1: first, 2: second}, 1, 2, f"part-{after.run_id}")
+    networks = (_with_network(before), _with_network(after))
+    changed_photos(change, {1: first, 2: second}, (1, 2), networks, f"part-{after.run_id}")
+
+
+def _with_network(training: Training) -> Run | None:
+    return training.run if training.run and training.run.has_network else None
 
 
 def repeats(training: Training, found: list[Training], choose_all: Any) -> None:

@@ -40,10 +40,11 @@ def bar(page: StreamlitPage, first: StreamlitPage, last: StreamlitPage) -> None:
         if page.title != title:
             st.switch_page({FIRST: first, LAST: last}.get(step.page, step.page), query_params=parameters)
     st.html(LARGE)
-    with st.bottom, st.container(key="tour"):
-        left, right = st.columns([2, 1], vertical_alignment="center")
-        left.markdown(f"**{step.title}** :gray[{number + 1} of {len(STEPS)}]  \n{literal(steps.words(step))}")
-        with right.container(horizontal=True, horizontal_alignment="right", gap="xsmall"):
+    with st.bottom, st.container(key="tour", horizontal=True, vertical_alignment="center", gap="medium", wrap=False):
+        st.markdown(
+            f"**{step.title}** :gray[{number + 1} of {len(STEPS)}]  \n{literal(steps.words(step))}", width="stretch"
+        )
+        with st.container(key="tour-buttons", horizontal=True, width="content", gap="xsmall"):
             _buttons(number)
         _scroll(key="tour-scroll", data={"step": number, "target": step.target}, height=1)
 

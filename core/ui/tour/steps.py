@@ -82,9 +82,7 @@ def _worst() -> dict[str, str]:
 
 def _worst_words() -> str:
     worst = _confused()
-    return (
-        f"{worst[2]}. The photos of this cell are beside the matrix." if worst else "This run has no mistakes to show."
-    )
+    return f"{worst[2]}. They are listed beside the matrix." if worst else "This run has no mistakes to show."
 
 
 STEPS = (

@@ -8,9 +8,10 @@ const STRAY = 5; // pixels; a pointer that moved less selects
 const LEAST_SIDE = 150, MOST_SIDE = 12000; // pixels of the photo's shorter and longer side on the page
 const LEAST_ROOM = 240; // pixels of height for the photo, however small the window
 const VERDICT_ROOM = 96; // pixels below the photo on a phone
-const WIDE = 700; // pixels of the page from which on the card stands beside the photo
+const WIDE = 700, LOW_WIDE = 520, LOW = 500; // pixels of the page from which on the card stands beside the photo, also in windows so low
 const RAIL = 58 + 2 * 16; // pixels of the tools and the gaps beside the photo
-const CARD = 0.27, LEAST_CARD = 250, MOST_CARD = 360; // share of the page, and pixels, that the photo leaves to the card
+const CARD = 0.27, LEAST_CARD = 250, MOST_CARD = 360; // share of the page, and pixels at the usual size of type, that the photo leaves to the card
+const TYPE = 15; // pixels: the usual size of type
 const LEAST_STAGE = 560, MAT = 96, GAP = 8; // pixels round the photo, and between two of them
 const BLEED = 16; // pixels on either side that a phone's photo takes of the page's margin
 const REACH = { mouse: 9, pen: 16, touch: 24 }; // pixels round a handle
@@ -159,12 +160,15 @@ class Viewer {
     if (!this.data) return;
     const frame = this.find(".frame"), stage = this.find(".stage"), rail = this.find(".rail");
     if (!rail.children.length) this.drawRail();
-    const wide = frame.clientWidth >= WIDE;
+    const wide = frame.clientWidth >= WIDE || (frame.clientWidth >= LOW_WIDE && window.innerHeight < LOW);
+    frame.toggleAttribute("data-wide", wide);
     const scroller = document.querySelector("[data-testid=stMain]");
     const top = frame.getBoundingClientRect().top + (scroller?.scrollTop ?? 0);
-    const below = wide ? 14 : VERDICT_ROOM + rail.offsetHeight + 8;
+    const bar = document.querySelector("[data-testid=stBottom]")?.offsetHeight ?? 0; // of presenter mode, whose type is larger too
+    const large = parseFloat(getComputedStyle(document.documentElement).fontSize) / TYPE;
+    const below = bar + (wide ? 14 : VERDICT_ROOM * large + rail.offsetHeight + 8);
     const room = Math.max(LEAST_ROOM, window.innerHeight - top - below);
-    const width = wide ? frame.clientWidth - RAIL - Math.min(MOST_CARD, Math.max(LEAST_CARD, frame.clientWidth * CARD)) : frame.clientWidth + 2 * BLEED;
+    const width = wide ? frame.clientWidth - RAIL - large * Math.min(MOST_CARD, Math.max(LEAST_CARD, frame.clientWidth * CARD)) : frame.clientWidth + 2 * BLEED;
     const ratio = this.data.photo.width / this.data.photo.height;
     const fitting = (across, down) => Math.min((width - GAP * (across - 1)) / across, ((room - GAP * (down - 1)) / down) * ratio);
     const stacked = this.twin && fitting(1, 2) > fitting(2, 1);
@@ -229,7 +233,7 @@ class Viewer {
     const offer = this.pointer && !this.drag && this.offerAt(...this.pointer);
     if (offer) drawn.push(this.shape(offer, "offer"));
     if (chosen?.box && this.mode !== "look" && (this.mode === "edit" || hasMouse()))
-      drawn.push(h("g", { style: `--colour:${chosen.colour}` }, ...this.handles(chosen.box).map(([, x, y]) => h("circle", { class: "handle", cx: Math.min(Math.max(x * w, 6), w - 6), cy: Math.min(Math.max(y * high, 6), high - 6), r: hasMouse() ? 5 : 8 }))));
+      drawn.push(h("g", { style: `--colour:${chosen.colour}` }, chosen.outline && this.shape({ box: chosen.box }, "frame-of-box"), ...this.handles(chosen.box).map(([, x, y]) => h("circle", { class: "handle", cx: Math.min(Math.max(x * w, 6), w - 6), cy: Math.min(Math.max(y * high, 6), high - 6), r: hasMouse() ? 5 : 8 }))));
     const band = this.drag?.band ?? this.local.drawn?.box;
     if (band) drawn.push(h("g", { style: `--colour:${this.data.next}` }, this.shape({ box: band }, this.drag ? "band" : "band waiting")));
     svg.replaceChildren(...drawn);
@@ -243,6 +247,13 @@ class Viewer {
     return [["lt", left, top], ["t", x, top], ["rt", right, top], ["r", right, y], ["rb", right, bottom], ["b", x, bottom], ["lb", left, bottom], ["l", left, y]];
   }
 
+  /** Where what is to be seen of a box lies: a garment's outline may be much smaller than its box. */
+  bounds({ box, outline }) {
+    if (!outline) return box;
+    const xs = outline.map(([x]) => x), ys = outline.map(([, y]) => y);
+    return [Math.min(...xs), Math.min(...ys), Math.max(...xs), Math.max(...ys)];
+  }
+
   drawChips() {
     const [w, high] = this.size, taken = [];
     const chips = this.boxes.map((mark) => {
@@ -253,7 +264,8 @@ class Viewer {
       return [chip, mark];
     });
     put(this.find(".chips"), chips.map(([chip]) => chip));
-    for (const [i, [, { box }]] of chips.entries()) {
+    for (const [i, [, mark]] of chips.entries()) {
+      const box = this.bounds(mark);
       const chip = this.find(".chips").children[i];
       const wide = chip.offsetWidth, tall = chip.offsetHeight;
       const left = Math.max(0, Math.min(box[0] * w, w - wide));
@@ -293,7 +305,7 @@ class Viewer {
     const list = others.length && h("ul", { class: "others" }, ...others.map((other) => h("li", {}, h("button", {
       class: "other", type: "button", "data-hold": `other${other.n}`, click: () => this.select(other.n),
     }, h("i", { class: "swatch", style: `--colour:${other.colour ?? "transparent"};${other.colour ? "" : "border:1px solid currentColor"}` }),
-      h("span", { class: "what" }, `${other.name}: ${other.headline}`), h("span", { class: "share" }, other.probability)))));
+      h("span", { class: "what" }, `${other.name}: ${other.listed}`), h("span", { class: "share" }, other.probability)))));
     put(this.find(".details"), [h("div", {}, bars, mark.groups.length > 1 && groups), h("div", { class: "legend" }), heat.of === mark.n && this.curve(heat.curve), list].filter(Boolean));
   }
 
@@ -505,7 +517,6 @@ class Viewer {
     drag.far ||= Math.hypot(event.clientX - drag.from[0], event.clientY - drag.from[1]) >= STRAY;
     if (!drag.far) return;
     if (drag.pen) {
-      this.play("mousemove", at);
       drag.band = [Math.min(drag.start[0], at[0]), Math.min(drag.start[1], at[1]), Math.max(drag.start[0], at[0]), Math.max(drag.start[1], at[1])];
       this.drawLines();
     } else if (drag.box) {
@@ -535,7 +546,10 @@ class Viewer {
     if (!drag || event.pointerId !== drag.pointer) return;
     const at = this.place(event);
     this.drag = null;
-    if (drag.pen) this.play("mouseup", drag.far ? at : drag.start);
+    if (drag.pen) {
+      if (drag.far) this.play("mousemove", at); // only now: a drag that passes its start and comes back leaves the canvas's rectangle displaced
+      this.play("mouseup", drag.far ? at : drag.start);
+    }
     if (!drag.far) return this.tap(at);
     if (drag.pen) {
       this.local.drawn = { box: drag.band, before: this.data.drawn };
