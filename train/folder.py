@@ -100,6 +100,10 @@ class Progress:
         self._one_writer = threading.Lock()
         self._told = own_heartbeat(folder, stages=stages, epochs=epochs)
 
+    def begin(self) -> None:
+        """Say that the trainer is at work; the first report of a step does not wait for that."""
+        write_heartbeat(self.folder, self._told)
+
     def update(self, now: bool = False, **fields: Any) -> None:
         """Change fields; the file follows at most every `heartbeat.INTERVAL` seconds unless `now`."""
         with self._one_writer:

@@ -237,7 +237,7 @@ class Trainer:
         if saved:
             self._restore(saved)
         if self.progress:
-            self.progress.update(now=True)
+            self.progress.begin()
         active = None
         with self.writer:
             for position in positions(self.recipe):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from core.analysis import history
+from core.artifacts.data_report import DataReport
 from core.artifacts.measures import Metrics
 from core.artifacts.run import Run
 from core.artifacts.training import Training, finished, read_training
@@ -153,7 +154,7 @@ def test_what_is_known_is_told(measured, published):
 
 
 def test_a_run_without_epochs_is_drawn_empty(measured):
-    empty = Training(measured.folder, "empty", measured.epochs.iloc[:0], {}, {}, None, Metrics(), {})
+    empty = Training(measured.folder, "empty", measured.epochs.iloc[:0], {}, DataReport(), None, Metrics())
     assert drawn(curves_figure([empty], ["Accuracy"], "Epoch", 0.5, True)) == {}
     assert len(gap_figure([empty]).data[0].x) == 0
 

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from PIL import Image
 
+from core.artifacts.data_report import DataReport
 from core.artifacts.measures import Metrics
 from core.artifacts.run import Run
 from core.artifacts.training import Training, finished, read_training
@@ -126,10 +127,10 @@ def test_what_is_unknown_is_not_made_up(published):
 
 def test_names_and_notes_are_shown_as_text(measured):
     notes = {"notes": ["<img src=x onerror=alert(1)>"]}
-    data = {"problems": ["<u>photo</u>"], "classes": {"<s>": {"train": 1}}}
+    data = DataReport(problems=("<u>photo</u>",), classes={"<s>": {"train": 1}})
     epochs = measured.epochs.assign(stage_name="<b>$x$")
     run = Run(measured.folder, measured.run.manifest | notes)
-    hostile = Training(measured.folder, "<script>alert(1)</script>", epochs, {"<b>": "<i>"}, data, run, Metrics(), {})
+    hostile = Training(measured.folder, "<script>alert(1)</script>", epochs, {"<b>": "<i>"}, data, run, Metrics())
     blocks = report(hostile)
     page = html_report(blocks)
     assert "<script>alert" not in page
