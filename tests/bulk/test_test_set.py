@@ -6,6 +6,7 @@ import zipfile
 import pytest
 from PIL import Image
 
+from benchmarks.fuzz_images import encoded
 from core.bulk.pipeline import A_TURN
 from core.bulk.test_set import (
     ZippedPhotos,
@@ -71,6 +72,15 @@ def test_the_table_holds_the_classifiers_own_predictions(folder, random_classifi
     for row in table.to_dict("records"):
         [answer] = random_classifier.predict([(folder / row["id"]).read_bytes()])
         assert {name: row[name] for name, _ in answer.ranking} == pytest.approx(dict(answer.ranking))
+
+
+@pytest.mark.parametrize(("name", "kind"), [("a.webp", "WEBP"), ("a.heic", "HEIF"), ("a.avif", "AVIF")])
+def test_photos_as_phones_write_them_count_like_the_others(folder, random_classifier, name, kind):
+    (folder / "Jeans" / name).write_bytes(encoded(Image.new("RGB", (60, 80), "navy"), kind, quality=90))
+    photos = photos_of_folder(folder, random_classifier.labels)
+    table, failures = classify_labelled(random_classifier, photos, lambda share: None)
+    assert not failures and len(table) == len(EXPECTED) + 1
+    assert dict(zip(table["id"], table["label"], strict=True))[f"Jeans/{name}"] == "Jeans"
 
 
 def test_progress_goes_to_1_batch_by_batch(folder, random_classifier):
