@@ -582,8 +582,9 @@ def test_history_has_what_the_machine_did_and_how_far_the_last_step_moved_the_we
     assert history["update_to_weight"].between(1e-9, 1).all()
 
 
-def test_the_heartbeat_carries_points_of_the_epoch_in_progress(undisturbed):
-    progress = json.loads((undisturbed / "progress.json").read_text())
+def test_the_heartbeat_carries_points_of_the_epoch_in_progress(tmp_path):
+    trainer(tmp_path).run()
+    progress = json.loads((tmp_path / "progress.json").read_text())
     steps, losses, accuracies = zip(*progress["points"], strict=True)
     assert steps[-1] == progress["step"] and losses[-1] == progress["train_loss"]
     assert list(steps) == sorted(steps) and all(0 <= accuracy <= 1 for accuracy in accuracies)
