@@ -21,7 +21,7 @@ test: $(VENV)/dev ## install what the tests need, then run them all
 coverage: $(VENV)/dev ## the same, slower: list the lines of core and train that no test reaches; fails below 90%
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --cov=core --cov=train --cov-report=term-missing:skip-covered --cov-fail-under=90
 
-test-benchmarks: $(VENV)/dev ## run every benchmark once, in small: two minutes
+test-benchmarks: $(VENV)/dev ## run every benchmark once, in small: ten minutes
 	$(BIN)/python -m pytest -n 2 -m benchmark tests/test_benchmarks_run.py
 
 lint: $(VENV)/dev ## check style and types and look for secrets, as the pre-commit hook does

@@ -1,4 +1,4 @@
-"""Every benchmark runs to its end, in small: `make test-benchmarks`, and so in CI. What they measure is nobody's claim here.
+"""Every benchmark runs to its end, in small: `make test-benchmarks`, and so on GitHub. What they measure is nobody's claim here.
 
 Some say by their exit code that a limit of time or memory does not hold, which depends on the machine; that is no failure here.
 """

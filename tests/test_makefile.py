@@ -19,12 +19,7 @@ def test_make_coverage_fails_below_90_percent_of_the_lines_and_ci_runs_what_a_de
     dry = subprocess.run(["make", "-n", "coverage"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert "--cov=core --cov=train" in dry and "--cov-fail-under=90" in dry
     commands = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
-    assert [line for line in commands if line.startswith("make")] == [
-        "make lint",
-        "make audit",
-        "make test",
-        "make test-benchmarks",
-    ]
+    assert [line for line in commands if line.startswith("make")] == ["make lint", "make audit", "make test"]
 
 
 def test_make_run_serves_the_dashboard_from_an_environment_that_is_there(tmp_path: Path):
