@@ -158,7 +158,7 @@ def payload(files: list[tuple[str, bytes]]) -> list:
 
 
 async def switch(page: Page, title: str) -> None:
-    await page.locator("[data-testid=stSidebarNav]").get_by_role("link", name=title, exact=True).click()
+    await page.get_by_role("link", name=title, exact=True).first.click()  # above or beside the page
     await expect(
         page.get_by_role("heading", name="Garment Lens" if title == "Home" else title, exact=True).first
     ).to_be_visible()

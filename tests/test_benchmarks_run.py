@@ -48,7 +48,7 @@ class Small(NamedTuple):
 
 IN_SMALL = {
     "bulk": [Small("20 40", {"ROUNDS": 1, "BATCHES": 2})],
-    "confusion_million": [Small("", {"ROWS": 2000, "FIRST_VIEWS": 1, "REPEATS": 1})],
+    "confusion_million": [Small("", {"ROWS": 2000, "MAPPED": 500, "FIRST_VIEWS": 1, "REPEATS": 1})],
     "decode": [Small("", {"ROUNDS": 1, "PHONE": [300, 400]})],
     "dispatch": [Small("", {"USERS": 2, "PHOTOS": 2, "LOOKING": 0.1})],
     "engines": [Small("--data catalogue.zip --photos 8 --chart chart.svg", {"ROUNDS": 1, "WARM_UP": 1, "PASSES": 1})],
