@@ -150,7 +150,7 @@ async def matrix(page: Page, address: str, seed: int, record: Record) -> None:
 async def home(page: Page, address: str, seed: int, record: Record) -> None:
     """Back to the first page."""
     await switch(page, "Home")
-    await expect(page.get_by_text("Classified and explained in").first).to_be_visible()
+    await expect(page.get_by_text("with picture and heat map").first).to_be_visible()
 
 
 def payload(files: list[tuple[str, bytes]]) -> list:
@@ -160,7 +160,7 @@ def payload(files: list[tuple[str, bytes]]) -> list:
 async def switch(page: Page, title: str) -> None:
     await page.get_by_role("link", name=title, exact=True).first.click()  # above or beside the page
     await expect(
-        page.get_by_role("heading", name="Garment Lens" if title == "Home" else title, exact=True).first
+        page.get_by_role("heading", name="Recognise clothes in a photo" if title == "Home" else title, exact=True).first
     ).to_be_visible()
 
 
