@@ -336,7 +336,7 @@ class Classifier:
             proposals = self._detector.propose(decoded)
         readings = self.read([(decoded, proposal.region) for proposal in proposals])
         found = [self._found(*pair, controls) for pair in zip(proposals, readings, strict=True)]
-        return once([one for one in found if one.answer.in_scope or out_of_scope])
+        return without_repeats([one for one in found if one.answer.in_scope or out_of_scope])
 
     def _found(self, proposal: Proposal, reading: Reading, controls: Controls) -> Found:
         answer = self.answer(reading, controls, threshold=self._detector.settings.scope_threshold)
@@ -371,7 +371,7 @@ class Classifier:
         return heat
 
 
-def once(found: list[Found]) -> list[Found]:
+def without_repeats(found: list[Found]) -> list[Found]:
     """Without those that lie in a surer one and are of its class: one garment was found twice."""
     kept: list[Found] = []
     for one in sorted(found, key=lambda one: one.score, reverse=True):

@@ -50,7 +50,8 @@ def phone(server, open_page, shirt) -> Page:
     return opened(open_page(f"{server}/Classify?propose=false", **PHONE), shirt)
 
 
-def test_a_box_is_moved_and_resized_with_the_mouse(page):
+def test_a_box_is_moved_and_resized_with_the_mouse_and_a_tool_stays_the_same_element_for_a_tap_meanwhile(page):
+    find = tool(page, "find").element_handle()
     tool(page, "edit").click()
     drag(page, (400, 450, 500, 500), SIZE)
     wait_for_region(page, (300, 250, 700, 750), TOLERANCE)
@@ -58,6 +59,7 @@ def test_a_box_is_moved_and_resized_with_the_mouse(page):
     wait_for_region(page, (300, 250, 800, 750), TOLERANCE)
     drag(page, (800, 750, 900, 1000), SIZE)
     wait_for_region(page, (300, 250, 900, 1000), TOLERANCE)
+    assert find.evaluate("button => button.isConnected")
 
 
 def test_a_box_dragged_over_the_edge_stays_whole_inside_the_photo(page):

@@ -20,7 +20,7 @@ from core.errors import BrokenRun, DetectorMissing, InvalidRegion, UnknownClass
 from core.images.decode import Photo
 from core.images.outline import holds
 from core.inference import detect
-from core.inference.classifier import found_at, once
+from core.inference.classifier import found_at, without_repeats
 from core.inference.detect import CELL, SPAN, STEP, garments, grid_size
 from core.inference.detector_graph import DETECTOR, DetectorSettings, detector_graph
 from core.inference.model import IMAGENET_MEAN, IMAGENET_STD, GarmentNet
@@ -168,8 +168,8 @@ def test_a_find_that_lies_in_a_surer_one_stays_if_it_is_of_another_class(classif
         Found(Region(0, 0, 100, 100), (), jacket, "outer", 0.9, 0.1),
         Found(Region(20, 50, 80, 120), (), inside, "upper", 0.8, 0.1),
     ]
-    assert [one.score for one in once(found)] == kept
-    assert [one.score for one in once(found[::-1])] == kept[::-1]
+    assert [one.score for one in without_repeats(found)] == kept
+    assert [one.score for one in without_repeats(found[::-1])] == kept[::-1]
 
 
 def test_accessories_and_specks_are_no_garments():
@@ -245,7 +245,9 @@ def test_a_damaged_detector_is_named(run, tmp_path):
 def test_a_point_finds_the_smallest_garment_whose_outline_holds_it(classifier, monkeypatch):
     jacket, shirt = (4, 4, 30, 30), (12, 6, 20, 20)
     seen(monkeypatch, (OUTER, jacket, [(4, 4, 12, 30), (20, 4, 30, 30)]), (UPPER, shirt, [(12, 6, 20, 20)]))
-    monkeypatch.setattr("core.inference.classifier.once", list)  # the random network takes both for one class
+    monkeypatch.setattr(
+        "core.inference.classifier.without_repeats", list
+    )  # the random network takes both for one class
     found = classifier.find(photo(), out_of_scope=True)
     outer, upper = (next(one for one in found if one.group == group) for group in ("outer", "upper"))
     assert found_at(found, 70, 100) is outer

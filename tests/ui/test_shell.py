@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 import shutil
+import subprocess
 import sys
 import time
 import tomllib
@@ -286,3 +287,12 @@ def test_the_collector_looks_through_what_came_after_the_last_module_and_through
         assert frozen > 100 * seen
     finally:
         gc.unfreeze()
+
+
+def test_the_server_never_makes_a_navigation_from_the_folder_of_pages_whichever_page_is_opened_first():
+    script = (
+        "import Home; from streamlit.runtime.pages_manager import PagesManager as Pages; "
+        "Pages('Home.py'); print(Pages.uses_pages_directory)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
